@@ -1,0 +1,198 @@
+"""Every setting of Milmer: its kind, its unit, its range, its default and where that comes from.
+
+Sections hold values only. What changes a result stands in its stage's section; where and how fast the
+work runs stands in `RunSettings`, which enters no fingerprint.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Source = Literal["auto", "bdf", "dat", "mat"]
+Detector = Literal["auto", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
+Target = Literal["quadrant", "valence", "arousal"]
+Ties = Literal["low", "high", "drop"]
+Fusion = Literal["none", "mlp", "cross_attention"]
+Selection = Literal["none", "softmax", "amil", "attention_topk", "attention_weighted_topk"]
+Modalities = Literal["both", "eeg", "face"]
+Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Frozen, refuses unknown keys; the text below an attribute is its documentation."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class DataSettings(Section):
+    """Which recordings are read, and how ratings become classes."""
+
+    source: Source = "auto"
+    """Which of DEAP's EEG files to read; `auto` takes bdf, then dat, then mat."""
+    participants: str = ""
+    """Participants to use, as in `1,3-5`; empty for all."""
+    target: Target = "quadrant"
+    """What is predicted: the four valence/arousal quadrants (paper), or one side of one axis."""
+    threshold: Annotated[float, Field(ge=1.0, le=9.0)] = 5.0
+    """Middle of the 1-9 rating scale (paper): a rating above it is high."""
+    ties: Ties = "low"
+    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, or `drop` the trial."""
+
+
+class EegSettings(Section):
+    """EEG cleaning and cutting. Changing any of these makes a new store."""
+
+    sfreq_hz: Annotated[float, Field(ge=64.0, le=2048.0)] = 128.0
+    """Sampling rate of the stored EEG, in Hz (DEAP's preprocessed rate)."""
+    band_hz: tuple[float, float] = (1.0, 50.0)
+    """Zero-phase band-pass, in Hz (published code)."""
+    notch_hz: Annotated[float, Field(ge=0.0)] = 50.0
+    """Mains frequency removed before resampling, in Hz; 0 for no notch."""
+    segment_s: Annotated[float, Field(ge=0.5, le=60.0)] = 3.0
+    """Length of a segment, in seconds (paper: 3 s)."""
+
+    @model_validator(mode="after")
+    def _band_below_nyquist(self) -> EegSettings:
+        low, high = self.band_hz
+        if not 0.0 < low < high < self.sfreq_hz / 2:
+            raise ValueError(
+                f"band_hz must satisfy 0 < low < high < sfreq_hz / 2 = {self.sfreq_hz / 2:g}"
+            )
+        return self
+
+
+class FacesSettings(Section):
+    """Finding and cropping faces. Changing any of these makes a new store."""
+
+    detector: Detector = "auto"
+    """Face detector of face-alignment; `auto` takes the best whose weights are at hand, else dlib."""
+    instances: Count = 10
+    """Face images a segment, spread evenly over it (paper: 10)."""
+    widen: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """How far the face box is widened on each side, as a share of its size (published code: 0.1)."""
+    size: Annotated[int, Field(ge=32, le=512)] = 224
+    """Side of the stored square face image, in pixels (Swin-Tiny's input)."""
+
+
+class ModelSettings(Section):
+    """The Milmer model. Width and tokens per face follow from the backbone."""
+
+    backbone: str = "MahmoudWSegni/swin-tiny-patch4-window7-224-finetuned-face-emotion-v12"
+    """Swin or SwinV2: a folder (of finetune-swin), a name on the hub, or `scratch:tiny` / `scratch:micro`."""
+    freeze_backbone: bool = False
+    """Keep the backbone as it is and train only what follows it."""
+    selection: Selection = "attention_weighted_topk"
+    """How the instances of a bag are chosen (paper: attention-weighted top-k)."""
+    num_select: Count = 3
+    """How many instances are kept (paper: 3)."""
+    fusion: Fusion = "cross_attention"
+    """How face tokens are balanced against EEG tokens (paper: cross-attention)."""
+    modalities: Modalities = "both"
+    """Which modalities the model sees."""
+    heads: Count = 12
+    """Attention heads of the fusion and the encoder (paper: 12); must divide the backbone's width."""
+    encoder_layers: Count = 2
+    """Layers of the fusion transformer (paper: 2)."""
+    feedforward: Count = 2048
+    """Width of its feed-forward part (paper: 2048)."""
+    dropout: Fraction = 0.2
+    """Dropout in the encoder and the fusion (paper: 0.2)."""
+    classifier_dropout: Fraction = 0.1
+    """Dropout before the classifier (paper: 0.1)."""
+
+
+class TrainSettings(Section):
+    """Training the Milmer model."""
+
+    protocol: Protocol = "trial"
+    """What the training, validation and test parts of a run never share."""
+    test_fraction: Fraction = 0.2
+    """Share of the groups (trials, participants, ...) kept for the test part."""
+    validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of the training part on which the epoch is chosen."""
+    epochs: Count = 100
+    """Passes over the training part (published: 100)."""
+    batch_size: Count = 14
+    """Bags a step (published: 14)."""
+    lr: Positive = 1e-4
+    """Learning rate of AdamW (published: 1e-4)."""
+    final_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """The cosine ends at this share of `lr` (published: 0.1)."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Weight decay of AdamW, not applied to norms and biases (PyTorch's default)."""
+
+
+class FinetuneSettings(Section):
+    """Fine-tuning the Swin backbone on images of facial expressions."""
+
+    epochs: Count = 10
+    """Passes over the training images."""
+    batch_size: Count = 32
+    """Images a step."""
+    lr: Positive = 5e-5
+    """Learning rate of AdamW."""
+    validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of the images on which the epoch is chosen, where the set has no split of its own."""
+    image_size: Annotated[int, Field(ge=0, le=512)] = 0
+    """Side of the images, in pixels; 0 for the backbone's own."""
+
+
+class EvaluateSettings(Section):
+    """Evaluation by folds."""
+
+    protocol: Protocol = "trial"
+    """What training and test parts never share."""
+    folds: Annotated[int, Field(ge=2)] = 5
+    """Number of folds."""
+    bootstrap: Annotated[int, Field(ge=100)] = 2000
+    """Resamples of trials behind each confidence interval."""
+    permutations: Annotated[int, Field(ge=100)] = 2000
+    """Label shuffles behind each p-value."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Level of the confidence intervals."""
+
+
+class PredictSettings(Section):
+    """Prediction on one's own files."""
+
+    batch_size: Count = 8
+    """Segments a forward pass."""
+
+
+class RunSettings(Section):
+    """Where and how fast the work runs. Changes no result beyond rounding and enters no fingerprint."""
+
+    device: Device = "auto"
+    """`auto` takes cuda, then mps, then cpu."""
+    precision: Precision = "auto"
+    """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else float32."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Processes side by side; 0 for one a core."""
+
+
+class Settings(BaseModel):
+    """All settings, by section."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random: initial weights, order of samples, splits, resampling."""
+    data: DataSettings = DataSettings()
+    eeg: EegSettings = EegSettings()
+    faces: FacesSettings = FacesSettings()
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
+    evaluate: EvaluateSettings = EvaluateSettings()
+    predict: PredictSettings = PredictSettings()
+    run: RunSettings = RunSettings()
