@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Source = Literal["auto", "bdf", "dat", "mat"]
 Detector = Literal["auto", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
 Target = Literal["quadrant", "valence", "arousal"]
-Ties = Literal["low", "high", "drop"]
+Ties = Literal["low", "high", "drop", "published"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "attention_topk", "attention_weighted_topk"]
 Modalities = Literal["both", "eeg", "face"]
@@ -46,7 +46,8 @@ class DataSettings(Section):
     threshold: Annotated[float, Field(ge=1.0, le=9.0)] = 5.0
     """Middle of the 1-9 rating scale (paper): a rating above it is high."""
     ties: Ties = "low"
-    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, or `drop` the trial."""
+    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, `drop` the trial, or
+    as in the `published` code (quadrants only)."""
 
 
 class EegSettings(Section):
@@ -111,8 +112,39 @@ class ModelSettings(Section):
     """Dropout before the classifier (paper: 0.1)."""
 
 
-class TrainSettings(Section):
-    """Training the Milmer model."""
+class LearningSettings(Section):
+    """How a network learns, whichever it is."""
+
+    epochs: Count = 100
+    """Passes over the training part."""
+    batch_size: Count = 14
+    """Samples a step, over all processes together."""
+    lr: Positive = 1e-4
+    """Peak learning rate of AdamW."""
+    final_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """The cosine ends at this share of `lr` (published: 0.1)."""
+    warmup: Fraction = 0.05
+    """Share of the steps in which the rate rises from 0 to `lr` (published: 0)."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Weight decay of AdamW, not applied to norms, biases and position tables (PyTorch's default)."""
+    backbone_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
+    """Learning rate of the Swin backbone as a share of `lr`."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Factor on the learning rate for each backbone block further from the output; 1 for none."""
+    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    """Largest norm of the gradient, longer ones are scaled down; 0 for no limit (published: 0)."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread evenly over all classes."""
+    class_weights: bool = False
+    """Weigh the loss by one over the frequency of the class in the training part."""
+    ema_decay: Fraction = 0.0
+    """Decay a step of a moving average of the weights, which is then what is judged and kept; 0 for none."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Stop after this many epochs without a better one; 0 to go through all of them (published)."""
+
+
+class TrainSettings(LearningSettings):
+    """Training the Milmer model. Epochs, batch, rate, decay and schedule are the published ones."""
 
     protocol: Protocol = "trial"
     """What the training, validation and test parts of a run never share."""
@@ -120,29 +152,25 @@ class TrainSettings(Section):
     """Share of the groups (trials, participants, ...) kept for the test part."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """Share of the training part on which the epoch is chosen."""
-    epochs: Count = 100
-    """Passes over the training part (published: 100)."""
-    batch_size: Count = 14
-    """Bags a step (published: 14)."""
-    lr: Positive = 1e-4
-    """Learning rate of AdamW (published: 1e-4)."""
-    final_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """The cosine ends at this share of `lr` (published: 0.1)."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
-    """Weight decay of AdamW, not applied to norms and biases (PyTorch's default)."""
 
 
-class FinetuneSettings(Section):
+class FinetuneSettings(LearningSettings):
     """Fine-tuning the Swin backbone on images of facial expressions."""
 
     epochs: Count = 10
     """Passes over the training images."""
     batch_size: Count = 32
-    """Images a step."""
+    """Images a step, over all processes together."""
     lr: Positive = 5e-5
-    """Learning rate of AdamW."""
+    """Peak learning rate of AdamW."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    """Factor on the learning rate for each backbone block further from the output; 1 for none."""
+    label_smoothing: Fraction = 0.1
+    """Share of the target spread evenly over all classes."""
+    class_weights: bool = True
+    """Weigh the loss by one over the frequency of the class: some expressions are rare in every set."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of the images on which the epoch is chosen, where the set has no split of its own."""
+    """Share of the images on which the epoch is chosen, where the set has no part of its own for it."""
     image_size: Annotated[int, Field(ge=0, le=512)] = 0
     """Side of the images, in pixels; 0 for the backbone's own."""
 
@@ -178,6 +206,16 @@ class RunSettings(Section):
     """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else float32."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes side by side; 0 for one a core."""
+    loader_workers: Annotated[int, Field(ge=-1)] = -1
+    """Processes that read training samples ahead; 0 for none, -1 for none on a CPU and up to 8 on a GPU."""
+    micro_batch: Annotated[int, Field(ge=0)] = 0
+    """Samples that go through the model at once, the gradients being added up to `batch_size`; 0 for all that
+    fit in memory."""
+    checkpoint_min: Positive = 10.0
+    """A checkpoint is saved after every epoch, and within one whenever this many minutes have passed."""
+    report_to: str = "auto"
+    """Trackers, by Trainer's names and comma-separated (`tensorboard,wandb`); `auto` for TensorBoard where it is
+    installed, `none` for none."""
 
 
 class Settings(BaseModel):
