@@ -83,6 +83,8 @@ class FacesSettings(Section):
     """How far the face box is widened on each side, as a share of its size (published code: 0.1)."""
     size: Annotated[int, Field(ge=32, le=512)] = 224
     """Side of the stored square face image, in pixels (Swin-Tiny's input)."""
+    weights: str = ""
+    """Folder with the detectors' weight files; empty for PyTorch's hub cache, where face-alignment keeps them."""
 
 
 class ModelSettings(Section):
