@@ -1,8 +1,8 @@
 """Presets, settings files and single assignments -> one checked `Settings`.
 
 Order of truth: the schema's defaults < preset < settings file < ``--set`` < named flags. All of
-them pass the same check. A plain word of YAML stays text until the schema says what it is, so ``1e-4``
-is a number, ``on`` is text (or true, for a switch) and ``010`` is 10.
+them pass the same check. A plain word of YAML stays text until the schema says what it is, so
+``1e-4`` is a number, ``on`` is text (or true, for a switch) and ``010`` is 10.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def load_settings(
     file: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Read settings from a preset, a YAML file and ``section.key=value`` texts, the later ones winning.
+    """Read settings from a preset, a YAML file and ``section.key=value`` texts; later ones win.
 
     Raises
     ------
