@@ -1,12 +1,13 @@
 """Frames of a video by their real time stamps, in one sequential pass.
 
-Times are seconds after the first frame. The frame *at* a time is the one a viewer sees then: the last
-frame whose stamp is not later, so a variable frame rate needs no special case and nothing is invented.
+Times are seconds after the first frame. The frame *at* a time is the one a viewer sees then: the
+last frame whose stamp is not later, so a variable frame rate needs no special case and nothing is
+invented.
 
 AVI is the trap: it stores no presentation times, and FFmpeg's guess of them is scrambled as soon as
 H.264 uses B-frames (stamps 1, 4, 3, 5, 2 ... on frames that come out in the right order). What is
-dependable there is the running decoding stamp, so AVI is timed by that. A decoder hands out its last,
-delayed frames without one: they continue at the frame interval.
+dependable there is the running decoding stamp, so AVI is timed by that. A decoder hands out its
+last, delayed frames without one: they continue at the frame interval.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ Target = Literal["quadrant", "valence", "arousal"]
 Ties = Literal["low", "high", "drop", "published"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "attention_topk", "attention_weighted_topk"]
+Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -96,6 +97,9 @@ class ModelSettings(Section):
     """Keep the backbone as it is and train only what follows it."""
     selection: Selection = "attention_weighted_topk"
     """How the instances of a bag are chosen (paper: attention-weighted top-k)."""
+    scorer: Scorer = "pooled"
+    """`pooled` scores mean tokens and scales the chosen tokens by their weights, so that it learns;
+    `published` scores flat faces (1.4 billion weights) and only indexes, so that it never does."""
     num_select: Count = 3
     """How many instances are kept (paper: 3)."""
     fusion: Fusion = "cross_attention"
@@ -112,6 +116,8 @@ class ModelSettings(Section):
     """Dropout in the encoder and the fusion (paper: 0.2)."""
     classifier_dropout: Fraction = 0.1
     """Dropout before the classifier (paper: 0.1)."""
+    modality_dropout: Fraction = 0.1
+    """In training, the share of segments that lose their EEG or their faces (published: 0)."""
 
 
 class LearningSettings(Section):

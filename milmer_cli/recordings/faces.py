@@ -1,0 +1,300 @@
+"""From a video to the face images of its segments: detect, follow the participant, crop.
+
+No face means no image: `FaceBag.found` is False and ``reason`` says why. Nothing is ever invented,
+neither a black picture nor pixels beyond the edge of the frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from milmer_cli.recordings.detectors import Box, FaceFinder
+from milmer_cli.recordings.tracking import FaceTracks
+from milmer_cli.recordings.trial import VideoSpan
+from milmer_cli.recordings.video import Sample, Video
+from milmer_cli.settings.schema import FacesSettings
+
+__all__ = ["Box", "FaceBag", "FaceFinder", "crop", "find_faces", "iter_faces", "no_faces"]
+
+NO_FACE = "no face"
+OTHER_FACE = "another face"
+NO_VIDEO = "no video"
+
+_STRETCH_S = 120.0  # who the participant is gets decided over this long; a DEAP trial lasts 60 s
+_MARGIN = 0.6  # a face is searched this many face sizes around where it was
+_LARGE_SHARE = 0.5  # above this share of the frame, searching around faces saves nothing
+
+
+@dataclass(frozen=True)
+class FaceBag:
+    """Face images of consecutive segments; arrays are (n_segments, instances[, ...]).
+
+    Attributes
+    ----------
+    images
+        RGB (size, size, 3) uint8 in (segment, instance) order; None where no face was found.
+    found
+        Whether there is an image.
+    time
+        Real time stamp of the frame, float32 seconds after the stimulus began; NaN without one.
+    box
+        left, top, right, bottom of the face in the frame, float32 pixels; NaN without a face.
+    score
+        The detector's, float32; NaN where it gives none.
+    reason
+        Why there is no image; empty where there is one.
+    """
+
+    images: list[np.ndarray | None]
+    found: np.ndarray
+    time: np.ndarray
+    box: np.ndarray
+    score: np.ndarray
+    reason: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    track: int
+    box: Box
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Seen:
+    time_s: float
+    candidates: list[_Candidate]
+    reason: str
+
+
+def crop(frame: np.ndarray, box: Box, widen: float, size: int) -> np.ndarray:
+    """Cut a face out as a square image.
+
+    The box is widened on each side by ``widen`` of its width or height, made square around its
+    centre by its longer side, and moved, or where it must be shrunk, into the frame. Pillow's
+    bicubic filter is widened by the shrink factor: it antialiases, on exact fractional edges.
+
+    Parameters
+    ----------
+    frame
+        RGB, (height, width, 3) uint8.
+    box
+        The face.
+    widen
+        Share of the box added on each side.
+    size
+        Side of the result, in pixels.
+
+    Returns
+    -------
+    ndarray
+        (size, size, 3) uint8.
+    """
+    height, width = frame.shape[:2]
+    side = min(max(box.width, box.height) * (1 + 2 * widen), height, width)
+    x, y = box.centre
+    left = min(max(x - side / 2, 0.0), width - side)
+    top = min(max(y - side / 2, 0.0), height - side)
+    # Convert only what the filter reaches, not the whole frame.
+    x0, y0 = max(0, int(left) - 8), max(0, int(top) - 8)
+    x1, y1 = min(width, int(left + side) + 9), min(height, int(top + side) + 9)
+    part = Image.fromarray(np.ascontiguousarray(frame[y0:y1, x0:x1]))
+    square = (left - x0, top - y0, left - x0 + side, top - y0 + side)
+    return np.asarray(part.resize((size, size), Image.Resampling.BICUBIC, box=square))
+
+
+def find_faces(
+    video: VideoSpan,
+    times: np.ndarray,
+    settings: FacesSettings,
+    finder: FaceFinder,
+    on_frame: Callable[[], None] | None = None,
+) -> FaceBag:
+    """Find the participant's face at the given times of one trial.
+
+    Parameters
+    ----------
+    video
+        The video and where in it the stimulus starts.
+    times
+        (n_segments, instances), seconds from the start of the stimulus, ascending.
+    settings
+        ``widen`` and ``size`` are read.
+    finder
+        The detector.
+    on_frame
+        Called after each of the times.
+
+    Returns
+    -------
+    FaceBag
+        Of all segments; `iter_faces` gives them piece by piece.
+
+    Raises
+    ------
+    InputError
+        When the video cannot be opened or its first frame not decoded.
+    """
+    parts = list(iter_faces(video, times, settings, finder, on_frame))
+    if not parts:
+        return no_faces(times.shape, NO_FACE)
+    return FaceBag(
+        [image for part in parts for image in part.images],
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("found", "time", "box", "score", "reason")
+        ),
+    )
+
+
+def iter_faces(
+    video: VideoSpan,
+    times: np.ndarray,
+    settings: FacesSettings,
+    finder: FaceFinder,
+    on_frame: Callable[[], None] | None = None,
+) -> Iterator[FaceBag]:
+    """Do the work of `find_faces` in stretches of two minutes, so that memory stays flat.
+
+    Who the participant is follows from all that was seen up to the end of a stretch.
+
+    Yields
+    ------
+    FaceBag
+        Of consecutive segments.
+    """
+    instances = times.shape[1]
+    samples = Video(video.path).samples_at(video.onset_s + times.ravel())
+    tracks = FaceTracks()
+    stretch: list[_Seen] = []
+    started = 0.0
+    for segment in range(len(times)):
+        shown = [next(samples) for _ in range(instances)]
+        if not stretch:
+            started = float(times[segment, 0])
+        for sample, boxes in zip(shown, _detect(finder, shown), strict=True):
+            stretch.append(_look(sample, boxes, tracks, settings, video.onset_s))
+            if on_frame is not None:
+                on_frame()
+        if times[segment, -1] - started >= _STRETCH_S or segment == len(times) - 1:
+            yield _choose(stretch, tracks.main(), instances)
+            stretch = []
+
+
+def no_faces(shape: tuple[int, ...], reason: str = NO_VIDEO) -> FaceBag:
+    """Give the bag of a trial of which no frame could be used.
+
+    Parameters
+    ----------
+    shape
+        (n_segments, instances).
+    reason
+        Why there is no face anywhere.
+    """
+    return FaceBag(
+        [None] * int(np.prod(shape)),
+        np.zeros(shape, bool),
+        np.full(shape, np.nan, np.float32),
+        np.full((*shape, 4), np.nan, np.float32),
+        np.full(shape, np.nan, np.float32),
+        np.full(shape, reason, dtype=object),
+    )
+
+
+def _look(
+    sample: Sample, boxes: list[Box], tracks: FaceTracks, settings: FacesSettings, onset_s: float
+) -> _Seen:
+    if sample.image is None:
+        return _Seen(sample.time_s - onset_s, [], sample.reason)
+    numbers = tracks.add(sample.time_s, boxes)
+    candidates = [
+        _Candidate(number, box, crop(sample.image, box, settings.widen, settings.size))
+        for number, box in zip(numbers, boxes, strict=True)
+    ]
+    return _Seen(sample.time_s - onset_s, candidates, OTHER_FACE if boxes else NO_FACE)
+
+
+def _choose(stretch: list[_Seen], main: int | None, instances: int) -> FaceBag:
+    bag = no_faces((len(stretch) // instances, instances))
+    for index, seen in enumerate(stretch):
+        where = divmod(index, instances)
+        bag.time[where] = seen.time_s
+        bag.reason[where] = seen.reason
+        for candidate in seen.candidates:
+            if candidate.track == main:
+                box = candidate.box
+                bag.images[index] = candidate.image
+                bag.found[where] = True
+                bag.box[where] = (box.left, box.top, box.right, box.bottom)
+                bag.score[where] = box.score
+                bag.reason[where] = ""
+    return bag
+
+
+def _detect(finder: FaceFinder, shown: list[Sample]) -> list[list[Box]]:
+    """Find the faces of one segment's frames.
+
+    The first and the last frame are searched whole; those between only around the faces of these
+    two, at full resolution, and whole again when the largest is not there. A fixed-size detector
+    always gets whole frames.
+    """
+    images = [sample.image for sample in shown if sample.image is not None]
+    inner = range(0) if finder.scale_bound else range(1, len(images) - 1)
+    found = {
+        index: finder.find(images[index]) for index in range(len(images)) if index not in inner
+    }
+    if inner:
+        height, width = images[0].shape[:2]
+        regions = _regions([box for boxes in found.values() for box in boxes], (height, width))
+        area = sum((right - left) * (bottom - top) for left, top, right, bottom in regions)
+        if area > _LARGE_SHARE * height * width:
+            regions = []
+        for index in inner:
+            parts = [_find_in(finder, images[index], region) for region in regions]
+            if parts and parts[0]:
+                found[index] = [box for part in parts for box in part]
+            else:
+                found[index] = finder.find(images[index])
+    ordered = (found[index] for index in range(len(images)))
+    return [[] if sample.image is None else next(ordered) for sample in shown]
+
+
+def _find_in(finder: FaceFinder, image: np.ndarray, region: tuple[int, int, int, int]) -> list[Box]:
+    left, top, right, bottom = region
+    return [box.shifted(left, top) for box in finder.find(image[top:bottom, left:right])]
+
+
+def _regions(boxes: list[Box], shape: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    """Separate rectangles around the boxes, with a margin; the one of the largest box first."""
+    height, width = shape
+    regions: list[tuple[int, int, int, int]] = []
+    for box in sorted(boxes, key=lambda box: -box.area):
+        margin = _MARGIN * max(box.width, box.height)
+        new = (
+            max(0, int(box.left - margin)),
+            max(0, int(box.top - margin)),
+            min(width, int(box.right + margin) + 1),
+            min(height, int(box.bottom + margin) + 1),
+        )
+        first = len(regions)
+        while True:
+            touching = [index for index, region in enumerate(regions) if _overlap(region, new)]
+            if not touching:
+                break
+            first = min(first, *touching)
+            for index in reversed(touching):
+                new = _union(new, regions.pop(index))
+        regions.insert(min(first, len(regions)), new)
+    return regions
+
+
+def _overlap(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _union(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    return min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])
