@@ -1,0 +1,527 @@
+"""transformers' Trainer, with the parts exchanged that decide what is computed and kept."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from accelerate.utils.memory import should_reduce_batch_size
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.progress import Level, Progress
+from milmer_cli.settings.schema import LearningSettings, RunSettings
+from milmer_cli.training import checkpoints
+from milmer_cli.training.history import Epoch, agreement, best_of
+from milmer_cli.training.optimizer import parameter_groups
+from milmer_cli.training.predictions import Batch, Collate, Prepare, log_softmax, outputs_of_share
+from milmer_cli.training.sampler import IGNORED, EpochBatches, EpochLoader, WithGhosts
+from milmer_cli.training.stopping import StopWish
+from milmer_cli.training.trackers import tracker_callbacks
+
+if TYPE_CHECKING:
+    from milmer_cli.compute import Compute
+
+STATE = "milmer.json"
+CHECK_EVERY = 20
+"""Steps between looks at the loss on an accelerator, where each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a training is told besides its model and data.
+
+    Attributes
+    ----------
+    recipe
+        How to learn.
+    run
+        Where and how fast.
+    seed
+        Of the order of samples and of dropout.
+    compute
+        Device and precision.
+    out
+        Folder in which ``checkpoints/`` is kept, or None to keep nothing on disk.
+    choose_by
+        Validation score that chooses the epoch: ``balanced_accuracy`` or ``macro_f1``.
+    class_weights
+        Weights of the classes in the loss, (n_classes,), or None.
+    collate, prepare
+        Samples to a batch; a batch on the device to the model's arguments.
+    progress, name, level
+        Who listens, what the task is called, and how loud the line about each epoch is.
+    """
+
+    recipe: LearningSettings
+    run: RunSettings
+    seed: int
+    compute: Compute
+    out: Path | None
+    choose_by: str
+    class_weights: torch.Tensor | None
+    collate: Collate
+    prepare: Prepare
+    progress: Progress
+    name: str
+    level: Level
+
+    @property
+    def folder(self) -> Path | None:
+        """Where checkpoints are kept."""
+        return self.out / "checkpoints" if self.out else None
+
+
+class Engine(Trainer):
+    """Trains one model; `history` grows by a row an epoch, the best weights are kept aside."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train_data: Dataset[Batch],
+        validation_data: Dataset[Batch],
+        task: Task,
+    ) -> None:
+        self.task = task
+        self.wish = StopWish()
+        self.history: list[Epoch] = []
+        self.interrupted = False
+        self.waiting_s = 0.0
+        self.judging_s = 0.0
+        self.micro_batch = task.run.micro_batch
+        self._best: dict[str, torch.Tensor] = {}
+        self._average: dict[str, torch.Tensor] = {}
+        super().__init__(
+            model=model,
+            args=_arguments(task),
+            data_collator=task.collate,
+            train_dataset=train_data,
+            eval_dataset=validation_data,
+            compute_loss_func=self._loss,
+            callbacks=[_Conductor(self), *tracker_callbacks(task.run.report_to, task.out)],
+        )
+        self.remove_callback(PrinterCallback)
+        real = torch.float32 if self.args.device.type == "mps" else torch.float64
+        # sums over the samples of this epoch: loss, right guesses, samples
+        self._sums = torch.zeros(3, dtype=real, device=self.args.device)
+        self._weights = (
+            None if task.class_weights is None else task.class_weights.to(self.args.device)
+        )
+        if task.recipe.ema_decay:
+            self._average = {n: v.clone() for n, v in self._learned().items()}
+
+    # what a step sees
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        return self.accelerator.num_processes
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that writes and talks."""
+        return self.accelerator.is_main_process
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Load the batches that `EpochBatches` lists."""
+        data: Any = self.train_dataset
+        batches = EpochBatches(
+            len(data),
+            self.task.recipe.batch_size,
+            self.task.seed,
+            self.accelerator.process_index,
+            self.world,
+        )
+        workers = self.args.dataloader_num_workers
+        return EpochLoader(
+            WithGhosts(data) if self.world > 1 else data,
+            batch_sampler=batches,
+            collate_fn=self.task.collate,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=self.args.dataloader_pin_memory,
+            # its own generator: the number of workers must not move the one that dropout draws from
+            generator=torch.Generator().manual_seed(self.task.seed),
+        )
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """Fetch the samples of a step, and time it."""
+        start = time.perf_counter()
+        batch = super().get_batch_samples(*args, **kwargs)
+        self.waiting_s += time.perf_counter() - start
+        return batch
+
+    def _prepare_inputs(self, inputs: Batch) -> Batch:
+        batch = super()._prepare_inputs({k: v for k, v in inputs.items() if k != "index"})
+        labels = batch.pop("labels")
+        return {**self.task.prepare(batch, True), "labels": labels}
+
+    # what a step computes
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW over `parameter_groups`."""
+        if self.optimizer is None:
+            fused = self.args.device.type in ("cpu", "cuda")
+            groups = parameter_groups(model or self.model, self.task.recipe)
+            self.optimizer = torch.optim.AdamW(groups, fused=fused)
+        return self.optimizer
+
+    def _loss(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross-entropy, as this process's part of the mean over the samples of all processes."""
+        logits = outputs.logits.float()
+        total = functional.cross_entropy(
+            logits,
+            labels,
+            self._weights,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=self.task.recipe.label_smoothing,
+        )
+        right = (logits.argmax(dim=1) == labels).sum()
+        self._sums += torch.stack([total.detach(), right, (labels != IGNORED).sum()])
+        return total / num_items_in_batch
+
+    def training_step(
+        self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """Forward and backward over the samples of a step, in pieces where memory asks for it."""
+        n_samples = len(inputs["labels"])
+        sums = self._sums.clone()
+        while True:
+            size = min(self.micro_batch or n_samples, n_samples)
+            try:
+                loss = self._in_pieces(model, inputs, num_items_in_batch, size)
+                break
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error):
+                    raise
+                if size == 1 or self.world > 1:
+                    raise MilmerError(
+                        f"{self.args.device} has not enough memory for {size} samples at once.",
+                        "Set run.micro_batch to a smaller number, or take a smaller backbone.",
+                    ) from error
+            # outside of the except block, where the error still holds on to the tensors
+            self._sums.copy_(sums)
+            model.zero_grad()
+            if self.args.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.micro_batch = math.ceil(size / 2)
+            self.task.progress.note(
+                f"Out of memory with {size} samples at once: going on with {self.micro_batch}, "
+                f"added up to the same batch of {self.task.recipe.batch_size}.",
+                "warning",
+            )
+        step = self.state.global_step
+        if self.args.device.type == "cpu" or step % CHECK_EVERY == 0:
+            self._refuse_unless_finite(loss, f"in step {step + 1}")
+        return loss
+
+    def _in_pieces(self, model: nn.Module, inputs: Batch, n_items: Any, size: int) -> torch.Tensor:
+        starts = range(0, len(inputs["labels"]), size)
+        total = torch.zeros((), device=self.args.device)
+        for start in starts:
+            piece = {name: value[start : start + size] for name, value in inputs.items()}
+            last = start == starts[-1]
+            with nullcontext() if last else self.accelerator.no_sync(model):
+                total += super().training_step(model, piece, n_items)
+        return total
+
+    def _refuse_unless_finite(self, value: torch.Tensor, where: str) -> None:
+        if torch.isfinite(value).all():
+            return
+        folder = self.task.folder
+        last = checkpoints.last_checkpoint(folder) if folder else None
+        raise MilmerError(
+            f"The loss of {self.task.name} stopped being a number {where} "
+            f"(epoch {len(self.history) + 1})."
+            + (f" The last good checkpoint is kept: {last}." if last else ""),
+            "Lower train.lr, set train.clip_norm, or use run.precision=float32; "
+            "look for extreme values with `milmer inspect`.",
+        )
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Count nothing: Trainer's estimate is for language models and slow for small steps."""
+        return 0
+
+    # what an epoch is judged by
+
+    def follow_average(self) -> None:
+        """Move the averaged weights a little towards the present ones."""
+        if self._average:
+            step = self.state.global_step
+            decay = min(self.task.recipe.ema_decay, (1 + step) / (10 + step))
+            for name, value in self._learned().items():
+                self._average[name].lerp_(value, 1 - decay)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Judge the weights on the validation part and write the epoch's row."""
+        start = time.perf_counter()
+        sums = self._total_sums()
+        self._refuse_unless_finite(sums[0], "during this epoch")
+        self._sums.zero_()
+        with self._averaged():
+            truth, logits = self._validate()
+            chances = log_softmax(logits)[np.arange(len(truth)), truth]
+            self._refuse_unless_finite(torch.tensor(chances.sum()), "on the validation part")
+            scores = agreement(truth, logits.argmax(axis=1))
+            row = Epoch(
+                epoch=len(self.history) + 1,
+                train_loss=float(sums[0] / sums[2]),
+                train_accuracy=float(sums[1] / sums[2]),
+                validation_loss=float(-chances.mean()),
+                validation_accuracy=scores["accuracy"],
+                validation_balanced_accuracy=scores["balanced_accuracy"],
+                validation_macro_f1=scores["macro_f1"],
+                learning_rate=float(self.lr_scheduler.get_last_lr()[0]),
+            )
+            self.history.append(row)
+            is_best = best_of(self.history, self.task.choose_by) == row.epoch
+            if is_best and self.is_main:
+                self._keep(row.epoch)
+        self._tell(row, is_best)
+        metrics = {f"eval_{k}": v for k, v in asdict(row).items() if k.startswith("validation")}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        self.judging_s += time.perf_counter() - start
+        return metrics
+
+    def _validate(self) -> tuple[np.ndarray, np.ndarray]:
+        task = self.task
+        share = outputs_of_share(
+            self.accelerator.unwrap_model(self.model),
+            self.eval_dataset,
+            task.compute,
+            self.micro_batch or task.recipe.batch_size,
+            task.collate,
+            task.prepare,
+            self.accelerator.process_index,
+            self.world,
+        )
+        shares = gather_object([share]) if self.world > 1 else [share]
+        order = np.argsort(np.concatenate([rows for rows, _, _ in shares]), kind="stable")
+        truth = np.concatenate([truth for _, truth, _ in shares])[order]
+        return truth, np.concatenate([logits for _, _, logits in shares])[order]
+
+    def _tell(self, row: Epoch, is_best: bool) -> None:
+        self.task.progress.note(
+            f"{self.task.name}: epoch {row.epoch} of {self.task.recipe.epochs}, "
+            f"loss {row.train_loss:.3f} (validation {row.validation_loss:.3f}), "
+            f"validation accuracy {row.validation_accuracy:.1%}, "
+            f"balanced {row.validation_balanced_accuracy:.1%}"
+            + (", the best so far" if is_best else ""),
+            self.task.level,
+        )
+
+    @property
+    def run_out_of_patience(self) -> bool:
+        """Whether there were `patience` epochs without a better one."""
+        patience = self.task.recipe.patience
+        since = len(self.history) - best_of(self.history, self.task.choose_by)
+        return 0 < patience <= since
+
+    def _total_sums(self) -> torch.Tensor:
+        return self.accelerator.reduce(self._sums) if self.world > 1 else self._sums.clone()
+
+    def _learned(self) -> dict[str, torch.Tensor]:
+        model = self.accelerator.unwrap_model(self.model)
+        return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the averaged weights in the place of the present ones, where they are kept."""
+        if not self._average:
+            yield
+            return
+        present = {name: value.clone() for name, value in self._learned().items()}
+        self._fill(self._average)
+        try:
+            yield
+        finally:
+            self._fill(present)
+
+    def _fill(self, weights: dict[str, torch.Tensor]) -> None:
+        for name, value in self._learned().items():
+            value.copy_(weights[name])
+
+    # what is kept
+
+    def _keep(self, epoch: int) -> None:
+        weights = checkpoints.snapshot(self.accelerator.unwrap_model(self.model))
+        if folder := self.task.folder:
+            with checkpoints.saying_what_failed(folder):
+                checkpoints.save_best(folder, epoch, weights)
+        else:
+            self._best = weights
+
+    def restore_best(self) -> int:
+        """Give the model the weights of the best epoch; return its number."""
+        epoch = best_of(self.history, self.task.choose_by)
+        folder = self.task.folder
+        weights = checkpoints.best_path(folder, epoch) if folder else self._best
+        checkpoints.restore(self.accelerator.unwrap_model(self.model), weights)
+        return epoch
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        folder = self.task.folder
+        if folder is None:
+            return
+        for name, value in self._learned().items():
+            self._refuse_unless_finite(value, f"and spoiled the weights of {name}")
+        sums = self._total_sums().tolist()
+        with checkpoints.saying_what_failed(folder):
+            super()._save_checkpoint(model, trial)
+            if self.is_main:
+                staged = folder / checkpoints.STAGING / f"checkpoint-{self.state.global_step}"
+                if self._average:
+                    save_file(self._average, staged / checkpoints.AVERAGE)
+                (staged / STATE).write_text(
+                    json.dumps(
+                        {
+                            "recipe": self.task.recipe.model_dump(mode="json"),
+                            "seed": self.task.seed,
+                            "history": [asdict(row) for row in self.history],
+                            "sums": sums,
+                            "micro_batch": self.micro_batch,
+                        }
+                    ),
+                    encoding="utf-8",
+                )
+            self.accelerator.wait_for_everyone()
+            if self.is_main:
+                checkpoints.publish(staged, folder)
+                checkpoints.forget_other_bests(folder, best_of(self.history, self.task.choose_by))
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str((self.task.folder or Path(self.args.output_dir)) / checkpoints.STAGING)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        if self.args.should_save and output_dir is not None:
+            Path(output_dir).mkdir(parents=True, exist_ok=True)
+            weights = state_dict or checkpoints.snapshot(self.accelerator.unwrap_model(self.model))
+            save_file(weights, Path(output_dir) / checkpoints.WEIGHTS)
+
+    def take_up(self, checkpoint: Path) -> None:
+        """Read what `_save_checkpoint` wrote beside Trainer's own state."""
+        state = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
+        now = {"recipe": self.task.recipe.model_dump(mode="json"), "seed": self.task.seed}
+        then = {name: state[name] for name in now}
+        if now != then:
+            raise InputError(
+                f"{checkpoint} was made with other training settings.",
+                "Continue with the settings of then, or start in a new folder.",
+            )
+        self.history = [Epoch(**row) for row in state["history"]]
+        self.micro_batch = self.task.run.micro_batch or state["micro_batch"]
+        if self.is_main:
+            self._sums.copy_(torch.tensor(state["sums"]))
+        if self._average:
+            average = load_file(checkpoint / checkpoints.AVERAGE)
+            self._average = {n: v.to(self.args.device) for n, v in average.items()}
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        checkpoints.restore(model or self.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
+
+
+class _Conductor(TrainerCallback):
+    """Says when to judge, to save and to stop."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.saved_at = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        engine = self.engine
+        engine.follow_average()
+        engine.task.progress.advance(engine.task.name)
+        wishes = self._wishes()
+        ends_epoch = state.global_step % (state.max_steps // args.num_train_epochs) == 0
+        if not ends_epoch:
+            control.should_save = any(wishes)
+            control.should_training_stop = engine.interrupted = wishes[0]
+        return control
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        if not self.engine.interrupted:
+            control.should_evaluate = control.should_save = True
+        return control
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        self.engine.interrupted = self._wishes()[0]
+        control.should_training_stop |= self.engine.interrupted or self.engine.run_out_of_patience
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        self.saved_at = time.monotonic()
+        return control
+
+    def _wishes(self) -> tuple[bool, bool]:
+        """Whether any process wants to stop, and whether it is time for a checkpoint."""
+        engine = self.engine
+        late = time.monotonic() - self.saved_at > 60 * engine.task.run.checkpoint_min
+        wishes = engine.wish.asked, late and engine.task.folder is not None
+        if engine.world > 1:
+            flags = torch.tensor(wishes, dtype=torch.int32, device=engine.args.device)
+            stop, save = engine.accelerator.reduce(flags).tolist()
+            wishes = bool(stop), bool(save)
+        return wishes
+
+
+def _arguments(task: Task) -> TrainingArguments:
+    recipe, compute = task.recipe, task.compute
+    device = torch.device(compute.device)
+    arguments = TrainingArguments(
+        # Trainer makes this folder even when nothing is to be kept
+        output_dir=str(task.folder or tempfile.gettempdir()),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.lr,
+        lr_scheduler_type="cosine_with_min_lr",
+        lr_scheduler_kwargs={"min_lr_rate": recipe.final_lr_ratio},
+        warmup_steps=recipe.warmup,
+        max_grad_norm=recipe.clip_norm,
+        bf16=compute.precision == "bfloat16",
+        fp16=compute.precision == "float16",
+        use_cpu=device.type == "cpu",
+        seed=task.seed,
+        logging_strategy="epoch",
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        remove_unused_columns=False,
+        label_names=["labels"],
+        dataloader_num_workers=_loader_workers(task),
+        dataloader_pin_memory=device.type == "cuda",
+        disable_tqdm=True,
+        log_level="error",
+        report_to="none",
+    )
+    # several cards are used through several processes, never through DataParallel
+    arguments.per_device_train_batch_size = max(1, recipe.batch_size // arguments.world_size)
+    arguments._n_gpu = min(arguments._n_gpu, 1)
+    return arguments
+
+
+def _loader_workers(task: Task) -> int:
+    if task.run.loader_workers >= 0:
+        return task.run.loader_workers
+    if torch.device(task.compute.device).type == "cpu":
+        return 0
+    return min(8, max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))
