@@ -1,0 +1,34 @@
+"""Numbers about predictions, with what is needed to believe them. numpy and scipy only.
+
+- `values`      one number each, over any resamples: accuracy, F1, kappa, AUC, Brier, calibration
+- `resampling`  intervals over trials or participants; chance by permutation and by the binomial
+- `scores`      `Scores`, the one result type, and `headline`, its one line
+- `scoring`     `score`: predictions -> `Scores`
+"""
+
+from milmer_cli.metrics.scores import (
+    METRICS,
+    Chance,
+    ClassScores,
+    Estimate,
+    ParticipantScores,
+    Scores,
+    Unit,
+    format_p,
+    headline,
+)
+from milmer_cli.metrics.scoring import resampled_unit, score
+
+__all__ = [
+    "METRICS",
+    "Chance",
+    "ClassScores",
+    "Estimate",
+    "ParticipantScores",
+    "Scores",
+    "Unit",
+    "format_p",
+    "headline",
+    "resampled_unit",
+    "score",
+]

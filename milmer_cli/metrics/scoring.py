@@ -1,0 +1,256 @@
+"""From predictions to `Scores`: the one place where everything about them is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from milmer_cli.errors import MilmerError
+from milmer_cli.metrics import resampling, values
+from milmer_cli.metrics.scores import (
+    METRICS,
+    Chance,
+    ClassScores,
+    Estimate,
+    ParticipantScores,
+    Scores,
+    Unit,
+)
+
+if TYPE_CHECKING:
+    from milmer_cli.settings.schema import Protocol
+
+
+def score(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    participant: np.ndarray,
+    trial_id: np.ndarray,
+    class_names: Sequence[str],
+    *,
+    majority: np.ndarray | None = None,
+    unit: Unit = "trial",
+    resamples: int = 2000,
+    permutations: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Scores:
+    """Score the predictions of segments that took no part in training.
+
+    Parameters
+    ----------
+    truth
+        (n_segments,) classes.
+    probabilities
+        (n_segments, n_classes), rows summing to 1.
+    participant, trial_id
+        (n_segments,) who, and which trial (unique over participants).
+    class_names
+        Names of the classes.
+    majority
+        (n_segments,) commonest class of the training part that each prediction comes from.
+    unit
+        What the intervals resample; see `resampled_unit`.
+    resamples, permutations, confidence, seed
+        Of the intervals and p-values.
+
+    Raises
+    ------
+    MilmerError
+        There is nothing to score, a probability is not finite, or a trial has two classes.
+    """
+    truth, probabilities = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
+    participant, trial_id = np.asarray(participant), np.asarray(trial_id)
+    _refuse(truth, probabilities, len(class_names))
+    n_classes = len(class_names)
+    trials, first, trial = np.unique(trial_id, return_index=True, return_inverse=True)
+    if np.any(truth != truth[first][trial]):
+        mixed = trials[trial[truth != truth[first][trial]][0]]
+        raise MilmerError(f"Trial {mixed} has segments of different classes.")
+    size = np.bincount(trial)
+    trial_truth, trial_who = truth[first], participant[first]
+    trial_probabilities = np.zeros((len(trials), n_classes))
+    np.add.at(trial_probabilities, trial, probabilities)
+    trial_probabilities /= size[:, None]
+
+    people, who = np.unique(participant, return_inverse=True)
+    segment_unit = trial if unit == "trial" else who
+    undefined: dict[str, int] = {}
+    options = (resamples, confidence, seed, undefined)
+    over_segments = _estimates(truth, probabilities, segment_unit, *options)
+    over_trials = _estimates(
+        trial_truth, trial_probabilities, segment_unit[first], resamples, confidence, seed, {}
+    )
+    predicted, trial_predicted = probabilities.argmax(axis=1), trial_probabilities.argmax(axis=1)
+    matrix = values.confusion(truth, predicted, n_classes)
+    votes = np.zeros((len(trials), n_classes))
+    np.add.at(votes, (trial, predicted), 1)
+    return Scores(
+        class_names=tuple(class_names),
+        n_segments=len(truth),
+        n_trials=len(trials),
+        n_participants=len(people),
+        segment=over_segments,
+        trial=over_trials,
+        classes=_classes(truth, probabilities, matrix, class_names, undefined),
+        confusion=matrix,
+        trial_confusion=values.confusion(trial_truth, trial_predicted, n_classes),
+        participants=tuple(
+            _participant(
+                str(name), who == number, truth, predicted, trial, trial_truth, trial_predicted
+            )
+            for number, name in enumerate(people)
+        ),
+        majority=math.nan if majority is None else float(np.mean(np.asarray(majority) == truth)),
+        majority_test=float(np.bincount(truth).max() / len(truth)),
+        chance=_chance(
+            trial_truth, trial_predicted, votes, trial_who, permutations, confidence, seed
+        ),
+        unit=unit,
+        confidence=confidence,
+        resamples=resamples,
+        undefined=undefined,
+    )
+
+
+def resampled_unit(protocol: Protocol) -> Unit:
+    """Say what intervals resample: participants where participants are unseen, else trials."""
+    return "participant" if "participant" in protocol else "trial"
+
+
+def _refuse(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> None:
+    if not len(truth):
+        raise MilmerError("There is no prediction to score.")
+    if probabilities.shape != (len(truth), n_classes):
+        raise MilmerError(
+            f"Probabilities of shape {probabilities.shape} do not fit {len(truth)} segments "
+            f"and {n_classes} classes."
+        )
+    if truth.min() < 0 or truth.max() >= n_classes:
+        raise MilmerError("A segment without a class was given to be scored.")
+    broken = int(np.sum(~np.isfinite(probabilities).all(axis=1)))
+    if broken:
+        raise MilmerError(
+            f"{broken} of {len(truth)} predictions are not finite.",
+            "The training may have diverged: lower train.lr or use float32.",
+        )
+
+
+def _estimates(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    unit: np.ndarray,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    undefined: dict[str, int],
+) -> dict[str, Estimate]:
+    n_classes = probabilities.shape[1]
+    bins, sure, right = values.calibration_bins(truth, probabilities)
+    gap = np.bincount(bins, right - sure, values.BINS)
+    everyone = np.ones((1, len(truth)), dtype=np.float32)
+    found: dict[str, Any] = {
+        **values.from_confusion(values.confusion(truth, probabilities.argmax(axis=1), n_classes)),
+        "auc": values.mean_defined(values.auc(truth, probabilities, everyone))[0],
+        "brier": values.brier(truth, probabilities).mean(),
+        "calibration_error": np.abs(gap).sum() / len(truth),
+    }
+    drawn = {}
+    if unit.max() > 0:  # a single unit drawn again and again is no interval
+        drawn = resampling.bootstrap(truth, probabilities, unit, resamples, seed)
+    tails = [50 * (1 - confidence), 50 * (1 + confidence)]
+    result = {}
+    for name in METRICS:
+        low = high = math.nan
+        if name in drawn:
+            defined = drawn[name][~np.isnan(drawn[name])]
+            if len(defined) < resamples:
+                undefined[f"bootstrap {name}"] = resamples - len(defined)
+            if len(defined):
+                low, high = np.percentile(defined, tails)
+        if math.isnan(found[name]):
+            undefined[name] = 1
+        result[name] = Estimate(float(found[name]), float(low), float(high))
+    return result
+
+
+def _classes(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    matrix: np.ndarray,
+    class_names: Sequence[str],
+    undefined: dict[str, int],
+) -> tuple[ClassScores, ...]:
+    each = values.per_class(matrix)
+    each["auc"] = values.auc(truth, probabilities, np.ones((1, len(truth)), np.float32))[0]
+    for name in ("precision", "recall", "f1", "auc"):
+        missing = int(np.isnan(each[name]).sum())
+        if missing:
+            undefined[f"{name} of a class"] = missing
+    return tuple(
+        ClassScores(
+            name=name,
+            precision=float(each["precision"][k]),
+            recall=float(each["recall"][k]),
+            f1=float(each["f1"][k]),
+            auc=float(each["auc"][k]),
+            support=int(each["support"][k]),
+        )
+        for k, name in enumerate(class_names)
+    )
+
+
+def _participant(
+    name: str,
+    rows: np.ndarray,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    trial: np.ndarray,
+    trial_truth: np.ndarray,
+    trial_predicted: np.ndarray,
+) -> ParticipantScores:
+    theirs = np.unique(trial[rows])
+    n_classes = int(max(truth.max(), predicted.max())) + 1
+    found = values.from_confusion(values.confusion(truth[rows], predicted[rows], n_classes))
+    return ParticipantScores(
+        name=name,
+        accuracy=float(found["accuracy"]),
+        balanced_accuracy=float(found["balanced_accuracy"]),
+        trial_accuracy=float(np.mean(trial_truth[theirs] == trial_predicted[theirs])),
+        majority=float(np.bincount(truth[rows]).max() / rows.sum()),
+        n_segments=int(rows.sum()),
+        n_trials=len(theirs),
+    )
+
+
+def _chance(
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    votes: np.ndarray,
+    participant: np.ndarray,
+    permutations: int,
+    confidence: float,
+    seed: int,
+) -> Chance:
+    """Chance from trials: (n_trials,) truth, prediction and participant, (n_trials, C) votes."""
+    n_trials, n_classes = votes.shape
+    numbers = np.arange(n_trials)
+    null = resampling.permuted_accuracy(truth, votes, participant, permutations, seed)
+    whole = np.eye(n_classes)[predicted]
+    trial_null = resampling.permuted_accuracy(truth, whole, participant, permutations, seed)
+    low, high = np.percentile(null, [50 * (1 - confidence), 50 * (1 + confidence)])
+    hits = int(np.sum(truth == predicted))
+    guessed = resampling.binomial_band(n_trials, 1 / n_classes, confidence)
+    return Chance(
+        level=1 / n_classes,
+        p=resampling.permutation_p(votes[numbers, truth].sum() / votes.sum(), null),
+        low=float(low),
+        high=float(high),
+        p_trial=resampling.permutation_p(hits / n_trials, trial_null),
+        p_binomial=resampling.binomial_p(hits, n_trials, np.bincount(truth).max() / n_trials),
+        binomial_low=guessed[0],
+        binomial_high=guessed[1],
+    )
