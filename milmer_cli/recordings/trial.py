@@ -1,4 +1,4 @@
-"""What a data set looks like to the rest of Milmer: trials, with their EEG and video as spans of files.
+"""What a data set looks like to the rest of Milmer: trials, EEG and video as spans of files.
 
 Units: seconds; volts inside mne objects (mne's convention), microvolts everywhere else.
 """
@@ -53,6 +53,10 @@ class Trial:
         Whether the EEG of the trial is at hand.
     video
         Where its video is, or None.
+    session
+        Which visit of the participant; empty where there was one.
+    label
+        Name of the trial's class where the data set gives classes instead of ratings, else None.
     """
 
     participant: str
@@ -62,6 +66,8 @@ class Trial:
     duration_s: float
     has_eeg: bool
     video: VideoSpan | None
+    session: str = ""
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,16 +83,19 @@ class EegBlock:
     cleaned
         True when the publisher has already referenced, filtered and resampled the data (DEAP's
         preprocessed files): it is then only brought to the wanted rate and order.
+    eog
+        Which channels of ``raw`` show the eyes: single ones, or pairs whose difference is meant.
     """
 
     raw: mne.io.BaseRaw
     onset_s: Mapping[int, float]
     cleaned: bool = False
+    eog: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class InputFiles:
-    """The files that one participant's EEG, faces and ratings are made from: what a fingerprint covers."""
+    """The files that one participant's rows are made from: what a fingerprint covers."""
 
     eeg: tuple[Path, ...]
     video: tuple[Path, ...]
@@ -94,7 +103,7 @@ class InputFiles:
 
 
 class Recordings(Protocol):
-    """What preparing needs to know of a data set. Instances are small and picklable: workers get a copy."""
+    """What preparing needs of a data set. Instances are small and picklable: workers get a copy."""
 
     name: str
 
@@ -108,4 +117,4 @@ class Recordings(Protocol):
         """Continuous EEG of a participant; every trial with EEG is in exactly one block."""
 
     def inputs(self, participant: str) -> InputFiles:
-        """The files behind a participant."""
+        """Return the files behind a participant."""
