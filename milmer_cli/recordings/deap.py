@@ -167,6 +167,7 @@ class DeapRecordings:
     """
 
     name = "DEAP"
+    channels = GENEVA
 
     def __init__(self, root: Path, source: Source = "auto", participants: str = "") -> None:
         self.root, self.source = root, source

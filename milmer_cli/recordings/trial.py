@@ -106,6 +106,8 @@ class Recordings(Protocol):
     """What preparing needs of a data set. Instances are small and picklable: workers get a copy."""
 
     name: str
+    channels: tuple[str, ...] | None
+    """EEG channels to store and their order, by name; None for those of the recording."""
 
     def participants(self) -> list[str]:
         """Names of the participants that can be prepared, sorted."""
