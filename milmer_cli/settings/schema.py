@@ -21,6 +21,7 @@ Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Compile = Literal["auto", "on", "off"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -212,6 +213,10 @@ class RunSettings(Section):
     """`auto` takes cuda, then mps, then cpu."""
     precision: Precision = "auto"
     """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else float32."""
+    compile: Compile = "auto"
+    """Whether the backbone is compiled (minutes at the start); `auto` compiles on a CUDA card that can."""
+    deterministic: bool = False
+    """Use only algorithms that give the same bits for the same seed, at some cost in speed."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes side by side; 0 for one a core."""
     loader_workers: Annotated[int, Field(ge=-1)] = -1

@@ -1,0 +1,191 @@
+"""Swin and SwinV2 backbones: found in a folder, on the hub, or made from nothing.
+
+Any checkpoint of one serves, a fine-tuned image classifier too: its head is left behind.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from huggingface_hub import constants, try_to_load_from_cache
+from transformers import (
+    AutoConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    SwinConfig,
+    SwinModel,
+    Swinv2Config,
+    Swinv2Model,
+)
+from transformers.utils import logging
+
+from milmer_cli.errors import InputError, SettingsError, WeightsError
+
+MODELS = {"swin": SwinModel, "swinv2": Swinv2Model}
+PROBE_TIMEOUT_S = 5.0
+
+
+class Backbone(NamedTuple):
+    """A backbone with weights.
+
+    ``unused`` names the weights of the checkpoint that are no part of it (a classifier's head).
+    """
+
+    model: PreTrainedModel
+    unused: tuple[str, ...]
+
+
+def load_backbone(name: str | Path, image_size: int = 0) -> Backbone:
+    """Load a Swin or SwinV2 backbone.
+
+    Parameters
+    ----------
+    name
+        A folder written by ``save_pretrained``, a name on the hub, or ``scratch:tiny`` /
+        ``scratch:micro`` for random weights.
+    image_size
+        Side of the square images it will see, in pixels; 0 for the checkpoint's own.
+
+    Raises
+    ------
+    WeightsError
+        The weights are nowhere to be had, or the checkpoint lacks some of the backbone's.
+    """
+    config = backbone_config(name, image_size)
+    if is_scratch(name):
+        return Backbone(MODELS[config.model_type](config, add_pooling_layer=False), ())
+    with quiet():
+        model, info = MODELS[config.model_type].from_pretrained(
+            str(name),
+            config=config,
+            add_pooling_layer=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            local_files_only=_is_cached(name),
+        )
+    if lost := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
+        raise WeightsError(
+            f"The checkpoint {name} lacks {len(lost)} weights of its {config.model_type} backbone, "
+            f"or has them in another shape ({', '.join(lost[:3])} ...).",
+            "Use a checkpoint of a whole Swin or SwinV2, as finetune-swin writes it.",
+        )
+    return Backbone(model, tuple(sorted(info["unexpected_keys"])))
+
+
+def backbone_config(name: str | Path, image_size: int = 0) -> PretrainedConfig:
+    """Read the configuration of the backbone that `load_backbone` would load, not its weights."""
+    if is_scratch(name):
+        config = _scratch_config(str(name))
+    else:
+        if not Path(name).is_dir() and not _is_cached(name):
+            _refuse_if_out_of_reach(name)
+        try:
+            with quiet():
+                config = AutoConfig.from_pretrained(str(name), local_files_only=_is_cached(name))
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"No backbone could be read from {name}: {str(error).splitlines()[0]}",
+                "Give a folder that finetune-swin wrote, a model name on the hub, or scratch:tiny.",
+            ) from error
+    if config.model_type not in MODELS:
+        raise InputError(
+            f"The backbone {name} is a {config.model_type}, not a Swin or SwinV2.",
+            "Choose a Swin or SwinV2 checkpoint with model.backbone (--swin).",
+        )
+    if image_size:
+        config.image_size = image_size
+    return config
+
+
+def is_scratch(name: str | Path) -> bool:
+    """Whether ``name`` asks for random weights."""
+    return str(name).startswith("scratch:")
+
+
+def feature_width(config: PretrainedConfig) -> int:
+    """Width of the backbone's last tokens."""
+    return int(config.embed_dim) * 2 ** (len(config.depths) - 1)
+
+
+def image_size(config: PretrainedConfig) -> tuple[int, int]:
+    """Height and width of the images the backbone sees, in pixels."""
+    size = config.image_size
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def face_tokens(config: PretrainedConfig) -> int:
+    """Tokens the backbone makes of one image."""
+    tokens = 1
+    for side in image_size(config):
+        tokens *= ceil(side / (config.patch_size * 2 ** (len(config.depths) - 1)))
+    return tokens
+
+
+def _scratch_config(name: str) -> PretrainedConfig:
+    match name:
+        case "scratch:tiny":
+            return SwinConfig()
+        case "scratch:micro":
+            return SwinConfig(
+                image_size=112, embed_dim=24, depths=[1, 1, 1], num_heads=[3, 6, 12], window_size=7
+            )
+        case "scratch:tiny-v2":
+            return Swinv2Config(image_size=256, window_size=8)
+        case _:
+            raise SettingsError(
+                f"There is no backbone {name!r}.",
+                "Use scratch:tiny, scratch:micro or scratch:tiny-v2.",
+            )
+
+
+def _is_cached(name: str | Path) -> bool:
+    if Path(name).is_dir():
+        return True
+    return isinstance(try_to_load_from_cache(str(name), "config.json"), str)
+
+
+def _refuse_if_out_of_reach(name: str | Path) -> None:
+    """Ask the hub once: transformers would try for half a minute before it gives up."""
+    hint = (
+        "Connect once so that it is kept in the cache, or give a folder (finetune-swin writes "
+        "one), or scratch:tiny for random weights."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(
+            f"The backbone {name} is not in the cache and HF_HUB_OFFLINE is set.", hint
+        )
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=PROBE_TIMEOUT_S):
+            return
+    except HTTPError:
+        return  # it answered
+    except (URLError, TimeoutError) as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLError):
+            return  # the hub's own client may know the certificate
+        raise WeightsError(
+            f"The backbone {name} is neither a folder nor in the cache, and {constants.ENDPOINT} "
+            "cannot be reached.",
+            hint,
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers from drawing bars and tables; what matters is returned or raised."""
+    verbosity = logging.get_verbosity()
+    bars: Any = logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,227 @@
+"""Which instances of a bag the model keeps.
+
+Every selection works in two steps, so that only what is kept needs a backward pass:
+`Selection.choose` reads a summary of each instance and says which to take, `Choice.keep` scales
+their tokens. Missing instances weigh exactly 0 and are never chosen while a found one is left.
+
+With the published scorer a choice is a bare index and no gradient reaches the scorer. With the
+pooled one the kept tokens are scaled by ``k x softmax`` of the scores *of the kept instances* (1
+each while all score alike, which is the published arithmetic). The scorer reads the summaries
+without sending a gradient into the backbone: the backbone learns through the tokens that are
+kept, the scorer through their weights. That is the default arithmetic, not an approximation of
+it, and it is why scoring without gradients and running only the chosen instances again gives the
+gradient of the plain computation.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from milmer_cli.model.config import MilmerConfig
+
+
+class Choice(NamedTuple):
+    """The outcome of a selection over B bags of I instances.
+
+    Attributes
+    ----------
+    weights : (B, I) float
+        Weight of each instance in its bag; sums to 1, exactly 0 for a missing one (all 0 in an
+        empty bag).
+    indices : (B, k) int64
+        The chosen instances, best first.
+    valid : (B, k) bool
+        False where a bag has fewer than k found instances.
+    gates : (B, k) float or None
+        What the chosen tokens are scaled by; None for a bare index.
+    """
+
+    weights: Tensor
+    indices: Tensor
+    valid: Tensor
+    gates: Tensor | None
+
+    def keep(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and join the tokens of the chosen instances.
+
+        Parameters
+        ----------
+        tokens : (B, k, N, d)
+
+        Returns
+        -------
+        kept : (B, k * N, d)
+        valid : (B, k * N) bool
+        """
+        if self.gates is not None:
+            tokens = tokens * self.gates[..., None, None].to(tokens.dtype)
+        return tokens.flatten(1, 2), self.valid.repeat_interleave(tokens.shape[2], dim=1)
+
+
+def take(values: Tensor, indices: Tensor) -> Tensor:
+    """Pick ``indices`` (B, k) along the second axis of ``values`` (B, I, ...)."""
+    index = indices.reshape(*indices.shape, *[1] * (values.dim() - 2))
+    return values.gather(1, index.expand(-1, -1, *values.shape[2:]))
+
+
+def masked_softmax(scores: Tensor, found: Tensor) -> Tensor:
+    """Softmax over the found entries of the last axis; exactly 0 elsewhere, and in empty rows."""
+    scores = scores.float().masked_fill(~found, torch.finfo(torch.float32).min)
+    return scores.softmax(-1) * found
+
+
+def top(scores: Tensor, found: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Rank the found entries: the best k, best first, and whether each of them is a found one."""
+    ranked = scores.detach().float().masked_fill(~found, -torch.inf)
+    indices = ranked.topk(k, dim=1).indices  # (B, k)
+    return indices, found.gather(1, indices)
+
+
+class Selection(nn.Module):
+    """Base of the selections that choose.
+
+    ``reads`` says what `choose` wants of each instance: ``nothing`` (an empty tensor), its mean
+    token (B, I, d), or all its tokens (B, I, N, d).
+    """
+
+    reads: Literal["nothing", "mean", "tokens"] = "nothing"
+
+    def __init__(self, num_select: int, gated: bool) -> None:
+        super().__init__()
+        self.num_select = num_select
+        self.gated = gated
+
+    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
+        """Choose instances from ``summaries`` (see `reads`) and ``found`` (B, I)."""
+        raise NotImplementedError
+
+    def _choice(self, weights: Tensor, scores: Tensor, found: Tensor) -> Choice:
+        indices, valid = top(scores, found, self.num_select)
+        gates = None
+        if self.gated:
+            gates = masked_softmax(scores.gather(1, indices), valid) * valid.sum(1, keepdim=True)
+        return Choice(weights, indices, valid, gates)
+
+
+class FirstInstance(Selection):
+    """``none``: the first found face."""
+
+    def __init__(self) -> None:
+        super().__init__(num_select=1, gated=False)
+
+    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
+        """See `Selection.choose`."""
+        indices = found.int().argmax(1, keepdim=True)  # the first maximum
+        weights = torch.zeros(found.shape, device=found.device).scatter(1, indices, 1.0) * found
+        return Choice(weights, indices, found.gather(1, indices), None)
+
+
+class LearnedPositions(Selection):
+    """``softmax``: one learned score per position in the bag, the same for every sample."""
+
+    def __init__(self, instances: int, num_select: int, gated: bool) -> None:
+        super().__init__(num_select, gated)
+        self.instance_weights = nn.Parameter(torch.zeros(1, instances))
+
+    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
+        """See `Selection.choose`."""
+        scores = self.instance_weights.expand(len(found), -1)
+        return self._choice(masked_softmax(scores, found), scores, found)
+
+
+class PooledAttention(Selection):
+    """Scores each instance on its mean token (attention-based MIL; Ilse et al. 2018, eq. 8).
+
+    ``recover`` (attention_topk): the weighted mean of the bag gives the scores that choose.
+    """
+
+    reads = "mean"
+
+    def __init__(self, width: int, instances: int, num_select: int, recover: bool) -> None:
+        super().__init__(num_select, gated=True)
+        self.value = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1, bias=False)  # a softmax would give a bias no gradient
+        self.recover = nn.Linear(width, instances) if recover else None
+
+    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
+        """See `Selection.choose`."""
+        scores = self.score(torch.tanh(self.value(summaries))).squeeze(-1)  # (B, I)
+        weights = masked_softmax(scores, found)
+        if self.recover is not None:
+            scores = self.recover(
+                torch.einsum("bi,bid->bd", weights.to(summaries.dtype), summaries)
+            )
+            weights = masked_softmax(scores, found)
+        return self._choice(weights, scores, found)
+
+
+class FlatAttention(Selection):
+    """The published scorer: each face flattened, a square layer on it, a bare index out of it."""
+
+    reads = "tokens"
+
+    def __init__(self, flat: int, instances: int, num_select: int, recover: bool) -> None:
+        super().__init__(num_select, gated=False)
+        self.value = nn.Linear(flat, flat)
+        self.score = nn.Linear(flat, 1)
+        self.recover = nn.Linear(flat, instances) if recover else None
+
+    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
+        """See `Selection.choose`."""
+        flat = summaries.flatten(2)  # (B, I, N * d)
+        scores = self.score(torch.tanh(self.value(flat))).squeeze(-1)  # (B, I)
+        weights = masked_softmax(scores, found)
+        if self.recover is not None:
+            scores = self.recover(torch.einsum("bi,bif->bf", weights.to(flat.dtype), flat))
+            weights = masked_softmax(scores, found)
+        return self._choice(weights, scores, found)
+
+
+class WeightedMean(nn.Module):
+    """``amil``: chooses nothing, but makes one token: the weighted mean of the mean tokens."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.value = nn.Linear(width, width)
+        self.score = nn.Linear(width, 1)
+
+    def forward(self, tokens: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Average a bag.
+
+        Parameters
+        ----------
+        tokens : (B, I, N, d)
+        found : (B, I) bool
+
+        Returns
+        -------
+        kept : (B, 1, d)
+        valid : (B, 1) bool
+        weights : (B, I)
+        """
+        means = tokens.mean(2)  # (B, I, d)
+        scores = self.score(torch.tanh(self.value(means))).squeeze(-1)
+        weights = masked_softmax(scores, found)
+        kept = torch.einsum("bi,bid->bd", weights.to(means.dtype), means)[:, None]
+        return kept, found.any(1, keepdim=True), weights
+
+
+def build_selection(config: MilmerConfig) -> Selection | WeightedMean:
+    """Build the parts of the chosen selection only."""
+    pooled = config.scorer == "pooled"
+    flat = config.width * config.tokens_per_face
+    match config.selection:
+        case "none":
+            return FirstInstance()
+        case "softmax":
+            return LearnedPositions(config.instances, config.num_select, gated=pooled)
+        case "amil":
+            return WeightedMean(config.width)
+        case "attention_topk" | "attention_weighted_topk":
+            recover = config.selection == "attention_topk"
+            if pooled:
+                return PooledAttention(config.width, config.instances, config.num_select, recover)
+            return FlatAttention(flat, config.instances, config.num_select, recover)
