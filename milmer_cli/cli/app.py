@@ -103,6 +103,7 @@ def _explain(error: Exception) -> tuple[str, str, str, int]:
     if hasattr(error, "format_message"):  # typer's own: the call is wrong
         context = getattr(error, "ctx", None)
         hint = f"See {context.command_path} --help." if context else "See milmer --help."
-        return error.format_message(), hint, "UsageError", 2
+        message = error.format_message().replace("Value error, ", "")
+        return message, hint, "UsageError", 2
     hint = "Run again with --verbose for the traceback; if it persists, report it as a fault."
     return f"Something unexpected went wrong: {kind}: {error}", hint, kind, 1

@@ -13,14 +13,14 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any
 
 import typer
 
 from milmer_cli.cli.console import Console, Result, silence_libraries
 from milmer_cli.errors import InputError
 from milmer_cli.progress import Progress
-from milmer_cli.settings.describe import annotation, default, doc, known_keys
+from milmer_cli.settings.describe import default, doc, known_keys
 from milmer_cli.settings.load import Asked, Preset, ask, resolve
 from milmer_cli.settings.schema import Settings
 
@@ -178,22 +178,18 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 
 
 def _flag(name: str, flag: str, key: str, own: bool) -> inspect.Parameter:
-    """Make the flag of one setting: choices, help and default are the schema's."""
-    kind = annotation(key)
-    choices = get_origin(kind) is Literal
-    words = doc(key).replace("[", r"\[")  # typer reads markup in help
+    """Make the flag of one setting: choices, help, default and check are the schema's."""
+    schema = known_keys()[key]
+    choices = schema.get("enum", ())
     usual = default(key)
     origin = f"Setting {key}, default {usual}." if usual != "" else f"Setting {key}."
     option = typer.Option(
         flag,
-        help=f"{words} {origin}",
-        metavar=None if choices else known_keys()[key]["type"].upper(),
+        help=f"{doc(key)} {origin}".replace("[", r"\["),  # typer reads markup in help
+        metavar="|".join(choices) or schema["type"].upper(),
+        autocompletion=lambda: list(choices),
         rich_help_panel=SETTINGS_PANEL if own else SHARED_PANEL,
     )
-    # Anything but a choice goes to the schema as it was typed: one check, one wording.
-    return inspect.Parameter(
-        name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[(kind if choices else str) | None, option],
-    )
+    # The value goes to the schema as it was typed: one check, one wording of mistakes.
+    kind = Annotated[str | None, option]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

@@ -44,13 +44,6 @@ def default(key: str) -> Any:
     return known_keys()[key].get("default")
 
 
-def annotation(key: str) -> Any:
-    """Return the Python type of a setting."""
-    section, _, name = key.rpartition(".")
-    model = Settings.model_fields[section].annotation if section else Settings
-    return model.model_fields[name].annotation  # type: ignore[union-attr]
-
-
 def allowed(key: str) -> str:
     """Say what a setting may be, to be read after "must be"."""
     return _words(known_keys()[key])

@@ -1,0 +1,93 @@
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from milmer_cli.cli.app import run
+
+
+@dataclass
+class Outcome:
+    """What a command line came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture(autouse=True)
+def _undo_silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command silences libraries for its process; here the process goes on."""
+    before = dict(os.environ)
+    yield
+    logging.disable(logging.NOTSET)
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+
+
+@pytest.fixture
+def milmer(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run a command line in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def milmer(*arguments: str) -> Outcome:
+        code = run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return milmer
+
+
+@dataclass
+class FakeResult:
+    paths: str = "runs/first"
+    score: float = float("nan")
+
+    def to_json(self) -> dict[str, Any]:
+        return {"out": self.paths, "accuracy": self.score, "nested": [{"x": float("inf")}]}
+
+    def summary(self) -> list[tuple[str, str]]:
+        return [("accuracy (by trial)", "0.5"), ("run", "x" * 300)]
+
+
+@dataclass
+class Stage:
+    """Stands where a stage stands, and remembers how it was called."""
+
+    error: BaseException | None = None
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+
+    def __call__(self, *arguments: Any, **named: Any) -> FakeResult:
+        self.calls.append((arguments, named))
+        if self.error is not None:
+            raise self.error
+        return FakeResult()
+
+
+@pytest.fixture
+def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
+    """``stage("train")``: put a stand-in under ``milmer_cli.stages.train.train``."""
+
+    def stage(name: str, error: BaseException | None = None, module: str = "") -> Stage:
+        stand_in = Stage(error)
+        module = module or f"milmer_cli.stages.{name}"
+        fake = ModuleType(module)
+        setattr(fake, name, stand_in)
+        monkeypatch.setitem(sys.modules, module, fake)
+        return stand_in
+
+    return stage

@@ -1,0 +1,143 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from milmer_cli.settings import Settings, load_settings
+
+
+def test_flags_reach_the_stage_as_settings(milmer, stage):
+    train = stage("train")
+    outcome = milmer(
+        *("train", "--prepared", ".", "--out", "runs/first", "--fusion", "mlp", "--swin", "swin"),
+        *("--selection", "amil", "--modalities", "eeg", "--participants", "1,3-5"),
+        *(
+            "--device",
+            "cpu",
+            "--seed",
+            "4",
+            "--set",
+            "train.epochs=2",
+            "--set",
+            "model.fusion=none",
+        ),
+    )
+    assert outcome.code == 0
+    (prepared, out, settings), named = train.calls[0]
+    assert (prepared, out) == (Path(), Path("runs/first"))
+    assert named.keys() == {"progress"}
+    assert settings == load_settings(
+        overrides=[
+            "model.fusion=mlp",
+            "model.backbone=swin",
+            "model.selection=amil",
+            "model.modalities=eeg",
+            "data.participants=1,3-5",
+            "run.device=cpu",
+            "seed=4",
+            "train.epochs=2",
+        ]
+    )
+
+
+def test_a_run_without_a_name_gets_the_time(milmer, stage):
+    train = stage("train")
+    milmer("train", "--prepared", ".")
+    (_, out, settings), _ = train.calls[0]
+    assert re.fullmatch(r"runs/\d{8}-\d{6}", out.as_posix())
+    assert settings == Settings()
+
+
+def test_prepare_reads_deap_as_the_settings_say(milmer, stage):
+    recordings = stage("DeapRecordings", module="milmer_cli.recordings.deap")
+    prepare = stage("prepare")
+    milmer(
+        "prepare", "--deap-root", ".", "--source", "dat", "--participants", "2", "--workers", "3"
+    )
+    assert recordings.calls == [((Path(),), {"source": "dat", "participants": "2"})]
+    (_, out, settings), _ = prepare.calls[0]
+    assert out == Path("prepared")
+    assert settings.run.workers == 3
+
+
+def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage, tmp_path):
+    (tmp_path / "file").write_text("")
+    evaluate, predict, finetune = stage("evaluate"), stage("predict"), stage("finetune_swin")
+    milmer("evaluate", "--prepared", ".", "--folds", "3", "--protocol", "participant", "--run", ".")
+    (_, out, settings), named = evaluate.calls[0]
+    assert (out, named["run"]) == (Path("evaluation"), Path())
+    assert (settings.evaluate.folds, settings.evaluate.protocol) == (3, "participant")
+
+    milmer("predict", "file", "file", "--model", ".", "--trial", "2", "--eeg-onset", "1.5")
+    (video, eeg, run, out, _), named = predict.calls[0]
+    assert (video, eeg, run, out) == (Path("file"), Path("file"), Path(), Path("prediction"))
+    assert (named["trial"], named["eeg_onset_s"], named["video_onset_s"]) == (2, 1.5, None)
+
+    milmer("finetune-swin", "--data", ".", "--backbone", "scratch:micro")
+    (data, out, settings), _ = finetune.calls[0]
+    assert (data, out) == (Path(), Path("swin"))
+    assert settings.model.backbone == "scratch:micro"
+
+
+def test_the_demo_starts_from_its_own_preset(milmer, stage):
+    demo = stage("run_demo", module="milmer_cli.demo.run")
+    assert milmer("demo", "--signal", "0", "--seed", "5").code == 0
+    (out,), named = demo.calls[0]
+    assert out == Path("demo")
+    assert (named["signal"], named["seed"]) == (0.0, 5)
+
+
+def test_json_is_one_document_without_nan(milmer, stage):
+    stage("train")
+    outcome = milmer("train", "--prepared", ".", "--json")
+    assert outcome.document == {"out": "runs/first", "accuracy": None, "nested": [{"x": None}]}
+    assert outcome.err == ""
+
+
+def test_the_summary_is_not_cut_even_where_the_terminal_is_narrow(milmer, stage, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    stage("train")
+    assert milmer("train", "--prepared", ".").out == (
+        "accuracy (by trial)  0.5\n" + "run                  " + "x" * 300 + "\n"
+    )
+
+
+def test_settings_show_tells_values_and_where_they_come_from(milmer, tmp_path):
+    (tmp_path / "my.yaml").write_text("eeg: {segment_s: 2}\n")
+    arguments = ("settings", "show", "--settings", "my.yaml", "--set", "seed=3")
+    shown = milmer(*arguments).out
+    (tmp_path / "again.yaml").write_text(shown)
+    assert load_settings(file=tmp_path / "again.yaml") == load_settings(
+        overrides=["eeg.segment_s=2", "seed=3"]
+    )
+    assert "# eeg.segment_s: my.yaml" in shown
+    document = milmer(*arguments, "--json").document
+    assert document["settings"]["eeg"]["segment_s"] == 2.0
+    assert document["asked"] == {"eeg.segment_s": "my.yaml", "seed": "--set"}
+
+
+def test_settings_init_writes_a_file_once(milmer, tmp_path):
+    assert milmer("settings", "init", "sub/my.yaml", "--set", "seed=3").code == 0
+    file = tmp_path / "sub" / "my.yaml"
+    assert load_settings(file=file).seed == 3
+    file.write_text("seed: 9\n")
+    again = milmer("settings", "init", "sub/my.yaml")
+    assert again.code == 2
+    assert "is there already" in again.err
+    assert file.read_text() == "seed: 9\n"
+
+
+def test_settings_schema_is_json(milmer):
+    assert "eeg" in json.loads(milmer("settings", "schema").out)["properties"]
+
+
+@pytest.mark.parametrize("backbone", ["scratch:tiny", "somebody/nowhere", "."])
+def test_info_tells_versions_device_and_weights(milmer, backbone):
+    facts = milmer("info", "--json", "--device", "cpu", "--set", f"model.backbone={backbone}")
+    document = facts.document
+    assert document["packages"]["torch"][0].isdigit()
+    assert "cpu" in document["compute"].lower()
+    assert backbone in document["backbone"]
+    assert document["face detectors"].endswith("dlib")
+    assert document["free disk here"].endswith("GiB")
