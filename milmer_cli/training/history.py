@@ -81,15 +81,11 @@ class History:
 def read_history(path: Path) -> tuple[Epoch, ...]:
     """Read what `History.write_csv` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
-        return tuple(
-            Epoch(
-                **{
-                    name: int(row[name]) if name == "epoch" else float(row[name])
-                    for name in COLUMNS
-                }
-            )
-            for row in csv.DictReader(file)
-        )
+        rows = list(csv.DictReader(file))
+    values = [{name: float(row[name]) for name in COLUMNS[1:]} for row in rows]
+    return tuple(
+        Epoch(epoch=int(row["epoch"]), **rest) for row, rest in zip(rows, values, strict=True)
+    )
 
 
 def best_of(epochs: Iterable[Epoch], choose_by: str) -> int:

@@ -122,7 +122,7 @@ def _run(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels (empty where the data set has none) and logits, in the order of the data set."""
     if len(data) == 0:  # type: ignore[arg-type]
-        return np.zeros(0, np.int64), np.zeros((0, model.config.num_labels))  # type: ignore[union-attr]
+        return np.zeros(0, np.int64), np.zeros((0, model.config.num_labels))  # type: ignore
     loader = DataLoader(data, batch_size, collate_fn=collate, generator=torch.Generator())
     model.eval()
     rows, labels = [], []

@@ -157,7 +157,7 @@ def _run(engine: Engine, start_from: Path | None) -> float:
     task.progress.done(task.name)
     if engine.interrupted:
         task.progress.note(
-            f"Stopped as asked; {checkpoints.last_checkpoint(task.folder)} holds all there is. "
+            f"Stopped as asked; all there is, is in {task.folder}. "
             "Continue with --resume.",
             "warning",
         )
