@@ -7,6 +7,8 @@ deap.py          where trials come from: DEAP's folders; finds files by name, pr
   preprocessed.py  .dat (restricted unpickler) and .mat arrays
 channels.py      names and orders of EEG channels
 eeg.py           a block -> clean microvolts -> segments
+  artefacts.py     broken channels, eye movements
+  published.py     the cut of the published code
 video.py         frames at given times, in one pass
 faces.py         the face of every instance (detectors.py finds, tracking.py follows it)
 """

@@ -17,7 +17,9 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from milmer_cli.errors import InputError
+from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog
 from milmer_cli.recordings.channels import find_channels
+from milmer_cli.recordings.published import published_segments
 from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.settings.schema import EegSettings
 
@@ -138,10 +140,33 @@ def clean(
         data = _load(raw, electrodes, settings, filtered=False)
         return CleanEeg(data, sfreq, names, dict(block.onset_s))
 
-    data = _load(raw, electrodes, settings)
+    data, notes = _load(raw, electrodes, settings), _band_notes(raw, settings)
     _check_amplitude(data, where)
+    interpolated: tuple[str, ...] = ()
+    if settings.bad_channels == "interpolate":
+        bad = find_bad_channels(data, names)
+        info = mne.pick_info(raw.info, [raw.ch_names.index(name) for name in electrodes])
+        interpolated, more = interpolate(data, names, info, bad)
+        notes += more
     data -= data.mean(axis=0)
-    return CleanEeg(data, sfreq, names, dict(block.onset_s), notes=_band_notes(raw, settings))
+    components: tuple[int, ...] = ()
+    if settings.eog != "none":
+        rank = len(names) - 1 - len(interpolated)
+        eyes = _load_eyes(raw, block.eog, settings)
+        components, more = remove_eog(data, eyes, sfreq, settings.eog, rank)
+        notes += more
+    return CleanEeg(data, sfreq, names, dict(block.onset_s), interpolated, components, notes)
+
+
+def _load_eyes(
+    raw: mne.io.BaseRaw, pairs: tuple[tuple[str, ...], ...], settings: EegSettings
+) -> np.ndarray:
+    """Load what shows the eyes, filtered as the EEG is: (n_eyes, n_samples) microvolts."""
+    pairs = pairs or tuple((raw.ch_names[pick],) for pick in mne.pick_types(raw.info, eog=True))
+    names = list(dict.fromkeys(name for pair in pairs for name in pair))
+    signals = dict(zip(names, _load(raw, names, settings), strict=True))
+    eyes = [signals[pair[0]] - signals[pair[1]] if pair[1:] else signals[pair[0]] for pair in pairs]
+    return np.array(eyes)
 
 
 def _where(raw: mne.io.BaseRaw) -> str:
@@ -268,6 +293,23 @@ def cut(
     for segment, start in zip(segments, starts, strict=True):
         segment[:] = eeg.data[:, start : start + length]
     return segments
+
+
+def cut_trial(eeg: CleanEeg, trial: int, duration_s: float, settings: EegSettings) -> np.ndarray:
+    """Cut one trial as the settings say; see `cut`, and `published_segments` for that layout.
+
+    Returns
+    -------
+    ndarray, shape (n_segments, n_channels, n_samples), float32
+        Microvolts.
+    """
+    segments = cut(eeg, trial, duration_s, settings.segment_s, settings.overlap_s)
+    if settings.layout == "plain" or not len(segments):
+        return segments
+    whole = np.concatenate(list(segments), axis=1)
+    return published_segments(whole, segments.shape[2], eeg.sfreq, settings.band_hz).astype(
+        np.float32
+    )
 
 
 def raw_from_microvolts(

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Source = Literal["auto", "bdf", "dat", "mat"]
 Detector = Literal["auto", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
+BadChannels = Literal["interpolate", "keep"]
+Eog = Literal["none", "regression", "ica"]
+Layout = Literal["plain", "published"]
 Target = Literal["quadrant", "valence", "arousal"]
 Ties = Literal["low", "high", "drop", "published"]
 Fusion = Literal["none", "mlp", "cross_attention"]
@@ -63,6 +66,27 @@ class EegSettings(Section):
     """Mains frequency removed before resampling, in Hz; 0 for no notch."""
     segment_s: Annotated[float, Field(ge=0.5, le=60.0)] = 3.0
     """Length of a segment, in seconds (paper: 3 s)."""
+    overlap_s: Annotated[float, Field(ge=0.0)] = 0.0
+    """Seconds that neighbouring segments share, less than `segment_s` (published: none)."""
+    bad_channels: BadChannels = "interpolate"
+    """Flat and wild channels of raw recordings: replaced from their neighbours, or kept."""
+    eog: Eog = "regression"
+    """How eye artefacts leave raw recordings. `regression` on the eye channels is the default: it
+    has nothing to choose, gives the same numbers every time and takes seconds, and eye movements
+    left in would let the EEG branch read the face. `ica` spares more of the brain activity that eye
+    channels pick up, takes minutes and removes the components that follow an eye channel."""
+    layout: Layout = "plain"
+    """How a trial is cut: `plain` keeps electrodes and time apart; `published` reproduces the reshape
+    of the published code, which mixes them (a "segment" is 2-3 electrodes over the whole trial), and
+    its band-pass after it."""
+
+    @model_validator(mode="after")
+    def _segments_advance(self) -> EegSettings:
+        if not self.overlap_s < self.segment_s:
+            raise ValueError(f"overlap_s must be less than segment_s = {self.segment_s:g}")
+        if self.layout == "published" and self.overlap_s:
+            raise ValueError("layout published has no overlap: set overlap_s to 0")
+        return self
 
     @model_validator(mode="after")
     def _band_below_nyquist(self) -> EegSettings:
