@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import typer
 from rich import progress as bars
 from rich.console import Console as RichConsole
+from rich.text import Text
 
 from milmer_cli.progress import Level, Progress
 
@@ -189,6 +190,8 @@ class BarProgress:
             seconds = self._drop(task)
             if seconds is not None:
                 self._print(f"{task}: done in {clock(seconds)}", style="dim")
+            if not self._tasks:
+                self._bars.stop()  # the terminal is free for others until the next task
 
     def note(self, message: str, level: Level = "info") -> None:
         """Write one sentence above the bars."""
@@ -209,8 +212,9 @@ class BarProgress:
         self._bars.remove_task(bar)
         return seconds
 
-    def _print(self, text: str, style: str | None = None) -> None:
-        self._bars.console.print(text, style=style, markup=False, soft_wrap=True)
+    def _print(self, text: str, style: str = "") -> None:
+        # A styled Text, for print(style=...) would colour the bars below as well.
+        self._bars.console.print(Text(text, style), soft_wrap=True)
 
 
 def clock(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -34,5 +35,12 @@ def demo(
     """
     from milmer_cli.demo.run import run_demo
 
-    result = run_demo(out, signal=signal, seed=call.settings.seed, progress=call.progress)
+    result = run_demo(
+        out,
+        signal=signal,
+        seed=call.settings.seed,
+        results_to=sys.stderr if call.console.as_json else None,
+        show_command=lambda line: call.progress.note(f"\n$ {line}"),
+        progress=call.progress,
+    )
     call.show(result)

@@ -31,7 +31,7 @@ def known_keys() -> dict[str, dict[str, Any]]:
 
 def doc(key: str) -> str:
     """Return the documentation of a setting: unit, meaning and source."""
-    return known_keys()[key].get("description", "")
+    return " ".join(known_keys()[key].get("description", "").split())
 
 
 def section_doc(section: str) -> str:

@@ -88,6 +88,16 @@ def test_the_demo_starts_from_its_own_preset(milmer, stage):
     assert (named["signal"], named["seed"]) == (0.0, 5)
 
 
+def test_the_demo_shows_its_commands_on_stderr_and_keeps_stdout_for_its_own_result(milmer, stage):
+    demo = stage("run_demo", module="milmer_cli.demo.run")
+    milmer("demo", "--json")
+    assert demo.calls[0][1]["results_to"] is not None, "the stages' results go to stderr"
+    milmer("demo")
+    show_command = demo.calls[1][1]["show_command"]
+    show_command("milmer prepare")
+    assert milmer("--version").err == "\n$ milmer prepare\n"
+
+
 def test_json_is_one_document_without_nan(milmer, stage):
     stage("train")
     outcome = milmer("train", "--prepared", ".", "--json")

@@ -97,6 +97,16 @@ def test_bars_take_tasks_side_by_side_and_leave_one_line_each(monkeypatch, verbo
     assert text.endswith("\x1b[?25h\n") or "\x1b[?25h" in text, "the cursor is shown again"
 
 
+def test_bars_free_the_terminal_when_no_task_runs():
+    progress = BarProgress(verbose=False)
+    progress.start("one")
+    progress.start("two")
+    progress.done("one")
+    assert progress._bars.live.is_started
+    progress.done("two")
+    assert not progress._bars.live.is_started
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"),
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (59.6, "1:00"), (61, "1:01"), (3599.9, "1:00:00")],
