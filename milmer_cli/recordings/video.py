@@ -132,30 +132,24 @@ class Video:
             yield Sample(index, float("nan"), None, BEFORE)
         cursor = early
         converter = VideoReformatter()
-        shown: av.VideoFrame | None = None
-        stamp, good = float("nan"), True
-        for next_frame, next_stamp, next_good in self._frames_from(wanted[early:], threads):
-            until = int(np.searchsorted(wanted, next_stamp - _TOLERANCE_S))
+        shown: _Shown | None = None
+        for following in self._frames_from(wanted[early:], threads):
+            until = int(np.searchsorted(wanted, following.stamp - _TOLERANCE_S))
             if shown is not None and until > cursor:
-                yield from _same_frame(range(cursor, until), stamp, shown, good, converter)
+                yield from shown.samples(range(cursor, until), converter)
                 cursor = until
             if cursor == len(wanted):
                 return
-            shown, stamp, good = next_frame, next_stamp, next_good
-        if shown is None:
-            end = 0.0
-        else:
-            end = stamp + _shown_for(shown, 1.0 / self.fps)
-            until = int(np.searchsorted(wanted, end - _TOLERANCE_S))
-            yield from _same_frame(range(cursor, until), stamp, shown, good, converter)
+            shown = following
+        if shown is not None:
+            until = int(np.searchsorted(wanted, shown.until(1.0 / self.fps) - _TOLERANCE_S))
+            yield from shown.samples(range(cursor, until), converter)
             cursor = max(cursor, until)
         for index in range(cursor, len(wanted)):
             lost = wanted[index] < self.duration_s - _TOLERANCE_S
             yield Sample(index, float("nan"), None, UNDECODABLE if lost else AFTER)
 
-    def _frames_from(
-        self, wanted: np.ndarray, threads: int
-    ) -> Iterator[tuple[av.VideoFrame, float, bool]]:
+    def _frames_from(self, wanted: np.ndarray, threads: int) -> Iterator[_Shown]:
         """Decode from the start, or from a key frame before the first wanted time if exact."""
         if wanted.size and wanted[0] > _SEEK_AFTER_S:
             with _open(self.path) as container:
@@ -170,7 +164,7 @@ class Video:
                     except av.error.FFmpegError:
                         first = None
                     # A jump that lands too late, or on no clean start, would change the frames.
-                    if first is not None and first[0].key_frame and first[1] <= wanted[0]:
+                    if first is not None and first.clean_start and first.stamp <= wanted[0]:
                         yield first
                         yield from frames
                         return
@@ -240,6 +234,38 @@ def instance_times(n_segments: int, segment_s: float, instances: int) -> np.ndar
     return np.arange(n_segments)[:, None] * segment_s + within[None, :]
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A decoded frame from ``stamp`` on; None where one is lost; not ``good`` after a fault."""
+
+    frame: av.VideoFrame | None
+    stamp: float
+    good: bool
+
+    @property
+    def clean_start(self) -> bool:
+        return self.frame is not None and self.good and bool(self.frame.key_frame)
+
+    def until(self, interval_s: float) -> float:
+        """When it ends if nothing follows: after its own duration where the container has one."""
+        frame = self.frame
+        if frame is not None and frame.duration and frame.time_base is not None:
+            return self.stamp + max(interval_s, float(frame.duration * frame.time_base))
+        return self.stamp + interval_s
+
+    def samples(self, indices: range, converter: VideoReformatter) -> Iterator[Sample]:
+        """Give it as what is shown at the wanted times of ``indices``; converted once."""
+        if not indices:
+            return
+        if self.frame is None or not self.good:
+            for index in indices:
+                yield Sample(index, float("nan"), None, UNDECODABLE)
+            return
+        image = _to_rgb(self.frame, converter)
+        for index in indices:
+            yield Sample(index, self.stamp, image)
+
+
 class _Clock:
     """Stamps of frames in output order: strictly rising seconds after the first frame."""
 
@@ -258,17 +284,20 @@ class _Clock:
             return float("nan")
         return float(ticks * frame.time_base)
 
-    def stamp_all(
-        self, frames: Iterator[tuple[av.VideoFrame, bool]]
-    ) -> Iterator[tuple[av.VideoFrame, float, bool]]:
+    def stamp_all(self, frames: Iterator[tuple[av.VideoFrame | None, bool]]) -> Iterator[_Shown]:
+        """Stamp frames; a gap lasts from where the frame before it would have ended."""
         for frame, good in frames:
+            if frame is None:
+                if self._last is not None:
+                    yield _Shown(None, self._last + self._interval, False)
+                continue
             stamp = self.raw(frame) - (0.0 if np.isnan(self._origin) else self._origin)
             if self._last is None:
                 stamp = 0.0 if np.isnan(stamp) else stamp
             elif np.isnan(stamp) or stamp <= self._last:
                 stamp = self._last + self._interval
             self._last = stamp
-            yield frame, stamp, good
+            yield _Shown(frame, stamp, good)
 
 
 def _open(path: Path) -> av.container.InputContainer:
@@ -297,8 +326,8 @@ def _decoder(container: av.container.InputContainer, threads: int) -> av.VideoSt
 
 def _decode(
     container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[tuple[av.VideoFrame, bool]]:
-    """Frames with whether they can be trusted: not between a fault and the next key frame."""
+) -> Iterator[tuple[av.VideoFrame | None, bool]]:
+    """Frames with whether they can be trusted, not between a fault (a None) and a key frame."""
     good = True
     packets = container.demux(stream)
     while True:
@@ -313,31 +342,11 @@ def _decode(
             if packet is None:  # the container itself is broken from here on
                 return
             good = False
+            yield None, False
             continue
         for frame in frames:
             good = (good or frame.key_frame) and not frame.is_corrupt
             yield frame, good
-
-
-def _same_frame(
-    indices: range, stamp: float, frame: av.VideoFrame, good: bool, converter: VideoReformatter
-) -> Iterator[Sample]:
-    if not indices:
-        return
-    if not good:
-        for index in indices:
-            yield Sample(index, float("nan"), None, UNDECODABLE)
-        return
-    image = _to_rgb(frame, converter)
-    for index in indices:
-        yield Sample(index, stamp, image)
-
-
-def _shown_for(frame: av.VideoFrame, interval_s: float) -> float:
-    """How long the last frame stays, in seconds: its own duration where the container has one."""
-    if frame.duration and frame.time_base is not None:
-        return max(interval_s, float(frame.duration * frame.time_base))
-    return interval_s
 
 
 def _to_rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
@@ -370,10 +379,8 @@ def _last_decodes(video: Video) -> bool:
         except av.error.FFmpegError:
             return False
         clock = _Clock(container, video.fps, video._origin)
-        last = float("nan")
-        for _, stamp, good in clock.stamp_all(_decode(container, stream)):
-            if good:
-                last = stamp
+        shown = clock.stamp_all(_decode(container, stream))
+        last = max((frame.stamp for frame in shown if frame.good), default=float("nan"))
     return bool(last >= video.duration_s - 1.0)
 
 
