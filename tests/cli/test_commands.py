@@ -86,6 +86,8 @@ def test_the_demo_starts_from_its_own_preset(milmer, stage):
     (out,), named = demo.calls[0]
     assert out == Path("demo")
     assert (named["signal"], named["seed"]) == (0.0, 5)
+    shown = milmer("demo", "--help").out
+    assert shown.count("[default: demo]") == 2, "the folder and the preset"
 
 
 def test_the_demo_shows_its_commands_on_stderr_and_keeps_stdout_for_its_own_result(milmer, stage):

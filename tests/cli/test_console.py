@@ -84,6 +84,7 @@ def test_bars_take_tasks_side_by_side_and_leave_one_line_each(monkeypatch, verbo
         progress.advance("one [1]")
         progress.advance("never started")
         progress.start("one [1]", 5, "trials")  # again, as every fold does
+        assert len(progress._bars.tasks) == 3
         progress.note("a detail", "detail")
         progress.note("careful [/]", "warning")
         progress.done("one [1]")
@@ -121,7 +122,8 @@ def test_libraries_are_silent_unless_asked_otherwise(monkeypatch, capsys):
     with warnings.catch_warnings():
         console.silence_libraries()
         warnings.warn("noise", UserWarning, stacklevel=1)
-        logging.getLogger("transformers").warning("noise")
     assert capsys.readouterr().err == ""
+    assert not logging.getLogger("transformers").isEnabledFor(logging.WARNING)
+    assert logging.getLogger("transformers").isEnabledFor(logging.ERROR)
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "error"
     assert os.environ["MNE_LOGGING_LEVEL"] == "INFO", "what the user has set wins"
