@@ -1,0 +1,215 @@
+"""Figures of a prediction: probabilities over time, and the path through the plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from milmer_cli.report.theme import (
+    ACCENT,
+    GRID,
+    INK,
+    MUTED,
+    SURFACE,
+    add_axes,
+    class_colours,
+    house_style,
+    new_figure,
+)
+
+VALENCE_SIGN = np.array([1.0, 1.0, -1.0, -1.0])
+AROUSAL_SIGN = np.array([1.0, -1.0, -1.0, 1.0])
+"""Sides of HAHV, LAHV, LALV, HALV."""
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """What a model said of consecutive segments.
+
+    Attributes
+    ----------
+    onset
+        (n,) seconds from the start of the stimulus, ascending.
+    segment_s
+        Length of a segment in seconds.
+    probabilities
+        (n, n_classes).
+    class_names
+        Names of the classes.
+    faces_found
+        (n,) share of the instances in which a face was found; None without video.
+    eeg_found
+        (n,) whether there was EEG; None without EEG.
+    abstained
+        (n,) segments too poor to be judged.
+    """
+
+    onset: np.ndarray
+    segment_s: float
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+    faces_found: np.ndarray | None
+    eeg_found: np.ndarray | None
+    abstained: np.ndarray
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(n,) most likely class; -1 where the model abstained."""
+        return np.where(self.abstained, -1, self.probabilities.argmax(axis=1))
+
+
+def valence_arousal(probabilities: np.ndarray) -> np.ndarray:
+    """(n, 2) probability of high minus probability of low, -1 to 1: valence, arousal.
+
+    Parameters
+    ----------
+    probabilities
+        (n, 4) in the order HAHV, LAHV, LALV, HALV.
+    """
+    return np.stack([probabilities @ VALENCE_SIGN, probabilities @ AROUSAL_SIGN], axis=1)
+
+
+@house_style
+def timeline(data: Timeline, width_in: float) -> Figure:
+    """Draw each class in a row of its own, then the most likely class, then the quality.
+
+    Parameters
+    ----------
+    data
+        The segments.
+    width_in
+        9 for a desk, 4.8 for a phone.
+    """
+    n_classes = len(data.class_names)
+    quality = [name for name in ("faces_found", "eeg_found") if getattr(data, name) is not None]
+    heights = [1.0] * n_classes + [0.42] + [0.42] * len(quality)
+    figure = new_figure(width_in, 0.55 + 0.58 * sum(heights))
+    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.0)
+    edges = np.append(data.onset, data.onset[-1] + data.segment_s)
+    axes = [add_axes(figure, grid[row]) for row in range(len(heights))]
+    for row, name in enumerate(data.class_names):
+        _probability_row(axes[row], data, edges, row, name)
+    _class_row(axes[n_classes], data)
+    for ax, name in zip(axes[n_classes + 1 :], quality, strict=True):
+        _quality_row(ax, data, edges, name)
+    for ax in axes:
+        ax.set_xlim(edges[0], edges[-1])
+        ax.spines["left"].set_visible(False)
+        if ax is not axes[-1]:
+            ax.tick_params(axis="x", length=0, labelbottom=False)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(nbins=6 if width_in < 6 else 12, integer=True))
+    axes[-1].set_xlabel("seconds from the start of the stimulus")
+    return figure
+
+
+def _row_name(ax: Axes, name: str) -> None:
+    ax.set_ylabel(
+        name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=INK, labelpad=26
+    )
+
+
+def _probability_row(ax: Axes, data: Timeline, edges: np.ndarray, kind: int, name: str) -> None:
+    colour = class_colours(len(data.class_names))[kind]
+    share = np.where(data.abstained, np.nan, data.probabilities[:, kind])
+    for start, end, height in zip(edges[:-1], edges[1:], share, strict=True):
+        if not np.isnan(height):
+            ax.fill_between([start, end], 0, height, color=colour, alpha=0.28, linewidth=0)
+            ax.plot([start, end], [height, height], color=colour, linewidth=1.8)
+    ax.axhline(1 / len(data.class_names), color=MUTED, linewidth=0.9, linestyle=":")
+    ax.set_ylim(0, 1.04)
+    ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=8)
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    _row_name(ax, name)
+
+
+def _class_row(ax: Axes, data: Timeline) -> None:
+    """Draw each run of one class as one bar; hatched where the model abstained."""
+    colours = class_colours(len(data.class_names))
+    predicted = data.predicted
+    starts = np.flatnonzero(np.append(True, np.diff(predicted) != 0))
+    ends = np.append(starts[1:], len(predicted)) - 1
+    for first, last in zip(starts, ends, strict=True):
+        begin, end = data.onset[first], data.onset[last] + data.segment_s
+        if predicted[first] < 0:
+            ax.fill_between([begin, end], 0, 1, facecolor="none", edgecolor=MUTED, hatch="////")
+            continue
+        ax.fill_between(
+            [begin, end], 0, 1, color=colours[predicted[first]], linewidth=0.8, edgecolor=SURFACE
+        )
+    ax.set_ylim(-0.25, 1.05)
+    ax.set_yticks([])
+    ax.spines["bottom"].set_visible(False)
+    _row_name(ax, "class")
+
+
+def _quality_row(ax: Axes, data: Timeline, edges: np.ndarray, name: str) -> None:
+    values = np.asarray(getattr(data, name), dtype=np.float64)
+    for start, end, share in zip(edges[:-1], edges[1:], values, strict=True):
+        ax.fill_between([start, end], 0, 1, color=GRID, linewidth=0)
+        if share > 0:
+            ax.fill_between([start, end], 0, share, color=ACCENT, alpha=0.75, linewidth=0)
+    ax.set_ylim(-0.25, 1.05)
+    ax.set_yticks([])
+    _row_name(ax, {"faces_found": "faces", "eeg_found": "EEG"}[name])
+
+
+@house_style
+def plane(data: Timeline) -> Figure:
+    """Draw the path of the probabilities through the valence-arousal plane, from pale to strong.
+
+    Parameters
+    ----------
+    data
+        Segments of a model of the four quadrants.
+    """
+    figure = new_figure(4.8, 4.5)
+    ax = add_axes(figure)
+    colours = class_colours(4)
+    corners = zip(data.class_names, VALENCE_SIGN, AROUSAL_SIGN, colours, strict=True)
+    for name, right, up, colour in corners:
+        ax.fill_between([0, right], 0, up, color=colour, alpha=0.10, linewidth=0)
+        ax.text(
+            0.95 * right,
+            0.93 * up,
+            name,
+            ha="right" if right > 0 else "left",
+            va="center",
+            color=colour,
+            weight="bold",
+        )
+    kept = ~data.abstained
+    path = valence_arousal(data.probabilities[kept])
+    age = np.linspace(0.25, 1.0, len(path))
+    for number in range(len(path) - 1):
+        ax.plot(
+            path[number : number + 2, 0],
+            path[number : number + 2, 1],
+            color=INK,
+            alpha=float(age[number]),
+            linewidth=1.3,
+            solid_capstyle="round",
+        )
+    for point, strength in zip(path, age, strict=True):
+        ax.plot(*point, "o", color=INK, alpha=float(strength), markersize=4)
+    if len(path):
+        ax.plot(
+            *path[0], "o", color=INK, markerfacecolor=SURFACE, markersize=8, label="first segment"
+        )
+        ax.plot(*path[-1], "s", color=INK, markersize=8, label="last segment")
+        ax.plot(*path.mean(axis=0), "P", color=ACCENT, markersize=11, label="mean")
+    ax.axhline(0, color=MUTED, linewidth=0.8)
+    ax.axvline(0, color=MUTED, linewidth=0.8)
+    ax.set_xlim(-1, 1)
+    ax.set_ylim(-1, 1)
+    ax.set_aspect("equal")
+    ax.set_xticks([-1, 0, 1], ["low", "unsure", "high"])
+    ax.set_yticks([-1, 0, 1], ["low", "unsure", "high"], rotation=90, va="center")
+    ax.set_xlabel("valence")
+    ax.set_ylabel("arousal")
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
