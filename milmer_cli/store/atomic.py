@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,16 +68,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _explained(error: OSError, path: Path) -> MilmerError:
-    # h5py words its own OSError and leaves errno unset: the number is in the text.
-    full = error.errno == errno.ENOSPC or f"errno = {errno.ENOSPC}" in str(error)
-    if full:
+    code = error.errno
+    if code is None:  # HDF5 words its own error: the number is in the text
+        number = re.search(r"errno = (\d+)", str(error))
+        code = int(number[1]) if number else None
+    if code == errno.ENOSPC:
         return MilmerError(
             f"The disk is full: {path} could not be written.",
             "Make room and run the same command again; what is finished is kept.",
         )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return InputError(
-            f"{path} cannot be written: {error.strerror}.", "Choose another output folder."
-        )
-    reason = error.strerror or str(error).splitlines()[0]
+    reason = os.strerror(code) if code is not None else str(error).partition("\n")[0]
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")
     return MilmerError(f"Writing {path} failed: {reason}.", "Check the disk and run again.")

@@ -65,7 +65,7 @@ class PreparedParticipant:
     settings: dict[str, Any]
     fingerprints: dict[str, str]
     detector: str
-    notes: dict[str, Any]
+    notes: list[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -196,7 +196,7 @@ class PreparedParticipant:
         self.settings = json.loads(attributes["settings"])
         self.fingerprints = json.loads(attributes["fingerprints"])
         self.detector = str(attributes["detector"])
-        self.notes = json.loads(attributes.get("notes", "{}"))
+        self.notes = json.loads(attributes.get("notes", "[]"))
         self.face_size = int(file["faces"].attrs["size"])
         self._read_arrays(file)
 

@@ -41,7 +41,7 @@ class Header:
     detector
         Which face detector was used.
     notes
-        What else a careful reader should know: plain values, such as channels interpolated.
+        What else a careful reader should know, a sentence each, such as channels interpolated.
     """
 
     participant: str
@@ -53,7 +53,7 @@ class Header:
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     detector: str = ""
-    notes: Mapping[str, Any] | None = None
+    notes: Sequence[str] = ()
 
     @property
     def samples(self) -> int:
@@ -110,10 +110,14 @@ def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial
     """
     for trial in trials:
         _check(trial, header)
-    with written_aside(path) as aside, h5py.File(aside, "w", libver="v110") as file:
-        _write_attributes(file, header)
-        _write_rows(file, header, trials)
-        _write_faces(file.create_group("faces"), header, trials)
+    with written_aside(path) as aside:
+        try:
+            with h5py.File(aside, "w", libver="v110") as file:
+                _write_attributes(file, header)
+                _write_rows(file, header, trials)
+                _write_faces(file.create_group("faces"), header, trials)
+        except RuntimeError as error:  # how HDF5 fails to close a file on a full disk
+            raise OSError(str(error)) from error
 
 
 def _check(trial: PreparedTrial, header: Header) -> None:
@@ -139,7 +143,7 @@ def _write_attributes(file: h5py.File, header: Header) -> None:
     file.attrs["settings"] = json.dumps(header.settings, sort_keys=True)
     file.attrs["fingerprints"] = json.dumps(dict(header.fingerprints), sort_keys=True)
     file.attrs["detector"] = header.detector
-    file.attrs["notes"] = json.dumps(header.notes or {}, sort_keys=True)
+    file.attrs["notes"] = json.dumps(list(header.notes))
 
 
 def _write_rows(file: h5py.File, header: Header, trials: Sequence[PreparedTrial]) -> None:
