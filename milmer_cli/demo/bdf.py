@@ -39,7 +39,13 @@ def write_bdf(path: Path, spec: DemoSpec, truth: ParticipantTruth, signals: Sign
     words = status_words(spec, truth)
     label = "Status" if truth.number < FIRST_NUMBER_WITH_HIGH_BITS else ""
     channels.append(
-        edfio.BdfSignal.from_digital(words, SFREQ_HZ, label=label, physical_dimension="Boolean")
+        edfio.BdfSignal.from_digital(
+            words,
+            SFREQ_HZ,
+            label=label,
+            physical_dimension="Boolean",
+            prefiltering="No filtering",
+        )
     )
     recording = edfio.Recording(startdate=datetime.date(2010, 3, 1), equipment_code="BioSemi")
     edfio.Bdf(channels, recording=recording, data_record_duration=1).write(path)

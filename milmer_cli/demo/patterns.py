@@ -29,7 +29,7 @@ _COLUMNS |= {"7": -0.9, "8": 0.9}
 POSITIONS = np.array([(_COLUMNS[name[-1]], _LINES[name[:-1]]) for name in GENEVA])
 """(32, 2): right and front on a head of radius 1, a sketch of the 10-20 system."""
 
-EVOKED_RMS_UV = 3.0
+EVOKED_RMS_UV = 3.5
 """Size of the evoked pattern over the electrodes, at signal 1."""
 
 
@@ -115,8 +115,8 @@ def pattern(spec: DemoSpec, index: int) -> Pattern:
         return _quadrant(index)
     rng = stream(spec, 2, index)
     return Pattern(
-        alpha=rng.uniform(-0.6, 0.6, 32),
-        beta=rng.uniform(-0.6, 0.6, 32),
+        alpha=rng.uniform(-0.8, 0.8, 32),
+        beta=rng.uniform(-0.8, 0.8, 32),
         early=_topography(rng.normal(size=32)),
         late=_topography(rng.normal(size=32)),
         expression=Expression(*(float(move) for move in rng.uniform(-1.0, 1.0, 5))),
@@ -128,8 +128,8 @@ def _quadrant(index: int) -> Pattern:
     right, front = POSITIONS.T
     frontal = np.clip(front, 0.0, None)
     return Pattern(
-        alpha=0.6 * valence * np.sign(right) * np.clip(2.0 * frontal, 0.0, 1.0),
-        beta=0.5 * arousal * np.clip(np.abs(right) + frontal, 0.0, 1.0),
+        alpha=0.25 * valence * np.sign(right) * np.clip(2.0 * frontal, 0.0, 1.0),
+        beta=0.2 * arousal * np.clip(np.abs(right) + frontal, 0.0, 1.0),
         early=valence * _topography(front),
         late=arousal * _topography(np.exp(-4.0 * (right**2 + front**2))),
         expression=QUADRANT_EXPRESSIONS[index],
