@@ -2,7 +2,7 @@
 
 - `app.py`       the list of commands; errors -> one sentence and an exit code
 - `command.py`   what every command shares: options, settings, output folder
-- `console.py`   progress on stderr, results on stdout, JSON
+- `console.py`   progress on stderr (`bars.py` on a terminal), results on stdout, JSON
 - one small file a command: `demo`, `prepare`, `finetune_swin`, `train`, `evaluate`, `predict`,
   `settings`, `info`
 

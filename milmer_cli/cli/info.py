@@ -44,7 +44,8 @@ def info(call: Call) -> None:
 
 def _packages() -> dict[str, str]:
     """Versions of the packages we stand on, by their distribution's name."""
-    needed = (re.match(r"[\w.-]+", line) for line in metadata.requires(DISTRIBUTION) or ())
+    lines = metadata.requires(DISTRIBUTION) or ()
+    needed = (re.match(r"[\w.-]+", line) for line in lines if "extra ==" not in line)
     return {
         name: metadata.version(name) for name in sorted(match.group() for match in needed if match)
     }

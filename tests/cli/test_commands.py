@@ -149,6 +149,7 @@ def test_info_tells_versions_device_and_weights(milmer, backbone):
     facts = milmer("info", "--json", "--device", "cpu", "--set", f"model.backbone={backbone}")
     document = facts.document
     assert document["packages"]["torch"][0].isdigit()
+    assert "pytest" not in document["packages"], "extras need not be installed"
     assert "cpu" in document["compute"].lower()
     assert backbone in document["backbone"]
     assert document["face detectors"].endswith("dlib")

@@ -6,7 +6,8 @@ import warnings
 import pytest
 
 from milmer_cli.cli import console
-from milmer_cli.cli.console import BarProgress, Console, LineProgress, clock
+from milmer_cli.cli.bars import BarProgress
+from milmer_cli.cli.console import Console, LineProgress, clock
 
 
 @pytest.fixture
