@@ -46,6 +46,13 @@ class EncodedFaces:
         if [bool(image) for image in self.images] != self.found.ravel().tolist():
             raise ValueError("An image must be there exactly where a face was found")
 
+    def first(self, n: int) -> EncodedFaces:
+        """Give the faces of the first ``n`` segments."""
+        return EncodedFaces(
+            self.images[: n * self.found.shape[1]],
+            *(getattr(self, name)[:n] for name in ("found", "time", "box", "score", "reason")),
+        )
+
 
 def encode_face(rgb: np.ndarray) -> bytes:
     """Encode one face as JPEG.

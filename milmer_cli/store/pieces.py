@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,6 +52,18 @@ class TrialPieces:
         arrays = self._load("eeg", trial, ("eeg",))
         return None if arrays is None else arrays["eeg"]
 
+    def save_facts(self, facts: Mapping[str, Any]) -> None:
+        """Keep what holds for all of a participant's EEG; saved last, it says that the EEG is done."""
+        with written_aside(self._facts) as aside:
+            aside.write_text(json.dumps(facts), encoding="utf-8")
+
+    def load_facts(self) -> dict[str, Any] | None:
+        """Give what `save_facts` kept; None when it is not there."""
+        if not self._facts.is_file():
+            return None
+        facts: dict[str, Any] = json.loads(self._facts.read_text(encoding="utf-8"))
+        return facts
+
     def save_faces(self, trial: int, faces: EncodedFaces) -> None:
         """Keep a trial's faces."""
         arrays = {name: getattr(faces, name) for name in _ARRAYS}
@@ -76,6 +89,10 @@ class TrialPieces:
         parent = self.folder.parent
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
+
+    @property
+    def _facts(self) -> Path:
+        return self.folder / f"eeg-{self._fingerprints['eeg'][:24]}.json"
 
     def _path(self, part: Part, trial: int) -> Path:
         return self.folder / f"{trial:04d}-{part}-{self._fingerprints[part][:24]}.npz"
