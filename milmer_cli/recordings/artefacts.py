@@ -28,21 +28,27 @@ _ICA_SAMPLES = 100_000
 def find_bad_channels(data: np.ndarray, names: Sequence[str]) -> dict[str, str]:
     """Return the flat and wild channels: name -> why.
 
-    Amplitudes are 1.48 times the median absolute value, so bursts do not count. The median over
-    channels is taken off first, so that what all electrodes share neither hides nor accuses one.
+    Amplitudes are 1.48 times the median absolute value, so bursts do not count. Wild channels are
+    sought once the median over channels is off, so that what all electrodes share hides none.
     """
     shared = np.median(data, axis=0)
-    amplitude = np.array([1.4826 * np.median(np.abs(signal - shared)) for signal in data])
-    usual = float(np.median(amplitude))
-    if usual < _ALIVE_UV:
-        return {}
+    own = np.array([_amplitude(signal) for signal in data])
+    apart = np.array([_amplitude(signal - shared) for signal in data])
+    usual_own, usual_apart = float(np.median(own)), float(np.median(apart))
     bad = {}
-    for name, value in zip(names, amplitude, strict=True):
-        if value < FLAT * usual:
-            bad[name] = f"flat: {value:.2g} microvolts where the median channel has {usual:.2g}"
-        elif value > WILD * usual:
-            bad[name] = f"wild: {value:.3g} microvolts where the median channel has {usual:.2g}"
+    for name, alone, away in zip(names, own, apart, strict=True):
+        if usual_own >= _ALIVE_UV and alone < FLAT * usual_own:
+            bad[name] = f"flat: {alone:.2g} microvolts where the median channel has {usual_own:.2g}"
+        elif usual_apart >= _ALIVE_UV and away > WILD * usual_apart:
+            bad[name] = (
+                f"wild: {away:.3g} microvolts where the median channel has {usual_apart:.2g}"
+            )
     return bad
+
+
+def _amplitude(signal: np.ndarray) -> float:
+    """Estimate the standard deviation, whatever a few bursts do."""
+    return 1.4826 * float(np.median(np.abs(signal)))
 
 
 def interpolate(
@@ -114,10 +120,11 @@ def remove_eog(
     components, notes
         The independent components removed; what a reader should know.
     """
-    eyes = eyes[1.4826 * np.median(np.abs(eyes), axis=1) >= _ALIVE_UV] if len(eyes) else eyes
-    if not len(eyes):
+    alive = [signal for signal in eyes if _amplitude(signal) >= _ALIVE_UV]
+    if not alive:
         return (), ("No channel shows the eyes, so eye artefacts were not removed.",)
-    eyes = eyes - eyes.mean(axis=1, keepdims=True)
+    eyes = np.array(alive)
+    eyes -= eyes.mean(axis=1, keepdims=True)
     if method == "regression":
         weights = np.linalg.lstsq(eyes @ eyes.T, eyes @ data.T, rcond=None)[0].T
         for signal, weight in zip(data, weights, strict=True):
