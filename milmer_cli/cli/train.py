@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from milmer_cli.cli.command import MODEL_FLAGS, Call, command, folder_option, writable
+from milmer_cli.errors import InputError
 
 
 def _new_run() -> Path:
@@ -30,11 +31,15 @@ def train(
             callback=writable,
         ),
     ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")
+    ] = False,
 ) -> None:
     """Train a Milmer model and score it once on the test part it never saw.
 
     Example:
       milmer train --prepared prepared --out runs/first --fusion cross_attention
+      milmer train --prepared prepared --out runs/first --resume
 
     Writes:
       runs/first/model/               config.json, model.safetensors
@@ -45,4 +50,6 @@ def train(
     """
     from milmer_cli.stages.train import train as run
 
-    call.show(run(prepared, out, call.settings, progress=call.progress))
+    if resume and not out.is_dir():
+        raise InputError(f"There is no run to resume in {out}.", "Name its folder with --out.")
+    call.show(run(prepared, out, call.settings, resume=resume, progress=call.progress))

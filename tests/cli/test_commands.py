@@ -26,7 +26,8 @@ def test_flags_reach_the_stage_as_settings(milmer, stage):
     assert outcome.code == 0
     (prepared, out, settings), named = train.calls[0]
     assert (prepared, out) == (Path(), Path("runs/first"))
-    assert named.keys() == {"progress"}
+    assert named.keys() == {"progress", "resume"}
+    assert named["resume"] is False
     assert settings == load_settings(
         overrides=[
             "model.fusion=mlp",
@@ -47,6 +48,15 @@ def test_a_run_without_a_name_gets_the_time(milmer, stage):
     (_, out, settings), _ = train.calls[0]
     assert re.fullmatch(r"runs/\d{8}-\d{6}", out.as_posix())
     assert settings == Settings()
+
+
+def test_resuming_needs_a_run_that_is_there(milmer, stage, tmp_path):
+    train = stage("train")
+    assert milmer("train", "--prepared", ".", "--resume").code == 2
+    assert train.calls == []
+    (tmp_path / "runs" / "first").mkdir(parents=True)
+    assert milmer("train", "--prepared", ".", "--out", "runs/first", "--resume").code == 0
+    assert train.calls[0][1]["resume"] is True
 
 
 def test_prepare_reads_deap_as_the_settings_say(milmer, stage):
