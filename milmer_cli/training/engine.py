@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,19 +22,18 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.metrics import values
 from milmer_cli.progress import Level, Progress
 from milmer_cli.settings.schema import LearningSettings, RunSettings
 from milmer_cli.training import checkpoints
-from milmer_cli.training.history import Epoch, agreement, best_of
+from milmer_cli.training.history import Epoch, best_of
 from milmer_cli.training.optimizer import parameter_groups
 from milmer_cli.training.predictions import Batch, Collate, Prepare, log_softmax, outputs_of_share
 from milmer_cli.training.sampler import IGNORED, EpochBatches, EpochLoader, WithGhosts
 from milmer_cli.training.stopping import StopWish
 from milmer_cli.training.trackers import tracker_callbacks
-
-if TYPE_CHECKING:
-    from milmer_cli.compute import Compute
 
 STATE = "milmer.json"
 CHECK_EVERY = 20
@@ -89,6 +87,9 @@ class Task:
 
 class Engine(Trainer):
     """Trains one model; `history` grows by a row an epoch, the best weights are kept aside."""
+
+    optimizer: Any
+    control: Any
 
     def __init__(
         self,
@@ -280,15 +281,17 @@ class Engine(Trainer):
             truth, logits = self._validate()
             chances = log_softmax(logits)[np.arange(len(truth)), truth]
             self._refuse_unless_finite(torch.tensor(chances.sum()), "on the validation part")
-            scores = agreement(truth, logits.argmax(axis=1))
+            scores = values.from_confusion(
+                values.confusion(truth, logits.argmax(axis=1), logits.shape[1])
+            )
             row = Epoch(
                 epoch=len(self.history) + 1,
                 train_loss=float(sums[0] / sums[2]),
                 train_accuracy=float(sums[1] / sums[2]),
                 validation_loss=float(-chances.mean()),
-                validation_accuracy=scores["accuracy"],
-                validation_balanced_accuracy=scores["balanced_accuracy"],
-                validation_macro_f1=scores["macro_f1"],
+                validation_accuracy=float(scores["accuracy"]),
+                validation_balanced_accuracy=float(scores["balanced_accuracy"]),
+                validation_macro_f1=float(scores["macro_f1"]),
                 learning_rate=float(self.lr_scheduler.get_last_lr()[0]),
             )
             self.history.append(row)
@@ -488,6 +491,7 @@ class _Conductor(TrainerCallback):
 def _arguments(task: Task) -> TrainingArguments:
     recipe, compute = task.recipe, task.compute
     device = torch.device(compute.device)
+    workers = task.run.loader_workers
     arguments = TrainingArguments(
         # Trainer makes this folder even when nothing is to be kept
         output_dir=str(task.folder or tempfile.gettempdir()),
@@ -507,7 +511,7 @@ def _arguments(task: Task) -> TrainingArguments:
         eval_strategy="no",
         remove_unused_columns=False,
         label_names=["labels"],
-        dataloader_num_workers=_loader_workers(task),
+        dataloader_num_workers=compute.loader_workers if workers < 0 else workers,
         dataloader_pin_memory=device.type == "cuda",
         disable_tqdm=True,
         log_level="error",
@@ -517,11 +521,3 @@ def _arguments(task: Task) -> TrainingArguments:
     arguments.per_device_train_batch_size = max(1, recipe.batch_size // arguments.world_size)
     arguments._n_gpu = min(arguments._n_gpu, 1)
     return arguments
-
-
-def _loader_workers(task: Task) -> int:
-    if task.run.loader_workers >= 0:
-        return task.run.loader_workers
-    if torch.device(task.compute.device).type == "cpu":
-        return 0
-    return min(8, max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)) - 1))

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -110,29 +108,3 @@ def best_of(epochs: Iterable[Epoch], choose_by: str) -> int:
         default=None,
     )
     return best.epoch if best else 0
-
-
-def agreement(truth: np.ndarray, guess: np.ndarray) -> dict[str, float]:
-    """Score hard decisions, over the classes that occur in ``truth``.
-
-    Parameters
-    ----------
-    truth, guess
-        Classes, (n,) int.
-
-    Returns
-    -------
-    dict
-        ``accuracy``, ``balanced_accuracy`` (mean recall) and ``macro_f1``.
-    """
-    recall, f1 = [], []
-    for name in np.unique(truth):
-        is_true, is_guess = truth == name, guess == name
-        both = float(np.sum(is_true & is_guess))
-        recall.append(both / float(is_true.sum()))
-        f1.append(2 * both / float(is_true.sum() + is_guess.sum()))
-    return {
-        "accuracy": float(np.mean(truth == guess)),
-        "balanced_accuracy": float(np.mean(recall)),
-        "macro_f1": float(np.mean(f1)),
-    }

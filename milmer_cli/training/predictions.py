@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
+from milmer_cli.compute import Compute
 from milmer_cli.progress import SILENT, Progress
-
-if TYPE_CHECKING:
-    from milmer_cli.compute import Compute
 
 Batch = dict[str, Any]
 Prepare = Callable[[Batch, bool], Batch]
 """Turns a batch on the device into the model's arguments; the flag says whether it is training."""
 Collate = Callable[[list[Batch]], Batch]
-
-
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def autocast(compute: Compute) -> torch.autocast:
-    """Let matrix products run in the precision that was chosen, as accelerate does in training."""
-    dtype = DTYPES.get(compute.precision)
-    device = torch.device(compute.device).type
-    return torch.autocast(device, dtype or torch.bfloat16, enabled=dtype is not None)
 
 
 def as_is(batch: Batch, training: bool) -> Batch:
@@ -126,7 +114,7 @@ def _run(
     loader = DataLoader(data, batch_size, collate_fn=collate, generator=torch.Generator())
     model.eval()
     rows, labels = [], []
-    with torch.inference_mode(), autocast(compute):
+    with torch.inference_mode(), compute.autocast():
         for batch in loader:
             batch.pop("index", None)
             if "labels" in batch:

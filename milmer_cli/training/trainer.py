@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset, default_collate
 from transformers import set_seed
 
+from milmer_cli.compute import Compute
 from milmer_cli.progress import SILENT, Level, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import LearningSettings
@@ -22,9 +22,6 @@ from milmer_cli.training.history import History
 from milmer_cli.training.optimizer import balanced_weights
 from milmer_cli.training.predictions import Batch, Collate, Prepare, as_is
 from milmer_cli.training.stopping import stop_wishes
-
-if TYPE_CHECKING:
-    from milmer_cli.compute import Compute
 
 
 def fit(
@@ -157,8 +154,7 @@ def _run(engine: Engine, start_from: Path | None) -> float:
     task.progress.done(task.name)
     if engine.interrupted:
         task.progress.note(
-            f"Stopped as asked; all there is, is in {task.folder}. "
-            "Continue with --resume.",
+            f"Stopped as asked; all there is, is in {task.folder}. Continue with --resume.",
             "warning",
         )
         raise KeyboardInterrupt
