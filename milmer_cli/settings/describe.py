@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import Any
 
 from milmer_cli.settings.schema import Settings
@@ -36,7 +35,7 @@ def doc(key: str) -> str:
 
 def section_doc(section: str) -> str:
     """Return the documentation of a section."""
-    return inspect.cleandoc(Settings.model_fields[section].annotation.__doc__ or "")
+    return " ".join((Settings.model_fields[section].annotation.__doc__ or "").split())
 
 
 def default(key: str) -> Any:

@@ -1,7 +1,7 @@
 """Every setting of Milmer: its kind, its unit, its range, its default and where that comes from.
 
-Sections hold values only. What changes a result stands in its stage's section; where and how fast the
-work runs stands in `RunSettings`, which enters no fingerprint.
+Sections hold values only. What changes a result stands in its stage's section; where and how fast
+the work runs stands in `RunSettings`, which enters no fingerprint.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class DataSettings(Section):
     threshold: Annotated[float, Field(ge=1.0, le=9.0)] = 5.0
     """Middle of the 1-9 rating scale (paper): a rating above it is high."""
     ties: Ties = "low"
-    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, `drop` the trial, or
-    as in the `published` code (quadrants only)."""
+    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, `drop`
+    the trial, or as in the `published` code (quadrants only)."""
 
 
 class EegSettings(Section):
@@ -76,9 +76,9 @@ class EegSettings(Section):
     left in would let the EEG branch read the face. `ica` spares more of the brain activity that eye
     channels pick up, takes minutes and removes the components that follow an eye channel."""
     layout: Layout = "plain"
-    """How a trial is cut: `plain` keeps electrodes and time apart; `published` reproduces the reshape
-    of the published code, which mixes them (a "segment" is 2-3 electrodes over the whole trial), and
-    its band-pass after it."""
+    """How a trial is cut: `plain` keeps electrodes and time apart; `published` reproduces the
+    reshape of the published code, which mixes them (a "segment" is 2-3 electrodes over the whole
+    trial), and its band-pass after it."""
 
     @model_validator(mode="after")
     def _segments_advance(self) -> EegSettings:
@@ -102,22 +102,26 @@ class FacesSettings(Section):
     """Finding and cropping faces. Changing any of these makes a new store."""
 
     detector: Detector = "auto"
-    """Face detector of face-alignment; `auto` takes the best whose weights are at hand, else dlib."""
+    """Face detector of face-alignment; `auto` takes the best whose weights are at hand, else
+    dlib."""
     instances: Count = 10
     """Face images a segment, spread evenly over it (paper: 10)."""
     widen: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """How far the face box is widened on each side, as a share of its size (published code: 0.1)."""
+    """How far the face box is widened on each side, as a share of its size (published code:
+    0.1)."""
     size: Annotated[int, Field(ge=32, le=512)] = 224
     """Side of the stored square face image, in pixels (Swin-Tiny's input)."""
     weights: str = ""
-    """Folder with the detectors' weight files; empty for PyTorch's hub cache, where face-alignment keeps them."""
+    """Folder with the detectors' weight files; empty for PyTorch's hub cache, where face-alignment
+    keeps them."""
 
 
 class ModelSettings(Section):
     """The Milmer model. Width and tokens per face follow from the backbone."""
 
     backbone: str = "MahmoudWSegni/swin-tiny-patch4-window7-224-finetuned-face-emotion-v12"
-    """Swin or SwinV2: a folder (of finetune-swin), a name on the hub, or `scratch:tiny` / `scratch:micro`."""
+    """Swin or SwinV2: a folder (of finetune-swin), a name on the hub, or `scratch:tiny` /
+    `scratch:micro`."""
     freeze_backbone: bool = False
     """Keep the backbone as it is and train only what follows it."""
     selection: Selection = "attention_weighted_topk"
@@ -127,12 +131,17 @@ class ModelSettings(Section):
     `published` scores flat faces (1.4 billion weights) and only indexes, so that it never does."""
     num_select: Count = 3
     """How many instances are kept (paper: 3)."""
+    selection_noise: Annotated[float, Field(ge=0.0)] = 1.0
+    """Scale of the Gumbel noise on the pooled scores when training chooses; 1 draws instances by
+    their weights, 0 always takes the best, and then an instance that is never tried is never learnt
+    (docs/benchmarks.md)."""
     fusion: Fusion = "cross_attention"
     """How face tokens are balanced against EEG tokens (paper: cross-attention)."""
     modalities: Modalities = "both"
     """Which modalities the model sees."""
     heads: Count = 12
-    """Attention heads of the fusion and the encoder (paper: 12); must divide the backbone's width."""
+    """Attention heads of the fusion and the encoder (paper: 12); must divide the backbone's
+    width."""
     encoder_layers: Count = 2
     """Layers of the fusion transformer (paper: 2)."""
     feedforward: Count = 2048
@@ -159,7 +168,8 @@ class LearningSettings(Section):
     warmup: Fraction = 0.05
     """Share of the steps in which the rate rises from 0 to `lr` (published: 0)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
-    """Weight decay of AdamW, not applied to norms, biases and position tables (PyTorch's default)."""
+    """Weight decay of AdamW, not applied to norms, biases and position tables (PyTorch's
+    default)."""
     backbone_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Learning rate of the Swin backbone as a share of `lr`."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
@@ -171,7 +181,8 @@ class LearningSettings(Section):
     class_weights: bool = False
     """Weigh the loss by one over the frequency of the class in the training part."""
     ema_decay: Fraction = 0.0
-    """Decay a step of a moving average of the weights, which is then what is judged and kept; 0 for none."""
+    """Decay a step of a moving average of the weights, which is then what is judged and kept; 0 for
+    none."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Stop after this many epochs without a better one; 0 to go through all of them (published)."""
 
@@ -201,9 +212,11 @@ class FinetuneSettings(LearningSettings):
     label_smoothing: Fraction = 0.1
     """Share of the target spread evenly over all classes."""
     class_weights: bool = True
-    """Weigh the loss by one over the frequency of the class: some expressions are rare in every set."""
+    """Weigh the loss by one over the frequency of the class: some expressions are rare in every
+    set."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of the images on which the epoch is chosen, where the set has no part of its own for it."""
+    """Share of the images on which the epoch is chosen, where the set has no part of its own for
+    it."""
     image_size: Annotated[int, Field(ge=0, le=512)] = 0
     """Side of the images, in pixels; 0 for the backbone's own."""
 
@@ -231,28 +244,35 @@ class PredictSettings(Section):
 
 
 class RunSettings(Section):
-    """Where and how fast the work runs. Changes no result beyond rounding and enters no fingerprint."""
+    """Where and how fast the work runs.
+
+    Changes no result beyond rounding and enters no fingerprint.
+    """
 
     device: Device = "auto"
     """`auto` takes cuda, then mps, then cpu."""
     precision: Precision = "auto"
-    """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else float32."""
+    """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else
+    float32."""
     compile: Compile = "auto"
-    """Whether the backbone is compiled (minutes at the start); `auto` compiles on a CUDA card that can."""
+    """Whether the backbone is compiled (minutes at the start); `auto` compiles on a CUDA card that
+    can."""
     deterministic: bool = False
     """Use only algorithms that give the same bits for the same seed, at some cost in speed."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes side by side; 0 for one a core."""
     loader_workers: Annotated[int, Field(ge=-1)] = -1
-    """Processes that read training samples ahead; 0 for none, -1 for none on a CPU and up to 8 on a GPU."""
+    """Processes that read training samples ahead; 0 for none, -1 for none on a CPU and up to 8 on a
+    GPU."""
     micro_batch: Annotated[int, Field(ge=0)] = 0
-    """Samples that go through the model at once, the gradients being added up to `batch_size`; 0 for all that
-    fit in memory."""
+    """Samples that go through the model at once, the gradients being added up to `batch_size`; 0
+    for all that fit in memory."""
     checkpoint_min: Positive = 10.0
-    """A checkpoint is saved after every epoch, and within one whenever this many minutes have passed."""
+    """A checkpoint is saved after every epoch, and within one whenever this many minutes have
+    passed."""
     report_to: str = "auto"
-    """Trackers, by Trainer's names and comma-separated (`tensorboard,wandb`); `auto` for TensorBoard where it is
-    installed, `none` for none."""
+    """Trackers, by Trainer's names and comma-separated (`tensorboard,wandb`); `auto` for
+    TensorBoard where it is installed, `none` for none."""
 
 
 class Settings(BaseModel):

@@ -38,7 +38,7 @@ def commented_yaml(settings: Settings) -> str:
     for key in known_keys():
         section, _, name = key.rpartition(".")
         if section and f"{section}:" not in lines:
-            lines += ["", f"## {section_doc(section)}", f"{section}:"]
+            lines += ["", *_comment(section_doc(section)), f"{section}:"]
         chosen = asked.get(section, {}) if section else asked
         value = chosen.get(name, default(key))
         lines += _entry(key, value, in_force=name in chosen, indent="  " if section else "")
@@ -46,10 +46,13 @@ def commented_yaml(settings: Settings) -> str:
 
 
 def _entry(key: str, value: Any, in_force: bool, indent: str) -> list[str]:
-    text = f"{doc(key)} Allowed: {allowed(key)}."
-    comments = textwrap.wrap(text, 96, initial_indent="## ", subsequent_indent="## ")
+    comments = _comment(f"{doc(key)} Allowed: {allowed(key)}.")
     setting = f"{'' if in_force else '# '}{key.rpartition('.')[2]}: {yaml_value(value)}"
     return [indent + line for line in [*comments, setting]]
+
+
+def _comment(text: str) -> list[str]:
+    return textwrap.wrap(text, 96, initial_indent="## ", subsequent_indent="## ")
 
 
 def fingerprint(*parts: Section | str | float) -> str:
