@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 from milmer_cli.cli.command import MODEL_FLAGS, Call, command, folder_option, out_option
+from milmer_cli.errors import InputError
 
 
-@command(
-    flags={**MODEL_FLAGS, "--folds": "evaluate.folds", "--protocol": "evaluate.protocol"},
-)
+FLAGS = {**MODEL_FLAGS, "--folds": "evaluate.folds", "--protocol": "evaluate.protocol"}
+
+
+@command(FLAGS)
 def evaluate(
     call: Call,
     prepared: Annotated[Path, folder_option("--prepared", "The prepared store.")],
@@ -23,6 +25,7 @@ def evaluate(
 
     Example:
       milmer evaluate --prepared prepared --folds 5 --protocol trial --out evaluation
+      milmer evaluate --prepared prepared --run runs/first --out evaluation
 
     Writes:
       evaluation/report.html       one page to open
@@ -31,4 +34,10 @@ def evaluate(
     """
     from milmer_cli.stages.evaluate import evaluate as stage
 
+    given = FLAGS.keys() & {wish.origin for wish in call.asked.values()}
+    if run is not None and given:
+        raise InputError(
+            f"{', '.join(sorted(given))} cannot stand beside --run, which has its own model and split.",
+            "Leave --run out to train and test by folds.",
+        )
     call.show(stage(prepared, out, call.settings, run=run, progress=call.progress))

@@ -74,9 +74,11 @@ def test_prepare_reads_deap_as_the_settings_say(milmer, stage):
 def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage, tmp_path):
     (tmp_path / "file").write_text("")
     evaluate, predict, finetune = stage("evaluate"), stage("predict"), stage("finetune_swin")
-    milmer("evaluate", "--prepared", ".", "--folds", "3", "--protocol", "participant", "--run", ".")
+    milmer("evaluate", "--prepared", ".", "--folds", "3", "--protocol", "participant")
+    milmer("evaluate", "--prepared", ".", "--run", ".")
     (_, out, settings), named = evaluate.calls[0]
-    assert (out, named["run"]) == (Path("evaluation"), Path())
+    assert (out, named["run"]) == (Path("evaluation"), None)
+    assert evaluate.calls[1][1]["run"] == Path()
     assert (settings.evaluate.folds, settings.evaluate.protocol) == (3, "participant")
 
     milmer("predict", "file", "file", "--model", ".", "--trial", "2", "--eeg-onset", "1.5")
@@ -88,6 +90,14 @@ def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage
     (data, out, settings), _ = finetune.calls[0]
     assert (data, out) == (Path(), Path("swin"))
     assert settings.model.backbone == "scratch:micro"
+
+
+def test_a_run_is_scored_on_its_own_split_so_flags_for_another_are_refused(milmer, stage):
+    evaluate = stage("evaluate")
+    outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--folds", "3", "--swin", "x")
+    assert outcome.code == 2
+    assert "--folds, --swin cannot stand beside --run" in outcome.err
+    assert evaluate.calls == []
 
 
 def test_the_demo_starts_from_its_own_preset(milmer, stage):
