@@ -156,7 +156,7 @@ def train(
     )
     scores = _test_scores(model, material, fold, resolved, compute, progress)
     if others.is_main:
-        model.save_pretrained(out / runfolder.MODEL)
+        runfolder.save_model(model, out / runfolder.MODEL)
         _write(out, settings, resolved, material, fold, history, scores, compute, identity)
         runfolder.finish(out)
     others.wait()

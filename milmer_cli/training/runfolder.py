@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from transformers import PreTrainedModel
 
 import milmer_cli
 from milmer_cli.data.split_file import Splits
@@ -139,6 +140,12 @@ class Run:
     def splits(self, segments: Segments, labels: np.ndarray | None = None) -> Splits:
         """Read the split, and check it against the segments of the store it was made for."""
         return Splits.load(self.path / SPLITS, segments, labels)
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Write a model in Hugging Face's manner."""
+    with quiet():
+        model.save_pretrained(folder)
 
 
 def store_facts(store: PreparedStore, segments: Segments) -> dict[str, Any]:

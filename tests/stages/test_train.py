@@ -193,7 +193,7 @@ def test_another_run_is_not_overwritten(run, prepared, tmp_path):
 
 def test_same_seed_same_weights(prepared, tmp_path):
     for name in "ab":
-        train(prepared, tmp_path / name, asked("train.epochs=1"))
+        train(prepared, tmp_path / name, asked("train.epochs=1", "model.modalities=eeg"))
     files = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in "ab"]
     assert files[0] == files[1]
 
@@ -205,18 +205,19 @@ def test_unfinished_run_is_not_opened_and_goes_on_with_resume(prepared, tmp_path
     def cut(*_):
         raise PowerCutError
 
-    whole = train(prepared, tmp_path / "whole", asked())
+    settings = asked("model.modalities=eeg")
+    whole = train(prepared, tmp_path / "whole", settings)
     with monkeypatch.context() as patched:
         patched.setattr("milmer_cli.training.engine.Engine.restore_best", cut)
         with pytest.raises(PowerCutError):
-            train(prepared, tmp_path / "cut", asked())
+            train(prepared, tmp_path / "cut", settings)
     assert (tmp_path / "cut" / MARKER).exists()
     with pytest.raises(InputError, match="has not finished"):
         Run.open(tmp_path / "cut")
     with pytest.raises(InputError, match="unfinished") as caught:
-        train(prepared, tmp_path / "cut", asked())
+        train(prepared, tmp_path / "cut", settings)
     assert "--resume" in caught.value.hint
-    resumed = train(prepared, tmp_path / "cut", asked(), resume=True)
+    resumed = train(prepared, tmp_path / "cut", settings, resume=True)
     assert resumed.headline == whole.headline
     same = [path / "model" / "model.safetensors" for path in (whole.run, resumed.run)]
     assert same[0].read_bytes() == same[1].read_bytes()
@@ -336,3 +337,9 @@ def test_frozen_backbone_does_not_move(prepared, tmp_path):
     for name, value in before.backbone.state_dict().items():
         assert torch.equal(value, after.backbone.state_dict()[name]), name
     assert not torch.equal(before.classifier.weight, after.classifier.weight)
+
+
+def test_train_is_silent(prepared, tmp_path, capfd):
+    train(prepared, tmp_path / "run", asked("model.modalities=eeg", "train.epochs=1"))
+    captured = capfd.readouterr()
+    assert captured.out == captured.err == ""
