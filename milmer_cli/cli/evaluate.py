@@ -8,7 +8,6 @@ from typing import Annotated
 from milmer_cli.cli.command import MODEL_FLAGS, Call, command, folder_option, out_option
 from milmer_cli.errors import InputError
 
-
 FLAGS = {**MODEL_FLAGS, "--folds": "evaluate.folds", "--protocol": "evaluate.protocol"}
 
 
@@ -37,7 +36,7 @@ def evaluate(
     given = FLAGS.keys() & {wish.origin for wish in call.asked.values()}
     if run is not None and given:
         raise InputError(
-            f"{', '.join(sorted(given))} cannot stand beside --run, which has its own model and split.",
+            f"{', '.join(sorted(given))} cannot stand beside --run, which has its own split.",
             "Leave --run out to train and test by folds.",
         )
     call.show(stage(prepared, out, call.settings, run=run, progress=call.progress))
