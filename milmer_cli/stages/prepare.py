@@ -306,16 +306,25 @@ def _jobs(
 def _make_eeg(recordings: Recordings, plan: _Plan, pieces: TrialPieces, settings: Settings) -> str:
     by_number = {trial.trial: trial for trial in plan.trials}
     channels: tuple[str, ...] = ()
+    interpolated: set[str] = set()
+    eog_components: tuple[int, ...] = ()
     notes: dict[str, None] = {}
     for block in recordings.eeg_blocks(plan.participant):
         eeg = clean(block, settings.eeg, recordings.channels)
         channels = eeg.channels
+        interpolated |= set(eeg.interpolated)
+        eog_components += eeg.eog_components
         notes |= dict.fromkeys(eeg.notes)
         for number in block.onset_s:
             if number in by_number:
                 duration = by_number[number].duration_s
                 pieces.save_eeg(number, cut_trial(eeg, number, duration, settings.eeg))
-    pieces.save_facts({"channels": channels, "notes": list(notes)})
+    about = {
+        "interpolated": sorted(interpolated),
+        "eog_components": eog_components,
+        "eeg": list(notes),
+    }
+    pieces.save_facts({"channels": channels, "notes": about})
     return plan.participant
 
 
@@ -329,7 +338,7 @@ def _make_faces(trial: Trial, pieces: TrialPieces, settings: Settings) -> str:
 
 def _put_together(plan: _Plan, out: Path, settings: Settings) -> None:
     pieces = TrialPieces(out, plan.participant, plan.fingerprints)
-    facts = pieces.load_facts() or {"channels": (), "notes": []}
+    facts = pieces.load_facts() or {"channels": (), "notes": {}}
     header = Header(
         participant=plan.participant,
         sfreq=settings.eeg.sfreq_hz,

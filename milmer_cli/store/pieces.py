@@ -53,7 +53,7 @@ class TrialPieces:
         return None if arrays is None else arrays["eeg"]
 
     def save_facts(self, facts: Mapping[str, Any]) -> None:
-        """Keep what holds for all of a participant's EEG; saved last, it says that the EEG is done."""
+        """Keep what holds for all of a participant's EEG; saved last, it says that all is there."""
         with written_aside(self._facts) as aside:
             aside.write_text(json.dumps(facts), encoding="utf-8")
 
