@@ -39,8 +39,7 @@ def demo(
         out,
         signal=signal,
         seed=call.settings.seed,
-        results_to=sys.stderr if call.console.as_json else None,
-        show_command=lambda line: call.progress.note(f"\n$ {line}"),
+        stdout=sys.stderr if call.console.as_json else None,
         progress=call.progress,
     )
     call.show(result)
