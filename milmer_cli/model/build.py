@@ -64,6 +64,7 @@ def build_model(
         selection=settings.selection,
         scorer=settings.scorer,
         num_select=settings.num_select,
+        selection_noise=settings.selection_noise,
         fusion=settings.fusion,
         modalities=settings.modalities,
         width=width,

@@ -42,6 +42,8 @@ class MilmerConfig(PretrainedConfig):
         indexed.
     num_select
         Instances kept by the selections that choose.
+    selection_noise
+        Scale of the Gumbel noise on the scores when training chooses (pooled scorer only).
     fusion
         What happens to the kept face tokens before the encoder.
     modalities
@@ -70,6 +72,7 @@ class MilmerConfig(PretrainedConfig):
         selection: Selection = "attention_weighted_topk",
         scorer: Scorer = "pooled",
         num_select: int = 3,
+        selection_noise: float = 1.0,
         fusion: Fusion = "cross_attention",
         modalities: Modalities = "both",
         width: int = 0,
@@ -98,6 +101,7 @@ class MilmerConfig(PretrainedConfig):
         self.selection = selection
         self.scorer = scorer
         self.num_select = num_select
+        self.selection_noise = selection_noise
         self.fusion = fusion
         self.modalities = modalities
         self.width = width or (feature_width(backbone_config) if backbone_config else 768)

@@ -5,12 +5,18 @@ Every selection works in two steps, so that only what is kept needs a backward p
 their tokens. Missing instances weigh exactly 0 and are never chosen while a found one is left.
 
 With the published scorer a choice is a bare index and no gradient reaches the scorer. With the
-pooled one the kept tokens are scaled by ``k x softmax`` of the scores *of the kept instances* (1
-each while all score alike, which is the published arithmetic). The scorer reads the summaries
-without sending a gradient into the backbone: the backbone learns through the tokens that are
-kept, the scorer through their weights. That is the default arithmetic, not an approximation of
-it, and it is why scoring without gradients and running only the chosen instances again gives the
-gradient of the plain computation.
+pooled one the chosen tokens are scaled by ``k x softmax`` of the scores *of the chosen instances*
+(1 each while all score alike, which is the published arithmetic), and two things make it learn to
+choose:
+
+- In training, Gumbel noise is added to the scores before the best are taken. With noise of scale
+  1 that draws instances by their weights without replacement (Kool et al. 2019), so an instance
+  the scorer dislikes at first is still tried, and the noise fades as the scores grow apart.
+  Without it an informative instance that is never chosen never gets a gradient.
+- The scorer reads the summaries without sending a gradient into the backbone: the backbone learns
+  through the tokens that are kept, the scorer through their weights. That is the default
+  arithmetic, not an approximation of it, and it is why scoring without gradients and running only
+  the chosen instances again gives the gradient of the plain computation.
 """
 
 from __future__ import annotations
@@ -89,17 +95,21 @@ class Selection(nn.Module):
 
     reads: Literal["nothing", "mean", "tokens"] = "nothing"
 
-    def __init__(self, num_select: int, gated: bool) -> None:
+    def __init__(self, num_select: int, gated: bool, noise: float = 0.0) -> None:
         super().__init__()
         self.num_select = num_select
         self.gated = gated
+        self.noise = noise
 
     def choose(self, summaries: Tensor, found: Tensor) -> Choice:
         """Choose instances from ``summaries`` (see `reads`) and ``found`` (B, I)."""
         raise NotImplementedError
 
     def _choice(self, weights: Tensor, scores: Tensor, found: Tensor) -> Choice:
-        indices, valid = top(scores, found, self.num_select)
+        drawn = scores
+        if self.training and self.noise:
+            drawn = scores - self.noise * torch.empty_like(weights).exponential_().log()
+        indices, valid = top(drawn, found, self.num_select)
         gates = None
         if self.gated:
             gates = masked_softmax(scores.gather(1, indices), valid) * valid.sum(1, keepdim=True)
@@ -122,8 +132,8 @@ class FirstInstance(Selection):
 class LearnedPositions(Selection):
     """``softmax``: one learned score per position in the bag, the same for every sample."""
 
-    def __init__(self, instances: int, num_select: int, gated: bool) -> None:
-        super().__init__(num_select, gated)
+    def __init__(self, instances: int, num_select: int, gated: bool, noise: float) -> None:
+        super().__init__(num_select, gated, noise)
         self.instance_weights = nn.Parameter(torch.zeros(1, instances))
 
     def choose(self, summaries: Tensor, found: Tensor) -> Choice:
@@ -140,8 +150,10 @@ class PooledAttention(Selection):
 
     reads = "mean"
 
-    def __init__(self, width: int, instances: int, num_select: int, recover: bool) -> None:
-        super().__init__(num_select, gated=True)
+    def __init__(
+        self, width: int, instances: int, num_select: int, recover: bool, noise: float
+    ) -> None:
+        super().__init__(num_select, gated=True, noise=noise)
         self.value = nn.Linear(width, width)
         self.score = nn.Linear(width, 1, bias=False)  # a softmax would give a bias no gradient
         self.recover = nn.Linear(width, instances) if recover else None
@@ -213,15 +225,18 @@ def build_selection(config: MilmerConfig) -> Selection | WeightedMean:
     """Build the parts of the chosen selection only."""
     pooled = config.scorer == "pooled"
     flat = config.width * config.tokens_per_face
+    noise = config.selection_noise if pooled else 0.0
     match config.selection:
         case "none":
             return FirstInstance()
         case "softmax":
-            return LearnedPositions(config.instances, config.num_select, gated=pooled)
+            return LearnedPositions(config.instances, config.num_select, pooled, noise)
         case "amil":
             return WeightedMean(config.width)
         case "attention_topk" | "attention_weighted_topk":
             recover = config.selection == "attention_topk"
             if pooled:
-                return PooledAttention(config.width, config.instances, config.num_select, recover)
+                return PooledAttention(
+                    config.width, config.instances, config.num_select, recover, noise
+                )
             return FlatAttention(flat, config.instances, config.num_select, recover)
