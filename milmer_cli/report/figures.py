@@ -224,13 +224,13 @@ def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
         if not math.isnan(found.low):
             ax.plot([found.low, found.high], [row, row], color=colour, linewidth=2.2)
         ax.plot(found.value, row, marker="X" if leaky else "o", markersize=8, color=colour)
+        drawn = [found.value, found.high, scores.chance.high, rate]
         ax.annotate(
             f"{100 * found.value:.1f} %",
-            (found.value, row),
-            xytext=(0, 9),
+            (max(x for x in drawn if not math.isnan(x)), row),
+            xytext=(9, 0),
             textcoords="offset points",
-            ha="center",
-            fontsize=9.5,
+            va="center",
         )
     names = [
         f"{name}\n(LEAKY)" if name == "segment" else name.replace("-", "-\n") for name, _ in results
@@ -238,18 +238,19 @@ def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
     ax.set_yticks(range(len(results)), names)
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set_ylim(len(results) - 0.45, -0.65)
-    _percent_axis(ax)
+    _percent_axis(ax, 1.2)
     _legend_below(figure, ax)
     return figure
 
 
-def _percent_axis(ax: Axes) -> None:
-    ax.set_xlim(0, 1.02)
+def _percent_axis(ax: Axes, right: float = 1.02) -> None:
+    ax.set_xlim(0, right)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel("accuracy over segments")
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.spines["left"].set_visible(False)
+    ax.spines["bottom"].set_bounds(0, 1)
 
 
 def _legend_below(figure: Figure, ax: Axes) -> None:

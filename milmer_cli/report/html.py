@@ -46,13 +46,13 @@ QUADRANT_WORDS = {
     "HALV": "high arousal, low valence",
 }
 APART = {
-    "segment": "nothing: pieces of one trial are in training and in test",
-    "trial": "trials; the same participants and clips are in both",
-    "participant": "participants; the same clips are in both",
-    "stimulus": "clips; the same participants are in both",
-    "participant-stimulus": "participants and clips",
+    "segment": "Training and test hold pieces of the same trials.",
+    "trial": "Tested on trials that training did not see, of participants and clips that it did.",
+    "participant": "Tested on participants that training did not see, with clips that it did.",
+    "stimulus": "Tested on clips that training did not see, of participants that it did.",
+    "participant-stimulus": "Tested on participants and clips of which training saw neither.",
 }
-"""What training and test parts do not share, by protocol."""
+"""What a protocol keeps apart, in words."""
 
 MOST_STRIPS = 60
 """Segments whose faces a page shows; of a longer recording, this many evenly spaced."""

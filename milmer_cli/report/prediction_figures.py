@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -106,6 +108,11 @@ def timeline(data: Timeline, width_in: float) -> Figure:
     return figure
 
 
+def _steps(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give times and values of a line that is flat over each segment."""
+    return np.repeat(edges, 2)[1:-1], np.repeat(values, 2)
+
+
 def _row_name(ax: Axes, name: str) -> None:
     ax.set_ylabel(
         name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=INK, labelpad=26
@@ -115,10 +122,9 @@ def _row_name(ax: Axes, name: str) -> None:
 def _probability_row(ax: Axes, data: Timeline, edges: np.ndarray, kind: int, name: str) -> None:
     colour = class_colours(len(data.class_names))[kind]
     share = np.where(data.abstained, np.nan, data.probabilities[:, kind])
-    for start, end, height in zip(edges[:-1], edges[1:], share, strict=True):
-        if not np.isnan(height):
-            ax.fill_between([start, end], 0, height, color=colour, alpha=0.28, linewidth=0)
-            ax.plot([start, end], [height, height], color=colour, linewidth=1.8)
+    times, heights = _steps(edges, share)
+    ax.fill_between(times, 0, heights, color=colour, alpha=0.28, linewidth=0)
+    ax.plot(times, heights, color=colour, linewidth=1.6)
     ax.axhline(1 / len(data.class_names), color=MUTED, linewidth=0.9, linestyle=":")
     ax.set_ylim(0, 1.04)
     ax.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"], fontsize=8)
@@ -132,14 +138,14 @@ def _class_row(ax: Axes, data: Timeline) -> None:
     predicted = data.predicted
     starts = np.flatnonzero(np.append(True, np.diff(predicted) != 0))
     ends = np.append(starts[1:], len(predicted)) - 1
-    for first, last in zip(starts, ends, strict=True):
-        begin, end = data.onset[first], data.onset[last] + data.segment_s
-        if predicted[first] < 0:
-            ax.fill_between([begin, end], 0, 1, facecolor="none", edgecolor=MUTED, hatch="////")
-            continue
-        ax.fill_between(
-            [begin, end], 0, 1, color=colours[predicted[first]], linewidth=0.8, edgecolor=SURFACE
-        )
+    begin = data.onset[starts]
+    spans = np.stack([begin, data.onset[ends] + data.segment_s - begin], axis=1)
+    for kind in np.unique(predicted[starts]):
+        bars = [(float(start), float(length)) for start, length in spans[predicted[starts] == kind]]
+        if kind < 0:
+            ax.broken_barh(bars, (0, 1), facecolor="none", edgecolor=MUTED, hatch="////")
+        else:
+            ax.broken_barh(bars, (0, 1), color=colours[kind], edgecolor=SURFACE, linewidth=0.6)
     ax.set_ylim(-0.25, 1.05)
     ax.set_yticks([])
     ax.spines["bottom"].set_visible(False)
@@ -148,10 +154,8 @@ def _class_row(ax: Axes, data: Timeline) -> None:
 
 def _quality_row(ax: Axes, data: Timeline, edges: np.ndarray, name: str) -> None:
     values = np.asarray(getattr(data, name), dtype=np.float64)
-    for start, end, share in zip(edges[:-1], edges[1:], values, strict=True):
-        ax.fill_between([start, end], 0, 1, color=GRID, linewidth=0)
-        if share > 0:
-            ax.fill_between([start, end], 0, share, color=ACCENT, alpha=0.75, linewidth=0)
+    ax.fill_between(edges[[0, -1]], 0, 1, color=GRID, linewidth=0)
+    ax.fill_between(*_steps(edges, values), color=ACCENT, alpha=0.75, linewidth=0)
     ax.set_ylim(-0.25, 1.05)
     ax.set_yticks([])
     _row_name(ax, {"faces_found": "faces", "eeg_found": "EEG"}[name])
@@ -159,7 +163,7 @@ def _quality_row(ax: Axes, data: Timeline, edges: np.ndarray, name: str) -> None
 
 @house_style
 def plane(data: Timeline) -> Figure:
-    """Draw the path of the probabilities through the valence-arousal plane, from pale to strong.
+    """Draw the path of the probabilities through the valence-arousal plane, from faint to strong.
 
     Parameters
     ----------
@@ -184,17 +188,10 @@ def plane(data: Timeline) -> Figure:
     kept = ~data.abstained
     path = valence_arousal(data.probabilities[kept])
     age = np.linspace(0.25, 1.0, len(path))
-    for number in range(len(path) - 1):
-        ax.plot(
-            path[number : number + 2, 0],
-            path[number : number + 2, 1],
-            color=INK,
-            alpha=float(age[number]),
-            linewidth=1.3,
-            solid_capstyle="round",
-        )
-    for point, strength in zip(path, age, strict=True):
-        ax.plot(*point, "o", color=INK, alpha=float(strength), markersize=4)
+    fading = [to_rgba(INK, float(alpha)) for alpha in age]
+    lines = np.stack([path[:-1], path[1:]], axis=1)
+    ax.add_collection(LineCollection(list(lines), colors=fading[1:], linewidths=1.2))
+    ax.scatter(path[:, 0], path[:, 1], s=14, color=fading, linewidths=0, zorder=2)
     if len(path):
         ax.plot(
             *path[0], "o", color=INK, markerfacecolor=SURFACE, markersize=8, label="first segment"
@@ -206,8 +203,9 @@ def plane(data: Timeline) -> Figure:
     ax.set_xlim(-1, 1)
     ax.set_ylim(-1, 1)
     ax.set_aspect("equal")
-    ax.set_xticks([-1, 0, 1], ["low", "unsure", "high"])
-    ax.set_yticks([-1, 0, 1], ["low", "unsure", "high"], rotation=90, va="center")
+    ax.set_xticks([-0.92, 0, 0.92], ["low", "unsure", "high"])
+    ax.set_yticks([-0.92, 0, 0.92], ["low", "unsure", "high"], rotation=90, va="center")
+    ax.tick_params(length=0)
     ax.set_xlabel("valence")
     ax.set_ylabel("arousal")
     handles, labels = ax.get_legend_handles_labels()
