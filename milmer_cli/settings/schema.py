@@ -219,6 +219,14 @@ class FinetuneSettings(LearningSettings):
     it."""
     image_size: Annotated[int, Field(ge=0, le=512)] = 0
     """Side of the images, in pixels; 0 for the backbone's own."""
+    crop: bool = False
+    """Find the face in each image first and cut it out as prepare does; images without one are left
+    out."""
+    augment: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    """How strongly training images are mirrored, turned, zoomed, shifted and relit; 0 for not at
+    all."""
+    drop_path: Fraction = 0.1
+    """Stochastic depth of the backbone while it is fine-tuned (Swin-Tiny's own is 0.1)."""
 
 
 class EvaluateSettings(Section):
