@@ -142,6 +142,12 @@ def parse_participants(text: str) -> set[int]:
     return chosen
 
 
+def choose_kind(found: Collection[Kind], source: Source) -> Kind | None:
+    """Return which of the EEG files found is read; None where there is none of the source."""
+    wanted = KINDS if source == "auto" else (source,)
+    return next((kind for kind in wanted if kind in found), None)
+
+
 def name_of(participant: int) -> str:
     """Return DEAP's name of a participant, ``s01``."""
     return f"s{participant:02d}"
@@ -200,9 +206,7 @@ class DeapRecordings:
 
     def kind(self, person: int) -> Kind | None:
         """Return which EEG file of a participant is read, or None where there is none."""
-        found = self.files.eeg.get(person, {})
-        wanted = KINDS if self.source == "auto" else (self.source,)
-        return next((kind for kind in wanted if kind in found), None)
+        return choose_kind(self.files.eeg.get(person, {}), self.source)
 
     def notes(self) -> list[str]:
         """Return which source each participant is read from, and what was found twice."""
@@ -263,7 +267,7 @@ class DeapRecordings:
         rows = self.ratings[person]
         if kind == "bdf":
             block = read_bdf(path)
-            _check_onsets(block.onset_s, rows, path)
+            check_onsets(block.onset_s, rows, path)
             yield block
             return
         arrays = read_preprocessed(path)
@@ -300,7 +304,7 @@ class DeapRecordings:
             check_labels(arrays, rows, path)
             return dict.fromkeys(rows, arrays.duration_s)
         marks = dict(enumerate(stimulus_marks(open_bdf(path)), start=1))
-        _check_onsets(marks, rows, path)
+        check_onsets(marks, rows, path)
         known = [mark.duration_s for mark in marks.values() if mark.duration_s is not None]
         usual = statistics.median(known) if known else STIMULUS_S
         return {
@@ -309,7 +313,8 @@ class DeapRecordings:
         }
 
 
-def _check_onsets(onsets: Collection[int], rows: Collection[int], path: Path) -> None:
+def check_onsets(onsets: Collection[int], rows: Collection[int], path: Path) -> None:
+    """Refuse a recording whose stimuli are not the trials of the ratings file, one for one."""
     if set(onsets) != set(rows):
         raise InputError(
             f"{path} marks {len(onsets)} stimuli (code 4 of its status channel) and the ratings "

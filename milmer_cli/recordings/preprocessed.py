@@ -7,7 +7,7 @@ the stimulus, and ``labels`` (trials, 4). Rows follow Experiment_id, not the ord
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def read_preprocessed(path: Path) -> Preprocessed:
     return Preprocessed(data, labels)
 
 
-def check_labels(arrays: Preprocessed, rows: dict[int, Rated], path: Path) -> None:
+def check_labels(arrays: Preprocessed, rows: Mapping[int, Rated], path: Path) -> None:
     """Prove that row ``Experiment_id - 1`` is the trial that the ratings file says it is.
 
     Raises
