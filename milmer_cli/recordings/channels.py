@@ -57,7 +57,7 @@ def find_channels(wanted: Sequence[str], present: Sequence[str], where: str) -> 
     missing = [name for name in wanted if name.lower() not in spelt]
     if missing:
         raise InputError(
-            f"{where} lacks the EEG channel{'s' * (len(missing) > 1)} {', '.join(missing)}.",
+            f"{where} lacks the channel{'s' * (len(missing) > 1)} {', '.join(missing)}.",
             f"It has: {', '.join(name or '(no name)' for name in present)}.",
         )
     twice = [name for name in wanted if len(spelt[name.lower()]) > 1]

@@ -61,7 +61,7 @@ def test_names_are_matched_whatever_the_case(tmp_path, write_bdf, status_words):
 def test_a_missing_electrode_is_named(tmp_path, write_bdf, status_words):
     signals = _ramp([name for name in TWENTE if name not in {"PO3", "Cz"}])
     path = write_bdf(tmp_path / "s01.bdf", signals, status_words(N, EVENTS))
-    with pytest.raises(InputError, match=r"s01\.bdf lacks the EEG channels PO3, Cz"):
+    with pytest.raises(InputError, match=r"s01\.bdf lacks the channels PO3, Cz"):
         read_bdf(path)
 
 

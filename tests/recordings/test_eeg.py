@@ -173,7 +173,7 @@ def test_channels_are_picked_by_name_in_the_order_asked_for():
     eeg = clean(block, EegSettings(), channels=("oz", "FP1", "Cz"))
     assert eeg.channels == ("oz", "FP1", "Cz")
     np.testing.assert_allclose(eeg.data[:, 0], [GENEVA.index(n) * 100 for n in ("Oz", "Fp1", "Cz")])
-    with pytest.raises(InputError, match="lacks the EEG channel TP9"):
+    with pytest.raises(InputError, match="lacks the channel TP9"):
         clean(block, EegSettings(), channels=("Oz", "TP9"))
 
 
