@@ -210,7 +210,9 @@ def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
         The folder holds another run, or something else.
     """
     marker, finished = out / MARKER, out / ENVIRONMENT
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    begun = any((out / "checkpoints").glob("checkpoint-*"))
+    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if empty or (marker.exists() and not begun):
         write_json(marker, identity)
         return False
     if not out.is_dir() or not (marker.exists() or finished.exists()):
@@ -227,7 +229,7 @@ def begin(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
         )
     if not marker.exists():
         return True
-    if not resume and any((out / "checkpoints").glob("checkpoint-*")):
+    if not resume:
         raise InputError(
             f"{out} holds this run, unfinished.",
             "Continue it with --resume, or choose another folder with --out.",

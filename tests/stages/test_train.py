@@ -343,3 +343,10 @@ def test_train_is_silent(prepared, tmp_path, capfd):
     train(prepared, tmp_path / "run", asked("model.modalities=eeg", "train.epochs=1"))
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_a_run_that_failed_before_its_first_checkpoint_stands_in_nobodys_way(prepared, tmp_path):
+    eeg = ("model.modalities=eeg", "train.epochs=1")
+    with pytest.raises(SettingsError, match="heads"):
+        train(prepared, tmp_path / "run", asked("model.heads=5", *eeg))
+    train(prepared, tmp_path / "run", asked(*eeg))

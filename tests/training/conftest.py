@@ -11,13 +11,8 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
+from milmer_cli.compute import Compute
 from milmer_cli.settings import Settings, load_settings
-
-
-@dataclass(frozen=True)
-class CpuCompute:
-    device: str = "cpu"
-    precision: str = "float32"
 
 
 @dataclass
@@ -65,13 +60,19 @@ def net(seed: int = 0, dropout: float = 0.1) -> Net:
 
 
 def settings(*overrides: str) -> Settings:
-    base = ["train.epochs=3", "train.batch_size=8", "train.lr=0.01", "run.report_to=none"]
+    base = [
+        "train.epochs=3",
+        "train.batch_size=8",
+        "train.lr=0.01",
+        "run.report_to=none",
+        "run.device=cpu",
+    ]
     return load_settings(overrides=[*base, *overrides])
 
 
 @pytest.fixture(scope="session")
-def compute() -> CpuCompute:
-    return CpuCompute()
+def compute() -> Compute:
+    return Compute.choose(settings().run)
 
 
 @pytest.fixture(scope="session")
