@@ -77,6 +77,10 @@ class DemoSpec:
             (not 0.0 <= self.signal < float("inf"), "signal must be 0 or more"),
             (self.seed < 0, "seed must be 0 or more"),
             (self.expression_images < 0, "expression_images must be 0 or more"),
+            (
+                self.signal_kind not in ("quadrant", "trial", "stimulus"),
+                "signal_kind is quadrant, trial or stimulus",
+            ),
             (not set(self.formats) <= {"bdf", "dat", "mat"}, "formats are bdf, dat and mat"),
         )
         for is_wrong, message in wrong:

@@ -192,12 +192,12 @@ def read_mark(frame: np.ndarray) -> int | None:
 def film(path: Path, spec: DemoSpec, truth: ParticipantTruth, trial: TrialTruth) -> None:
     """Make the video of a trial; its first frame is at the start of the stimulus."""
     with av.open(str(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.thread_count = 1
+        track = container.add_stream("libx264", rate=FPS)
+        track.width, track.height, track.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        track.codec_context.thread_count = 1
         # No B-frames: AVI has no place for their time stamps.
-        stream.options = {"preset": "ultrafast", "crf": "24", "g": str(FPS), "bf": "0"}
+        track.options = {"preset": "ultrafast", "crf": "26", "g": str(FPS), "bf": "0"}
         for rgb in frames(spec, truth, trial):
             yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(yuv, format="yuv420p")))
-        container.mux(stream.encode(None))
+            container.mux(track.encode(av.VideoFrame.from_ndarray(yuv, format="yuv420p")))
+        container.mux(track.encode(None))

@@ -112,7 +112,15 @@ def test_marks_are_one_frequency_a_stimulus_whoever_sees_it():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"participants": 0}, {"trials": 41}, {"stimulus_s": 0.1}, {"signal": -1.0}]
+    "wrong",
+    [
+        {"participants": 0},
+        {"trials": 41},
+        {"stimulus_s": 0.1},
+        {"signal": -1.0},
+        {"signal_kind": "person"},
+        {"formats": ("edf",)},
+    ],
 )
 def test_an_impossible_set_is_refused_by_name(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
