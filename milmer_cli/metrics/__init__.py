@@ -4,6 +4,8 @@
 - `resampling`  intervals over trials or participants; chance by permutation and by the binomial
 - `scores`      `Scores`, the one result type, and `headline`, its one line
 - `scoring`     `score`: predictions -> `Scores`
+- `comparison`  one model against another over folds, corrected for what folds share
+- `calibration` reliability, and the temperature that mends it
 """
 
 from milmer_cli.metrics.scores import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,9 +26,12 @@ from milmer_cli.report.theme import (
     new_figure,
     save,
 )
+from milmer_cli.settings.schema import Protocol as ProtocolName
 
 if TYPE_CHECKING:
     from milmer_cli.metrics import Scores
+
+PROTOCOLS = get_args(ProtocolName)
 
 SMALL_IN = 4.8
 """Width of a figure that is read on a phone, in inches of 72 points."""
@@ -37,13 +40,18 @@ WORST, AMBER = CLASS_COLOURS[3], CLASS_COLOURS[0]
 
 
 class Epoch(Protocol):
-    """What a learning curve needs to know of an epoch."""
+    """What a learning curve needs to know of an epoch: its number from 1, losses and accuracies."""
 
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
+    @property
+    def epoch(self) -> int: ...  # noqa: D102
+    @property
+    def train_loss(self) -> float: ...  # noqa: D102
+    @property
+    def train_accuracy(self) -> float: ...  # noqa: D102
+    @property
+    def validation_loss(self) -> float: ...  # noqa: D102
+    @property
+    def validation_accuracy(self) -> float: ...  # noqa: D102
 
 
 class History(Protocol):
@@ -69,7 +77,8 @@ def learning_curve(
     path
         Where to; the suffix says the format.
     protocol
-        How training and validation parts were kept apart; stands beside the accuracy.
+        What keeps training and validation apart, or in words what the validation part is; stands
+        beside the accuracy.
     majority
         Accuracy of always naming the commonest training class, on the validation part.
     """
@@ -88,7 +97,8 @@ def learning_curve(
     axes[0].set_title("Loss", loc="left")
     axes[0].legend(frameon=False)
     leaky = ", LEAKY" if protocol == "segment" else ""
-    axes[1].set_title(f"Accuracy ({protocol} protocol{leaky})", loc="left")
+    kind = f"{protocol} protocol{leaky}" if protocol in PROTOCOLS else protocol
+    axes[1].set_title(f"Accuracy ({kind})", loc="left")
     axes[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[1].set_ylim(0, 1)
     if majority is not None:
@@ -99,7 +109,9 @@ def learning_curve(
 
 
 @house_style
-def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
+def confusion(
+    matrix: np.ndarray, class_names: Sequence[str], truth: str = "rated by the participant"
+) -> Figure:
     """Draw a confusion matrix: counts, and shade by the share of each true class.
 
     Parameters
@@ -108,6 +120,8 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
         (n_classes, n_classes) counts, rows the truth.
     class_names
         Names of the classes.
+    truth
+        Where the true classes come from.
     """
     figure = new_figure(SMALL_IN, SMALL_IN * 0.86)
     ax = add_axes(figure)
@@ -142,7 +156,7 @@ def confusion(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     ax.set_yticks(range(n), [name.replace(" ", "\n") for name in class_names])
     ax.tick_params(length=0, labelcolor=INK)
     ax.set_xlabel("predicted")
-    ax.set_ylabel("rated by the participant")
+    ax.set_ylabel(truth)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return figure
@@ -173,7 +187,7 @@ def participants(scores: Scores) -> Figure:
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set_ylim(len(people) - 0.4, -0.6)
     _percent_axis(ax)
-    _legend_below(figure, ax)
+    legend_below(figure, ax)
     return figure
 
 
@@ -239,7 +253,7 @@ def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set_ylim(len(results) - 0.45, -0.65)
     _percent_axis(ax, 1.2)
-    _legend_below(figure, ax)
+    legend_below(figure, ax)
     return figure
 
 
@@ -253,7 +267,8 @@ def _percent_axis(ax: Axes, right: float = 1.02) -> None:
     ax.spines["bottom"].set_bounds(0, 1)
 
 
-def _legend_below(figure: Figure, ax: Axes) -> None:
+def legend_below(figure: Figure, ax: Axes) -> None:
+    """Put the legend under the axes, where it hides nothing."""
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="outside lower center", ncols=2, frameon=False, handlelength=1.4

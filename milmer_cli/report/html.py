@@ -6,8 +6,6 @@ The functions take plain values and `Scores`; what a page says is decided here, 
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,49 +14,34 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 import numpy as np
-from PIL import Image
+from markupsafe import Markup
 
 from milmer_cli.metrics import METRICS, Scores, format_p, headline
-from milmer_cli.report import figures, prediction_figures
+from milmer_cli.metrics.comparison import deletion_area
+from milmer_cli.report import figures, prediction_figures, trust_figures
 from milmer_cli.report.prediction_figures import Timeline
+from milmer_cli.report.strips import ChosenFace, face_strips, segment_rows
 from milmer_cli.report.theme import class_numbers, to_svg
+from milmer_cli.report.wording import (
+    APART,
+    QUADRANT_WORDS,
+    ladder_reading,
+    metric_row,
+    number,
+    percent,
+    verdict,
+)
+
+__all__ = [
+    "ChosenFace", "EvaluationReport", "FoldRow", "PredictionReport", "ProtocolResult", "Table",
+    "evaluation_page", "prediction_page", "write_page",
+]  # fmt: skip
 
 if TYPE_CHECKING:
+    from milmer_cli.metrics.calibration import Reliability
+    from milmer_cli.metrics.comparison import Comparison
+    from milmer_cli.report.trust_figures import DeletionCurve
     from milmer_cli.settings.schema import Protocol
-
-METRIC_NAMES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_f1": "Macro F1",
-    "weighted_f1": "Weighted F1",
-    "kappa": "Cohen's kappa",
-    "auc": "AUC, one against the rest",
-    "brier": "Brier score (lower is better)",
-    "calibration_error": "Calibration error (lower is better)",
-}
-SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "calibration_error")
-"""Scores shown in percent."""
-
-QUADRANT_WORDS = {
-    "HAHV": "high arousal, high valence",
-    "LAHV": "low arousal, high valence",
-    "LALV": "low arousal, low valence",
-    "HALV": "high arousal, low valence",
-}
-APART = {
-    "segment": "Training and test hold pieces of the same trials.",
-    "trial": "Tested on trials that training did not see, of participants and clips that it did.",
-    "participant": "Tested on participants that training did not see, with clips that it did.",
-    "stimulus": "Tested on clips that training did not see, of participants that it did.",
-    "participant-stimulus": "Tested on participants and clips of which training saw neither.",
-}
-"""What a protocol keeps apart, in words."""
-
-MOST_STRIPS = 60
-"""Segments whose faces a page shows; of a longer recording, this many evenly spaced."""
-
-FACE_SIDE = 96
-"""Side of a face on the page, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +68,16 @@ class ProtocolResult:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table in words: baselines, missing modalities, probes. Cells are shown as given."""
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class EvaluationReport:
     """What an evaluation page shows.
 
@@ -96,6 +89,15 @@ class EvaluationReport:
         One a protocol; the first is the headline, unless it is LEAKY and another is not.
     notes
         Sentences that the reader must see first: what was left out, what is unusual.
+    comparisons
+        Models against each other under the headline's protocol.
+    tables
+        Whatever else was measured; the note of each names its protocol and its chance.
+    deletion
+        Whether the selection matters, under the headline's protocol.
+    reliability
+        Calibration under the headline's protocol: as trained, and after the temperature where one
+        was fitted.
     settings
         The resolved settings, nested by section.
     facts
@@ -105,16 +107,12 @@ class EvaluationReport:
     title: str
     results: Sequence[ProtocolResult]
     notes: Sequence[str] = ()
+    comparisons: Sequence[Comparison] = ()
+    tables: Sequence[Table] = ()
+    deletion: DeletionCurve | None = None
+    reliability: tuple[Reliability, Reliability | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Sequence[tuple[str, str]] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class ChosenFace:
-    """A face that the model kept: (height, width, 3) uint8 RGB, and its share of the attention."""
-
-    image: np.ndarray
-    weight: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +132,8 @@ class PredictionReport:
         evaluation, or a sentence that it was never tested.
     truth
         Class that the participant's ratings give, where known.
+    reliability
+        Calibration that the model had where it was tested: as trained, and after its temperature.
     notes, settings, facts
         As in `EvaluationReport`.
     """
@@ -143,6 +143,7 @@ class PredictionReport:
     faces: Sequence[Sequence[ChosenFace]] = ()
     trust: str = ""
     truth: str | None = None
+    reliability: tuple[Reliability, Reliability | None] | None = None
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Sequence[tuple[str, str]] = ()
@@ -164,7 +165,9 @@ def evaluation_page(report: EvaluationReport) -> str:
         main=_protocol_view(main),
         views=[_protocol_view(result) for result in report.results],
         ladder=ladder,
-        reading=ladder_reading(report.results),
+        deletion=_deletion(report, main),
+        reliability=_reliability(report.reliability),
+        reading=ladder_reading([(result.protocol, result.scores) for result in report.results]),
         settings=list(_flat(report.settings)),
     )
 
@@ -176,7 +179,7 @@ def prediction_page(report: PredictionReport) -> str:
     kept = data.probabilities[~data.abstained]
     mean = kept.mean(axis=0) if len(kept) else None
     top = None if mean is None else int(mean.argmax())
-    strips = list(_strips(report))
+    strips = list(face_strips(data, report.faces))
     return _render(
         "prediction.html.j2",
         report=report,
@@ -198,7 +201,8 @@ def prediction_page(report: PredictionReport) -> str:
         else None,
         strips=strips,
         strips_left_out=(len(report.faces) - len(strips)) if report.faces else 0,
-        rows=list(_rows(data)),
+        reliability=_reliability(report.reliability),
+        rows=list(segment_rows(data)),
         class_numbers=class_numbers(len(names)),
         settings=list(_flat(report.settings)),
     )
@@ -209,53 +213,6 @@ def write_page(path: Path, page: str) -> None:
     aside = path.with_name(path.name + ".part")
     aside.write_text(page, encoding="utf-8")
     aside.replace(path)
-
-
-def verdict(scores: Scores, protocol: Protocol) -> tuple[str, str]:
-    """Say in words what a result shows: (``good``, ``plain`` or ``bad``, a sentence)."""
-    found = scores.segment["accuracy"]
-    rate = scores.majority_test if math.isnan(scores.majority) else scores.majority
-    if protocol == "segment":
-        return "bad", (
-            "LEAKY: pieces of the same trial are in training and in test. This number says how "
-            "well trials are remembered, and nothing about new recordings."
-        )
-    if scores.chance.p >= 0.05:
-        return "plain", (
-            f"Not shown to be better than chance ({format_p(scores.chance.p)}, labels shuffled by "
-            "trial within participant)."
-        )
-    if math.isnan(found.low) or found.low <= rate:
-        return "plain", (
-            "Better than shuffled labels, but not shown to be better than always naming the "
-            f"commonest class of the training part ({100 * rate:.1f} %)."
-        )
-    return "good", (
-        "Better than shuffled labels, and than always naming the commonest class of the training "
-        "part."
-    )
-
-
-def ladder_reading(results: Sequence[ProtocolResult]) -> list[str]:
-    """Say how much of the leaky number is leak, for each stricter protocol beside it."""
-    by_name = {result.protocol: result.scores for result in results}
-    if "segment" not in by_name:
-        return []
-    leaky = by_name["segment"].segment["accuracy"].value
-    lines = []
-    for name, scores in by_name.items():
-        if name == "segment":
-            continue
-        value = scores.segment["accuracy"].value
-        line = (
-            f"From segment to {name}: {100 * leaky:.1f} % falls to {100 * value:.1f} %."
-            if value < leaky
-            else f"From segment to {name}: {100 * leaky:.1f} % does not fall ({100 * value:.1f} %)."
-        )
-        if value < leaky and scores.chance.p >= 0.05:
-            line += " Nothing above chance is left: what the segment protocol shows is leak."
-        lines.append(line)
-    return lines
 
 
 def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
@@ -271,7 +228,7 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
         "tone": tone,
         "verdict": sentence,
         "rate": scores.majority_test if math.isnan(scores.majority) else scores.majority,
-        "metrics": [_metric_row(scores, metric) for metric in METRICS],
+        "metrics": [metric_row(scores, metric) for metric in METRICS],
         "confusion": to_svg(
             figures.confusion(scores.confusion, scores.class_names),
             f"confusion-{name}",
@@ -283,80 +240,24 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
     }
 
 
-def _metric_row(scores: Scores, name: str) -> dict[str, str]:
-    n_classes = len(scores.class_names)
-    guess = {
-        "accuracy": f"{100 * scores.chance.low:.1f} to {100 * scores.chance.high:.1f} %",
-        "balanced_accuracy": f"{100 / n_classes:.1f} %",
-        "kappa": "0",
-        "auc": "0.500",
-        "brier": f"{1 - 1 / n_classes:.3f}",
+def _deletion(report: EvaluationReport, main: ProtocolResult) -> dict[str, Any] | None:
+    curve = report.deletion
+    if curve is None:
+        return None
+    area = deletion_area(curve.share, curve.chosen, curve.random)
+    drawn = trust_figures.deletion(curve, main.scores)
+    return {
+        "figure": to_svg(drawn, "deletion", "Accuracy as instances are deleted"),
+        "area": area,
+        "beyond": bool(np.any(curve.chosen[1:-1] < curve.random_low[1:-1])),
     }
-    row = {"name": METRIC_NAMES[name], "chance": guess.get(name, "")}
-    for level in ("segment", "trial"):
-        found = getattr(scores, level)[name]
-        scale, digits = (100, 1) if name in SHARES else (1, 3)
-        unit = " %" if name in SHARES else ""
-        row[level] = _number(found.value * scale, digits) + (
-            unit if not math.isnan(found.value) else ""
-        )
-        row[f"{level}_interval"] = (
-            ""
-            if math.isnan(found.low)
-            else f"{_number(found.low * scale, digits)} to {_number(found.high * scale, digits)}"
-        )
-    return row
 
 
-def _strips(report: PredictionReport) -> Iterator[dict[str, Any]]:
-    data, numbers = report.timeline, class_numbers(len(report.timeline.class_names))
-    shown = min(len(report.faces), MOST_STRIPS)
-    if not shown:
-        return
-    for row in np.unique(np.linspace(0, len(report.faces) - 1, shown).round().astype(int)):
-        predicted = int(data.predicted[row])
-        heaviest = max((face.weight for face in report.faces[row]), default=1.0) or 1.0
-        yield {
-            "span": _span(data, row),
-            "name": "abstained" if predicted < 0 else data.class_names[predicted],
-            "number": None if predicted < 0 else numbers[predicted],
-            "share": float(data.probabilities[row].max()),
-            "faces": [
-                {
-                    "source": _face_source(face.image),
-                    "weight": face.weight,
-                    "width": 100 * face.weight / heaviest,
-                }
-                for face in report.faces[row]
-            ],
-        }
-
-
-def _rows(data: Timeline) -> Iterator[dict[str, Any]]:
-    numbers = class_numbers(len(data.class_names))
-    for row in range(len(data.onset)):
-        predicted = int(data.predicted[row])
-        yield {
-            "span": _span(data, row),
-            "name": "abstained" if predicted < 0 else data.class_names[predicted],
-            "number": None if predicted < 0 else numbers[predicted],
-            "probabilities": data.probabilities[row].tolist(),
-            "faces": None if data.faces_found is None else float(data.faces_found[row]),
-            "eeg": None if data.eeg_found is None else bool(data.eeg_found[row]),
-        }
-
-
-def _span(data: Timeline, row: int) -> str:
-    return f"{data.onset[row]:g} to {data.onset[row] + data.segment_s:g} s"
-
-
-def _face_source(image: np.ndarray) -> str:
-    """Make a data URL of a face, small enough that a page of them stays light."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((FACE_SIDE, FACE_SIDE))
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
+def _reliability(found: tuple[Reliability, Reliability | None] | None) -> Markup | None:
+    if found is None:
+        return None
+    drawn = trust_figures.reliability(*found)
+    return to_svg(drawn, "reliability", "Confidence against the share that was right")
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
@@ -367,14 +268,6 @@ def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
             yield f"{before}{key}", str(value)
 
 
-def _number(value: float, digits: int) -> str:
-    return "undefined" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _percent(value: float) -> str:
-    return "undefined" if math.isnan(value) else f"{100 * value:.1f} %"
-
-
 def _render(template: str, **values: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("milmer_cli.report"),
@@ -383,5 +276,5 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, number=_number, p=format_p)
+    environment.filters.update(percent=percent, number=number, p=format_p)
     return environment.get_template(template).render(**values)

@@ -313,7 +313,7 @@ def _write(
     runfolder.write_text(out / runfolder.SETTINGS, dump_yaml(settings))
     history.write_csv(out / runfolder.HISTORY)
     figures.learning_curve(
-        history,  # type: ignore[arg-type]
+        history,
         out / runfolder.CURVE,
         "own validation part" if metrics["scored_on"] == "test" else "validation",
     )

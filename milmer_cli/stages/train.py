@@ -243,7 +243,7 @@ def _write(
     validation = material.labels[fold.validation]
     commonest = int(np.bincount(material.labels[fold.train]).argmax())
     majority = float(np.mean(validation == commonest))
-    figures.learning_curve(history, out / runfolder.CURVE, protocol, majority)  # type: ignore[arg-type]
+    figures.learning_curve(history, out / runfolder.CURVE, protocol, majority)
     best = history.best
     runfolder.write_json(
         out / runfolder.METRICS,

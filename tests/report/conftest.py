@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from milmer_cli.metrics import resampled_unit, score
+from milmer_cli.metrics.calibration import apply_temperature, reliability
 from milmer_cli.report.html import (
     ChosenFace,
     EvaluationReport,
@@ -12,6 +13,7 @@ from milmer_cli.report.html import (
     ProtocolResult,
 )
 from milmer_cli.report.prediction_figures import Timeline
+from milmer_cli.report.trust_figures import DeletionCurve
 
 QUADRANTS = ("HAHV", "LAHV", "LALV", "HALV")
 
@@ -79,6 +81,21 @@ def report(results):
         settings={"seed": 3, "eeg": {"segment_s": 3.0}},
         facts=[("store fingerprint", "9f31c2aa")],
     )
+
+
+@pytest.fixture(scope="session")
+def curves():
+    random = np.random.default_rng(0)
+    logits = random.normal(0, 3, size=(500, 4))
+    truth = (random.random((500, 1)) > apply_temperature(logits, 3.0).cumsum(axis=1)).sum(axis=1)
+    fall = np.linspace(0.6, 0.3, 5)
+    chosen = np.array([0.6, 0.325, 0.25, 0.275, 0.3])
+    return {
+        "deletion": DeletionCurve(np.linspace(0, 1, 5), chosen, fall, fall - 0.05, fall + 0.05),
+        "reliability": tuple(
+            reliability(truth.clip(0, 3), apply_temperature(logits, t)) for t in (1.0, 3.0)
+        ),
+    }
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from milmer_cli.report import figures, prediction_figures
+from milmer_cli.report import figures, prediction_figures, trust_figures
 from milmer_cli.report.theme import CLASS_COLOURS, INK, class_colours, save, to_svg
 
 
@@ -58,6 +58,8 @@ def test_learning_curve_is_written_whole_and_names_its_protocol(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["learning-curve.svg"]
     assert "segment protocol, LEAKY" in path.read_text()
     assert "majority class" in path.read_text()
+    figures.learning_curve(SimpleNamespace(epochs=epochs, best_epoch=2), path, "validation images")
+    assert "(validation images)" in path.read_text()
 
 
 def test_figures_follow_the_page_and_say_what_they_show(results):
@@ -103,3 +105,17 @@ def test_class_colours_stand_out_from_white():
         assert 1.05 / (luminance(colour) + 0.05) >= 3
     assert len(set(class_colours(2))) == 2
     assert class_colours(4) == CLASS_COLOURS
+
+
+def test_deletion_curve_stands_on_chance(results, curves):
+    shown = words(trust_figures.deletion(curves["deletion"], results["trial"].scores))
+    assert {"chance band", "random ones deleted", "chosen ones deleted"} <= set(shown)
+
+
+def test_reliability_tells_the_error_before_and_after(curves):
+    before, after = curves["reliability"]
+    shown = words(trust_figures.reliability(before, after))
+    assert f"as trained, error {100 * before.error:.1f} %" in shown
+    assert f"after calibration, error {100 * after.error:.1f} %" in shown
+    alone = words(trust_figures.reliability(before))
+    assert f"the model, error {100 * before.error:.1f} %" in alone

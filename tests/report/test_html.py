@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from milmer_cli.metrics import METRICS, headline
+from milmer_cli.metrics.comparison import compare
 from milmer_cli.report.html import (
-    MOST_STRIPS,
     EvaluationReport,
+    Table,
     evaluation_page,
-    ladder_reading,
     prediction_page,
-    verdict,
     write_page,
 )
+from milmer_cli.report.strips import MOST_STRIPS
+from milmer_cli.report.wording import ladder_reading, verdict
 
 VOID = {"meta", "img", "br", "use", "path", "link"}
 
@@ -149,15 +150,15 @@ def test_verdicts(results, protocol, low, p, tone, words):
 
 
 def test_the_page_says_when_all_of_it_was_leak(results):
-    leaky, lost = results["segment"], results["participant"]
-    chance = scores_with(lost.scores, 0.26, 0.2, 0.4, 0.27)
-    lines = ladder_reading([leaky, dataclasses.replace(lost, scores=chance)])
+    leaky, lost = results["segment"].scores, results["participant"].scores
+    chance = scores_with(lost, 0.26, 0.2, 0.4, 0.27)
+    lines = ladder_reading([("segment", leaky), ("trial", chance)])
     assert len(lines) == 1
     assert "falls to 26.0 %" in lines[0]
     assert "what the segment protocol shows is leak" in lines[0]
-    real = scores_with(lost.scores, 0.6, 0.5, 0.001, 0.27)
-    assert "leak" not in ladder_reading([leaky, dataclasses.replace(lost, scores=real)])[0]
-    assert ladder_reading([results["trial"], lost]) == []
+    real = scores_with(lost, 0.6, 0.5, 0.001, 0.27)
+    assert "leak" not in ladder_reading([("segment", leaky), ("trial", real)])[0]
+    assert ladder_reading([("trial", real), ("participant", lost)]) == []
 
 
 def test_prediction_page_shows_time_faces_trust_and_ratings(prediction_of):
@@ -206,3 +207,33 @@ def test_a_page_appears_whole(tmp_path, page):
     write_page(tmp_path / "report.html", page)
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page
+
+
+def test_comparisons_tables_selection_and_confidence(results, curves):
+    folds = {"both": np.array([0.5, 0.52, 0.48]), "eeg": np.array([0.3, 0.31, 0.3])}
+    comparisons = compare(folds, 0.5)
+    note = "Trial protocol, chance 25 %."
+    table = Table("Missing modality", note, ["Given", "Accuracy"], [["EEG", "31.0 %"]])
+    report = EvaluationReport(
+        "x",
+        [results["trial"]],
+        comparisons=comparisons,
+        tables=[table],
+        deletion=curves["deletion"],
+        reliability=curves["reliability"],
+    )
+    read = Reader(evaluation_page(report))
+    assert len(set(read.ids)) == len(read.ids)
+    assert "both is better than eeg" in read.sections["comparisons"]
+    assert "+19.7 points" in read.sections["comparisons"]
+    assert "Trial protocol, chance 25 %." in read.sections["settings"]
+    assert "hurts more than deleting random ones: 12.5 points" in read.sections["why"]
+    assert "after calibration, error" in read.sections["why"]
+    flat = dataclasses.replace(curves["deletion"], chosen=curves["deletion"].random)
+    page = evaluation_page(dataclasses.replace(report, deletion=flat))
+    assert "is not shown to hurt more" in Reader(page).sections["why"]
+
+
+def test_prediction_page_shows_the_confidence_the_model_had(prediction_of, curves):
+    read = Reader(prediction_page(prediction_of(reliability=curves["reliability"])))
+    assert "Measured where the model was tested" in read.sections["why"]
