@@ -110,7 +110,7 @@ def status_codes(raw: mne.io.BaseRaw) -> np.ndarray:
     """Return the event code (0-255) at every sample of an `open_bdf` recording, (n_samples,)."""
     words = raw.get_data(picks="Status", verbose="error")[0].astype(np.int64)
     # the battery bit flickers: edges are only sought once it is masked
-    return (words & _CODE_BITS).astype(np.uint8)
+    return words & _CODE_BITS
 
 
 def stimulus_marks(raw: mne.io.BaseRaw) -> list[StimulusMark]:

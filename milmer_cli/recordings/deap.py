@@ -103,7 +103,7 @@ def _kind(suffix: str) -> Kind:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Files below ``root``, through links too, without the copies that macOS hides in archives."""
+    """Yield the files below ``root``, through links too, each folder once."""
     seen: set[Path] = set()
     folders = [root]
     while folders:
@@ -116,9 +116,9 @@ def _walk(root: Path) -> Iterator[Path]:
         except OSError as error:
             raise InputError(f"{folder} cannot be listed: {error.strerror}.") from error
         for entry in entries:
-            if entry.is_dir() and entry.name != "__MACOSX":
+            if entry.is_dir():
                 folders.append(entry)
-            elif entry.is_file() and not entry.name.startswith("._"):
+            elif entry.is_file():
                 yield entry
 
 

@@ -152,8 +152,6 @@ def _array_type(*arguments: object) -> np.ndarray:
 
 def _empty_array(subtype: object, shape: object, dtype: object) -> np.ndarray:
     # what _reconstruct does; the content follows from the pickle through ndarray.__setstate__
-    if subtype is not _array_type:
-        raise _HostileError(f"an array of type {subtype!r}")
     return np.ndarray((0,), np.uint8)
 
 

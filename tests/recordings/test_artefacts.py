@@ -10,7 +10,7 @@ from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.settings.schema import EegSettings
 
 SFREQ = 256
-N = SFREQ * 60
+N = SFREQ * 40
 EXG = ("EXG1", "EXG2", "EXG3", "EXG4")
 PAIRS = (("EXG1", "EXG2"), ("EXG3", "EXG4"))
 FRONT = np.array([{"Fp1": 0.7, "Fp2": 0.7, "AF3": 0.4, "AF4": 0.4}.get(n, 0.05) for n in GENEVA])
@@ -35,7 +35,7 @@ def blinks() -> np.ndarray:
     rng = np.random.default_rng(1)
     signal = np.zeros(N)
     shape = 200 * np.hanning(SFREQ // 2)
-    for start in rng.choice(np.arange(SFREQ, N - SFREQ, SFREQ), 25, replace=False):
+    for start in rng.choice(np.arange(SFREQ, N - SFREQ, SFREQ), 17, replace=False):
         signal[start : start + len(shape)] += shape
     return signal
 

@@ -59,8 +59,6 @@ def root(tmp_path_factory, write_bdf, status_words, write_ratings):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     (root / "face_video/._s01_trial02.avi").write_bytes(b"x")
-    (root / "__MACOSX").mkdir()
-    (root / "__MACOSX/s02_trial01.avi").write_bytes(b"x")
     return root
 
 
