@@ -167,6 +167,17 @@ def out_option(help_text: str) -> Any:
     return typer.Option("--out", metavar="DIR", help=help_text, callback=writable)
 
 
+def resume_option() -> Any:
+    """Declare ``--resume``."""
+    return typer.Option("--resume", help="Go on with what was interrupted in --out.")
+
+
+def resumable(out: Path, resume: bool) -> None:
+    """Refuse to resume what was never begun."""
+    if resume and not out.is_dir():
+        raise InputError(f"There is nothing to resume in {out}.", "Name its folder with --out.")
+
+
 def folder_option(name: str, help_text: str) -> Any:
     """Declare an option for a folder that must be there."""
     return typer.Option(name, metavar="DIR", help=help_text, exists=True, file_okay=False)

@@ -36,8 +36,8 @@ def predict(
       milmer predict s01_trial03.avi s01.bdf --model runs/first --trial 3 --out prediction
 
     Writes:
-      prediction/report.html       one page to open
-      prediction/predictions.csv   one row a segment: onset, class, probabilities
+      prediction/report.html     one page to open
+      prediction/timeline.csv    one row a segment: onset, class, probabilities; also as .json
     """
     from milmer_cli.stages.predict import predict as run
 

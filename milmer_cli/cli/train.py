@@ -8,8 +8,15 @@ from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import MODEL_FLAGS, Call, command, folder_option, writable
-from milmer_cli.errors import InputError
+from milmer_cli.cli.command import (
+    MODEL_FLAGS,
+    Call,
+    command,
+    folder_option,
+    resumable,
+    resume_option,
+    writable,
+)
 
 
 def _new_run() -> Path:
@@ -31,9 +38,7 @@ def train(
             callback=writable,
         ),
     ],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the unfinished run in --out.")
-    ] = False,
+    resume: Annotated[bool, resume_option()] = False,
 ) -> None:
     """Train a Milmer model and score it once on the test part it never saw.
 
@@ -50,6 +55,5 @@ def train(
     """
     from milmer_cli.stages.train import train as run
 
-    if resume and not out.is_dir():
-        raise InputError(f"There is no run to resume in {out}.", "Name its folder with --out.")
+    resumable(out, resume)
     call.show(run(prepared, out, call.settings, resume=resume, progress=call.progress))

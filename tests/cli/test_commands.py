@@ -51,9 +51,10 @@ def test_a_run_without_a_name_gets_the_time(milmer, stage):
 
 
 def test_resuming_needs_a_run_that_is_there(milmer, stage, tmp_path):
-    train = stage("train")
+    train, finetune = stage("train"), stage("finetune_swin")
     assert milmer("train", "--prepared", ".", "--resume").code == 2
-    assert train.calls == []
+    assert milmer("finetune-swin", "--data", ".", "--resume").code == 2
+    assert train.calls == finetune.calls == []
     (tmp_path / "runs" / "first").mkdir(parents=True)
     assert milmer("train", "--prepared", ".", "--out", "runs/first", "--resume").code == 0
     assert train.calls[0][1]["resume"] is True
@@ -86,9 +87,9 @@ def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage
     assert (video, eeg, run, out) == (Path("file"), Path("file"), Path(), Path("prediction"))
     assert (named["trial"], named["eeg_onset_s"], named["video_onset_s"]) == (2, 1.5, None)
 
-    milmer("finetune-swin", "--data", ".", "--backbone", "scratch:micro")
+    milmer("finetune-swin", "--data", "a", "--data", "b.csv", "--backbone", "scratch:micro")
     (data, out, settings), _ = finetune.calls[0]
-    assert (data, out) == (Path(), Path("swin"))
+    assert (data, out) == (["a", "b.csv"], Path("swin"))
     assert settings.model.backbone == "scratch:micro"
 
 
