@@ -97,7 +97,9 @@ DETECTORS: dict[str, Kind] = {
         scale_bound=True,
     ),
     "retinaface": Kind(
-        (("retinaface_mobilenet0.25.pth", _FAN + "retinaface_mobilenet0.25.pth"),), bgr=True
+        (("retinaface_mobilenet0.25.pth", _FAN + "retinaface_mobilenet0.25.pth"),),
+        bgr=True,
+        package="torchvision",
     ),
     "yunet": Kind(
         (
