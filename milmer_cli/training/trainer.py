@@ -146,7 +146,8 @@ def _run(engine: Engine, start_from: Path | None) -> float:
     steps = len(engine.get_train_dataloader())
     done = checkpoints.step_of(start_from) if start_from else 0
     task.progress.start(task.name, steps * n_epochs, "steps")
-    task.progress.advance(task.name, done)
+    if done:
+        task.progress.advance(task.name, done)
     start = time.perf_counter()
     if len(engine.history) < n_epochs and not engine.run_out_of_patience:
         with stop_wishes(task.folder is not None) as engine.wish:
