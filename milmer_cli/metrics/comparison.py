@@ -16,6 +16,7 @@ import numpy as np
 from scipy import integrate, stats
 
 from milmer_cli.errors import MilmerError
+from milmer_cli.metrics.scores import format_p
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Comparison:
         if self.p_holm >= alpha:
             return (
                 f"No difference between {self.first} and {self.second} is shown "
-                f"(p = {self.p_holm:.3f} after Holm's correction)."
+                f"({format_p(self.p_holm)} after Holm's correction)."
             )
         better, worse = self.first, self.second
         if self.difference < 0:
             better, worse = worse, better
-        return f"{better} is better than {worse} (p = {self.p_holm:.3f} after Holm's correction)."
+        return f"{better} is better than {worse} ({format_p(self.p_holm)} after Holm's correction)."
 
 
 def corrected_t_test(

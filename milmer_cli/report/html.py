@@ -89,6 +89,10 @@ class EvaluationReport:
         One a protocol; the first is the headline, unless it is LEAKY and another is not.
     notes
         Sentences that the reader must see first: what was left out, what is unusual.
+    settings
+        The resolved settings, nested by section.
+    facts
+        Fingerprints, versions, device, seed, command: label and value.
     comparisons
         Models against each other under the headline's protocol.
     tables
@@ -98,21 +102,17 @@ class EvaluationReport:
     reliability
         Calibration under the headline's protocol: as trained, and after the temperature where one
         was fitted.
-    settings
-        The resolved settings, nested by section.
-    facts
-        Fingerprints, versions, device, seed, command: label and value.
     """
 
     title: str
     results: Sequence[ProtocolResult]
     notes: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    facts: Sequence[tuple[str, str]] = ()
     comparisons: Sequence[Comparison] = ()
     tables: Sequence[Table] = ()
     deletion: DeletionCurve | None = None
     reliability: tuple[Reliability, Reliability | None] | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    facts: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +132,10 @@ class PredictionReport:
         evaluation, or a sentence that it was never tested.
     truth
         Class that the participant's ratings give, where known.
-    reliability
-        Calibration that the model had where it was tested: as trained, and after its temperature.
     notes, settings, facts
         As in `EvaluationReport`.
+    reliability
+        Calibration that the model had where it was tested: as trained, and after its temperature.
     """
 
     title: str
@@ -143,10 +143,10 @@ class PredictionReport:
     faces: Sequence[Sequence[ChosenFace]] = ()
     trust: str = ""
     truth: str | None = None
-    reliability: tuple[Reliability, Reliability | None] | None = None
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Sequence[tuple[str, str]] = ()
+    reliability: tuple[Reliability, Reliability | None] | None = None
 
 
 def evaluation_page(report: EvaluationReport) -> str:
