@@ -26,6 +26,7 @@ from milmer_cli.settings.schema import Settings
 
 SETTINGS_PANEL = "Settings of this command"
 SHARED_PANEL = "Every command"
+SOURCES_OF_SETTINGS = ("preset", "settings_file", "overrides")
 MODEL_FLAGS = {
     "--fusion": "model.fusion",
     "--selection": "model.selection",
@@ -55,7 +56,7 @@ class Call:
 
 
 def command(
-    flags: Mapping[str, str] | None = None, preset: Preset = "default"
+    flags: Mapping[str, str] | None = None, any_setting: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a function ``(call, ...)`` the options every command has, and flags for settings.
 
@@ -63,13 +64,15 @@ def command(
     ----------
     flags
         Name of the flag -> the setting it stands for, as in ``{"--source": "data.source"}``.
-    preset
-        The preset where none is asked for.
+    any_setting
+        Whether the command honours every setting; if not, it takes no preset, settings file,
+        ``--set`` or ``--device``.
     """
     own_flags = dict(flags or {})
-    keys = {**own_flags, "--device": "run.device", "--seed": "seed"}
+    keys = {**own_flags, **({"--device": "run.device"} if any_setting else {}), "--seed": "seed"}
     names = {flag: flag.removeprefix("--").replace("-", "_") for flag in keys}
-    shared = [p for p in _parameters(start) if p.name != "given"]
+    left_out = {"given"} if any_setting else {"given", *SOURCES_OF_SETTINGS}
+    shared = [p for p in _parameters(start) if p.name not in left_out]
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
@@ -82,7 +85,7 @@ def command(
         parameters = [
             *_parameters(function)[1:],
             *(_flag(names[flag], flag, key, own=flag in own_flags) for flag, key in keys.items()),
-            *(p.replace(default=preset) if p.name == "preset" else p for p in shared),
+            *shared,
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -11,7 +11,7 @@ import typer
 from milmer_cli.cli.command import Call, command, out_option
 
 
-@command(preset="demo")
+@command(any_setting=False)
 def demo(
     call: Call,
     out: Annotated[Path, out_option("Data, store, runs and pages.")] = Path("demo"),

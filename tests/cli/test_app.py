@@ -39,8 +39,10 @@ def test_every_help_shows_an_example_and_what_it_writes(milmer, command):
     example = outcome.out.partition("Example:")[2].splitlines()[1]
     assert example.strip().startswith(f"milmer {' '.join(command)}")
     assert ("Writes:" in outcome.out) == (command[0] in WRITING)
-    for shared in ("--settings", "--set", "--preset", "--device", "--seed", "--json", "--verbose"):
+    for shared in ("--seed", "--json", "--quiet", "--verbose"):
         assert shared in outcome.out
+    for shared in ("--settings", "--set", "--preset", "--device"):
+        assert (shared in outcome.out) == (command != ["demo"])
 
 
 def test_version(milmer):
@@ -80,7 +82,7 @@ def test_the_installed_script_and_the_module_are_the_same(tmp_path):
         (["evaluate", "--prepared", ".", "--folds", "1"], "evaluate.folds must be a whole number"),
         (["predict", "file", "no.bdf", "--model", "."], "'no.bdf' does not exist"),
         (["predict", "file", "file", "--model", ".", "--trial", "0"], "--trial"),
-        (["demo", "--preset", "huge"], "'huge' is not one of 'default', 'demo'"),
+        (["info", "--preset", "huge"], "'huge' is not one of 'default', 'demo'"),
         (["settings"], "Missing command"),
     ],
 )

@@ -101,24 +101,22 @@ def test_a_run_is_scored_on_its_own_split_so_flags_for_another_are_refused(milme
     assert evaluate.calls == []
 
 
-def test_the_demo_starts_from_its_own_preset(milmer, stage):
+def test_the_demo_offers_only_what_it_honours(milmer, stage):
     demo = stage("run_demo", module="milmer_cli.demo.run")
     assert milmer("demo", "--signal", "0", "--seed", "5").code == 0
     (out,), named = demo.calls[0]
     assert out == Path("demo")
     assert (named["signal"], named["seed"]) == (0.0, 5)
     shown = milmer("demo", "--help").out
-    assert shown.count("[default: demo]") == 2, "the folder and the preset"
+    for flag in ("--preset", "--settings", "--set", "--device"):
+        assert flag not in shown
+        assert milmer("demo", flag, "x").code == 2
 
 
-def test_the_demo_shows_its_commands_on_stderr_and_keeps_stdout_for_its_own_result(milmer, stage):
+def test_the_stdout_of_the_demo_is_one_document(milmer, stage):
     demo = stage("run_demo", module="milmer_cli.demo.run")
-    milmer("demo", "--json")
-    assert demo.calls[0][1]["results_to"] is not None, "the stages' results go to stderr"
-    milmer("demo")
-    show_command = demo.calls[1][1]["show_command"]
-    show_command("milmer prepare")
-    assert milmer("--version").err == "\n$ milmer prepare\n"
+    assert milmer("demo", "--json").document
+    assert demo.calls[0][1]["stdout"] is not None, "the stages' results go to stderr"
 
 
 def test_json_is_one_document_without_nan(milmer, stage):
