@@ -14,6 +14,7 @@ from milmer_cli.data.splits import holdout
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train
+from milmer_cli.stages.train_plan import plan_training
 from milmer_cli.store import (
     EncodedFaces,
     Header,
@@ -350,3 +351,25 @@ def test_a_run_that_failed_before_its_first_checkpoint_stands_in_nobodys_way(pre
     with pytest.raises(SettingsError, match="heads"):
         train(prepared, tmp_path / "run", asked("model.heads=5", *eeg))
     train(prepared, tmp_path / "run", asked(*eeg))
+
+
+# A dry run -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["live", "frozen"])
+def test_dry_run_counts_and_estimates_and_writes_nothing(prepared, more):
+    before = sorted(path.name for path in prepared.iterdir())
+    plan = plan_training(prepared, asked("train.epochs=10", *more))
+    assert sorted(path.name for path in prepared.iterdir()) == before
+    material = Material.open(prepared, asked())
+    fold = holdout(material.segments, material.labels, "trial", 0.2, 0.2, 0)
+    for part, rows in fold.parts():
+        assert sum(plan.segments_per_class[part].values()) == len(rows)
+    assert plan.estimate.steps == 10 * -(-len(fold.train) // 8)
+    assert plan.estimate.total_s > plan.estimate.steps * plan.estimate.step_s > 0
+    assert plan.estimate.memory_bytes > 1e7
+    assert (plan.estimate.tokens_s > 0) == bool(more)
+    assert (plan.estimate.learning < plan.estimate.parameters) == bool(more)
+    words = dict(plan.summary())
+    assert "HAHV" in words["training"]
+    json.dumps(plan.to_json())
