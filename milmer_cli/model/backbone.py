@@ -101,6 +101,7 @@ def backbone_config(name: str | Path, image_size: int = 0) -> PretrainedConfig:
         )
     if image_size:
         config.image_size = image_size
+    _refuse_small_images(config)
     return config
 
 
@@ -122,10 +123,26 @@ def image_size(config: PretrainedConfig) -> tuple[int, int]:
 
 def face_tokens(config: PretrainedConfig) -> int:
     """Tokens the backbone makes of one image."""
-    tokens = 1
-    for side in image_size(config):
-        tokens *= ceil(side / (config.patch_size * 2 ** (len(config.depths) - 1)))
-    return tokens
+    rows, columns = last_grid(config)
+    return rows * columns
+
+
+def last_grid(config: PretrainedConfig) -> tuple[int, int]:
+    """Rows and columns of the tokens that the backbone's last stage makes of one image."""
+    pixels_a_token = config.patch_size * 2 ** (len(config.depths) - 1)
+    height, width = image_size(config)
+    return ceil(height / pixels_a_token), ceil(width / pixels_a_token)
+
+
+def _refuse_small_images(config: PretrainedConfig) -> None:
+    """Refuse what transformers' Swin cannot run; SwinV2 shrinks its windows by itself."""
+    sides = last_grid(config)
+    if config.model_type == "swin" and min(sides) < config.window_size:
+        raise SettingsError(
+            f"Images of {config.image_size} pixels end as {sides[0]} x {sides[1]} tokens, too few "
+            f"for the backbone's windows of {config.window_size}.",
+            f"Use at least {config.image_size * config.window_size // min(sides)} pixels.",
+        )
 
 
 def _scratch_config(name: str) -> PretrainedConfig:

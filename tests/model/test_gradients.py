@@ -1,0 +1,155 @@
+"""Training: all of it learns, the lean backward pass is exact, a frozen backbone stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from milmer_cli.model import MilmerModel
+
+Batch = dict[str, torch.Tensor]
+CHOOSING = [
+    ("none", "pooled"),
+    ("softmax", "pooled"),
+    ("softmax", "published"),
+    ("attention_topk", "pooled"),
+    ("attention_topk", "published"),
+    ("attention_weighted_topk", "pooled"),
+    ("attention_weighted_topk", "published"),
+]
+
+
+def step(model: MilmerModel, batch: Batch) -> dict[str, torch.Tensor]:
+    torch.manual_seed(5)
+    model.zero_grad()
+    model(**batch).loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_every_parameter_of_the_default_learns(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().train()
+    gradients = step(model, batch)
+    still = [
+        name
+        for name, _ in model.named_parameters()
+        if name not in gradients or not gradients[name].abs().max() > 0
+    ]
+    assert still == []
+
+
+@pytest.mark.parametrize(("selection", "scorer"), CHOOSING)
+def test_the_lean_gradient_is_the_plain_one(
+    selection: str, scorer: str, make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model(selection=selection, scorer=scorer).train()
+    model.score_chunk = 5
+    lean = step(model, batch)
+    model.lean = False
+    plain = step(model, batch)
+    assert lean.keys() == plain.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(lean[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_lean_step_sends_only_the_chosen_faces_backward(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().train()
+    passes = []
+    model.backbone.register_forward_hook(
+        lambda module, args, output: passes.append(
+            (len(args[0]), output.last_hidden_state.requires_grad, module.training)
+        )
+    )
+    model(**batch)
+    found = int(batch["faces_found"].sum())  # 6 + 2 + 0 + 6
+    assert passes == [(found, False, False), (3 + 2 + 0 + 3, True, True)]
+
+
+def test_selections_that_need_no_scores_encode_only_what_they_keep(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model(selection="softmax").train()
+    seen = []
+    model.backbone.register_forward_hook(lambda module, args, output: seen.append(len(args[0])))
+    model(**batch)
+    assert seen == [3 + 2 + 0 + 3]
+
+
+def test_a_frozen_backbone_stays_as_it_is(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model()
+    model.freeze_backbone()
+    model.train()
+    assert model.training
+    assert not model.backbone.training
+    gradients = step(model, batch)
+    assert gradients
+    assert not [name for name in gradients if name.startswith("backbone.")]
+
+
+def test_precomputed_tokens_give_the_live_logits(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().eval()
+    with torch.no_grad():
+        tokens = torch.stack(
+            [model.backbone(model._pixels(bag)).last_hidden_state for bag in batch["faces"]]
+        )
+        live = model(**batch).logits
+        faces = batch.pop("faces")
+        stored = model(**batch, face_tokens=tokens).logits
+        halved = model(**batch, face_tokens=tokens.half()).logits
+    assert faces.dtype == torch.uint8
+    torch.testing.assert_close(stored, live, rtol=0, atol=1e-5)
+    torch.testing.assert_close(halved, live, rtol=0, atol=1e-2)
+
+
+def test_one_batch_can_be_learnt_by_heart(make_model: Callable[..., MilmerModel]) -> None:
+    model = make_model().train()
+    torch.manual_seed(0)
+    batch = {
+        "eeg": 20 * torch.randn(8, 4, 32),
+        "faces": torch.randint(0, 256, (8, 6, 32, 32, 3), dtype=torch.uint8),
+        "labels": torch.arange(8) % 4,
+    }
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    for _ in range(40):
+        optimizer.zero_grad()
+        model(**batch).loss.backward()
+        optimizer.step()
+    assert (model.eval()(**batch).logits.argmax(1) == batch["labels"]).all()
+
+
+def test_the_scorer_learns_which_instances_are_informative() -> None:
+    from milmer_cli.model import MilmerConfig
+
+    torch.manual_seed(0)
+    model = MilmerModel(
+        MilmerConfig(modalities="face", width=16, tokens_per_face=2, heads=2, feedforward=32)
+    )
+    prototypes = torch.randn(8, 16)
+
+    def bags(n: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        labels = torch.randint(0, 4, (n,))
+        informative = torch.rand(n, 10).argsort(1) < 2
+        kinds = torch.where(informative, labels[:, None], torch.randint(4, 8, (n, 10)))
+        return prototypes[kinds][:, :, None] + 0.5 * torch.randn(n, 10, 2, 16), labels, informative
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    model.train()
+    for _ in range(250):
+        tokens, labels, _ = bags(32)
+        optimizer.zero_grad()
+        model(face_tokens=tokens, labels=labels).loss.backward()
+        optimizer.step()
+    tokens, _, informative = bags(200)
+    with torch.no_grad():
+        chosen = model.eval()(face_tokens=tokens).chosen
+    recall = informative.gather(1, chosen).sum() / informative.sum()
+    assert recall > 0.9  # 0.3 by chance
