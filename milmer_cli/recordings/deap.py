@@ -173,7 +173,7 @@ class DeapRecordings:
     """
 
     name = "DEAP"
-    channels = GENEVA
+    channels: tuple[str, ...] | None = GENEVA
 
     def __init__(self, root: Path, source: Source = "auto", participants: str = "") -> None:
         self.root, self.source = root, source

@@ -52,6 +52,7 @@ class ManifestRecordings:
     """
 
     name = "manifest"
+    channels: tuple[str, ...] | None
 
     def __init__(self, path: Path, participants: str = "") -> None:
         self.path = path
