@@ -24,47 +24,16 @@ import numpy as np
 import torch
 
 from milmer_cli.errors import MilmerError, WeightsError
+from milmer_cli.recordings.alignment import EyeFinder
+from milmer_cli.recordings.boxes import Box
 from milmer_cli.settings.schema import FacesSettings
 
 _FAN = "https://www.adrianbulat.com/downloads/python-fan/"
 
 
-@dataclass(frozen=True)
-class Box:
-    """A face in an image: edges in pixels, x right, y down; ``score`` is NaN where unknown."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    score: float = float("nan")
-
-    @property
-    def width(self) -> float:
-        """Width in pixels."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        """Height in pixels."""
-        return self.bottom - self.top
-
-    @property
-    def area(self) -> float:
-        """Area in square pixels."""
-        return self.width * self.height
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Middle, (x, y) in pixels."""
-        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
-
-    def shifted(self, dx: float, dy: float) -> Box:
-        """Give the box moved by (dx, dy) pixels."""
-        return Box(self.left + dx, self.top + dy, self.right + dx, self.bottom + dy, self.score)
-
-
 class _Detector(Protocol):
+    reference_scale: float
+
     def detect_from_image(self, tensor_or_path: np.ndarray) -> Any: ...
 
 
@@ -127,7 +96,7 @@ class FaceFinder:
     Parameters
     ----------
     settings
-        ``detector`` and ``weights`` are read.
+        ``detector``, ``weights`` and ``align`` are read.
     device
         Where networks run, ``cpu`` or ``cuda``; yunet, scrfd's fallback and dlib run on the CPU.
 
@@ -139,11 +108,14 @@ class FaceFinder:
         Why it was chosen, one sentence; empty when it was named.
     scale_bound
         True when it must see whole frames.
+    eyes
+        The network that tells how a face is tilted; None when faces are not to be aligned.
 
     Raises
     ------
     WeightsError
-        When a named detector's weights are not at hand or not what they should be.
+        When the weights of a named detector, or of the landmark network when faces are to be
+        aligned, are not at hand or not what they should be.
     MilmerError
         When a library it needs cannot be imported.
     """
@@ -155,6 +127,10 @@ class FaceFinder:
         self._bgr = kind.bgr
         paths = _weight_files(self.name, weights_folder(settings))
         self._detector = _build(self.name, paths, "cpu" if self.name == "dlib" else device)
+        self.eyes: EyeFinder | None = None
+        if settings.align:
+            scale = self._detector.reference_scale
+            self.eyes = EyeFinder(weights_folder(settings), scale, device)
 
     def find(self, image: np.ndarray) -> list[Box]:
         """Find the faces of an image.

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from milmer_cli.recordings.detectors import Box, FaceFinder
+from milmer_cli.recordings.alignment import crop_level
+from milmer_cli.recordings.boxes import Box
+from milmer_cli.recordings.detectors import FaceFinder
 from milmer_cli.recordings.tracking import FaceTracks
 from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.recordings.video import Sample, Video
@@ -125,7 +127,7 @@ def find_faces(
     settings
         ``widen`` and ``size`` are read.
     finder
-        The detector.
+        The detector, and the landmark network where faces are to be aligned.
     on_frame
         Called after each of the times.
 
@@ -177,7 +179,7 @@ def iter_faces(
         if not stretch:
             started = float(times[segment, 0])
         for sample, boxes in zip(shown, _detect(finder, shown), strict=True):
-            stretch.append(_look(sample, boxes, tracks, settings, video.onset_s))
+            stretch.append(_look(sample, boxes, tracks, settings, finder, video.onset_s))
             if on_frame is not None:
                 on_frame()
         if times[segment, -1] - started >= _STRETCH_S or segment == len(times) - 1:
@@ -206,16 +208,32 @@ def no_faces(shape: tuple[int, ...], reason: str = NO_VIDEO) -> FaceBag:
 
 
 def _look(
-    sample: Sample, boxes: list[Box], tracks: FaceTracks, settings: FacesSettings, onset_s: float
+    sample: Sample,
+    boxes: list[Box],
+    tracks: FaceTracks,
+    settings: FacesSettings,
+    finder: FaceFinder,
+    onset_s: float,
 ) -> _Seen:
-    if sample.image is None:
+    image = sample.image
+    if image is None:
         return _Seen(sample.time_s - onset_s, [], sample.reason)
     numbers = tracks.add(sample.time_s, boxes)
     candidates = [
-        _Candidate(number, box, crop(sample.image, box, settings.widen, settings.size))
+        _Candidate(number, box, _cut(image, box, settings, finder))
         for number, box in zip(numbers, boxes, strict=True)
     ]
     return _Seen(sample.time_s - onset_s, candidates, OTHER_FACE if boxes else NO_FACE)
+
+
+def _cut(frame: np.ndarray, box: Box, settings: FacesSettings, finder: FaceFinder) -> np.ndarray:
+    """Crop, with level eyes where that is asked for and possible without inventing pixels."""
+    if finder.eyes is not None:
+        tilt = finder.eyes.tilt(frame, box)
+        level = crop_level(frame, box, tilt, settings.widen, settings.size)
+        if level is not None:
+            return level
+    return crop(frame, box, settings.widen, settings.size)
 
 
 def _choose(stretch: list[_Seen], main: int | None, instances: int) -> FaceBag:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import hypot, inf, log2
 
-from milmer_cli.recordings.detectors import Box
+from milmer_cli.recordings.boxes import Box
 
 _REACH = 1.0  # face sizes a face may move from one frame to the next ...
 _REACH_PER_S = 0.5  # ... and per second of absence

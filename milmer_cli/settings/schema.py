@@ -114,6 +114,8 @@ class FacesSettings(Section):
     weights: str = ""
     """Folder with the detectors' weight files; empty for PyTorch's hub cache, where face-alignment
     keeps them."""
+    align: bool = False
+    """Turn each face until the eyes are level, by face-alignment's landmark network 2DFAN-4."""
 
 
 class ModelSettings(Section):

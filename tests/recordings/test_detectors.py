@@ -12,6 +12,7 @@ import torch
 
 from milmer_cli.errors import MilmerError, WeightsError
 from milmer_cli.recordings import detectors
+from milmer_cli.recordings.boxes import Box
 from milmer_cli.recordings.detectors import DETECTORS, FaceFinder, choose_detector
 from milmer_cli.settings.schema import FacesSettings
 
@@ -204,3 +205,45 @@ def test_opencv_without_its_system_library_is_one_helpful_sentence(
     assert hint in caught.value.hint
     assert said in caught.value.message
     assert "\n" not in str(caught.value)
+
+
+def test_alignment_without_its_network_says_what_is_missing(tmp_path):
+    with pytest.raises(WeightsError, match="2DFAN4-11f355bf06") as caught:
+        FaceFinder(FacesSettings(detector="dlib", weights=str(tmp_path), align=True))
+    assert "https://" in caught.value.hint
+    assert "faces.align=false" in caught.value.hint
+
+
+def test_alignment_refuses_weights_that_are_none(tmp_path):
+    (tmp_path / "2DFAN4-11f355bf06.pth.tar").write_bytes(b"weights")
+
+    with pytest.raises(WeightsError, match="not those of the landmark network"):
+        FaceFinder(FacesSettings(detector="dlib", weights=str(tmp_path), align=True))
+
+
+def test_the_tilt_is_read_from_the_heat_maps_of_the_loaded_network(tmp_path, monkeypatch):
+    class Network(torch.nn.Module):
+        """Marks the darker spots of the image as eyes, as 2DFAN-4 would."""
+
+        def __init__(self, modules):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(modules))
+
+        def forward(self, faces):
+            small = torch.nn.functional.avg_pool2d(1 - faces.mean(dim=1, keepdim=True), 4)
+            heat = torch.zeros(1, 68, 64, 64)
+            heat[:, 36:42, :, :32] = small[..., :32]
+            heat[:, 42:48, :, 32:] = small[..., 32:]
+            return [torch.zeros_like(heat), heat]
+
+    monkeypatch.setattr("face_alignment.models.FAN", Network)
+    torch.save(Network(4).state_dict(), tmp_path / "2DFAN4-11f355bf06.pth.tar")
+    finder = FaceFinder(FacesSettings(detector="dlib", weights=str(tmp_path), align=True))
+    ys, xs = np.mgrid[:480, :640]
+    image = np.full((480, 640, 3), 255, np.uint8)
+    for x, y in ((290, 190), (350, 220)):  # falls by 30 over 60
+        image[(xs - x) ** 2 + (ys - y) ** 2 < 8**2] = 0
+
+    tilt = finder.eyes.tilt(image, Box(260, 150, 380, 280))
+
+    assert tilt == pytest.approx(np.degrees(np.arctan2(30, 60)), abs=4)

@@ -7,7 +7,9 @@ from PIL import Image
 from skimage import data
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.detectors import Box, FaceFinder
+from milmer_cli.recordings.alignment import crop_level, eye_tilt
+from milmer_cli.recordings.boxes import Box
+from milmer_cli.recordings.detectors import FaceFinder
 from milmer_cli.recordings.faces import crop, find_faces, iter_faces, no_faces
 from milmer_cli.recordings.tracking import FaceTracks
 from milmer_cli.recordings.trial import VideoSpan
@@ -131,6 +133,7 @@ class Scripted:
     """A detector that knows where the faces are, and counts the pixels it was shown."""
 
     scale_bound = False
+    eyes = None
 
     def __init__(self, *colours):
         self.colours, self.pixels, self.calls = colours, 0, []
@@ -286,3 +289,49 @@ def test_shrinking_antialiases():
     image = crop(frame, Box(100, 100, 400, 400), widen=0.0, size=50)
 
     assert abs(image.astype(float) - 127.5).max() < 8  # grey, not a moire pattern
+
+
+def test_eyes_on_a_slope_tell_the_tilt():
+    points = np.zeros((68, 2))
+    points[36:42] = (100, 100)
+    points[42:48] = (100 + 60 * np.cos(np.radians(20)), 100 + 60 * np.sin(np.radians(20)))
+
+    assert eye_tilt(points) == pytest.approx(20)
+
+
+def test_a_tilted_face_is_turned_level():
+    picture = Image.fromarray(data.astronaut())
+    box = Box(170, 70, 275, 180)
+    tilted = np.asarray(picture.rotate(-25, Image.Resampling.BICUBIC, center=box.centre))
+
+    straight = crop(data.astronaut(), box, 0.1, 96).astype(float)
+    level = crop_level(tilted, box, 25, 0.1, 96).astype(float)
+    wrong = crop_level(tilted, box, -25, 0.1, 96).astype(float)
+
+    inner = (slice(8, -8), slice(8, -8))
+    assert abs(level - straight)[inner].mean() < 6
+    assert abs(wrong - straight)[inner].mean() > 20
+
+
+def test_a_tilted_face_at_the_edge_is_not_turned_rather_than_invented(tmp_path):
+    frame = np.full((480, 640, 3), 200, np.uint8)
+    assert crop_level(frame, Box(2, 100, 102, 200), 30, 0.1, 64) is None
+    assert crop_level(frame, Box(2, 100, 102, 200), 0, 0.0, 64).min() == 200
+
+
+def test_faces_are_turned_where_the_eyes_are_known(tmp_path):
+    class Eyes:
+        def tilt(self, image, box):
+            return 90.0
+
+    def quarter(t):
+        return (250, 150, 100)
+
+    span = squares(tmp_path / "v.mp4", 3, (RED, quarter), (BLUE, lambda t: (250, 150, 50)))
+    finder = Scripted(RED)
+    plain = find_faces(span, instance_times(1, 3.0, 2), SETTINGS, finder)
+    finder.eyes = Eyes()
+    turned = find_faces(span, instance_times(1, 3.0, 2), SETTINGS, finder)
+
+    for before, after in zip(plain.images, turned.images, strict=True):
+        assert abs(np.rot90(before).astype(int) - after)[4:-4, 4:-4].mean() < 6
