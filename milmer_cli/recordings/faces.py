@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -123,13 +124,14 @@ def find_faces(
     video
         The video and where in it the stimulus starts.
     times
-        (n_segments, instances), seconds from the start of the stimulus, ascending.
+        (n_segments, instances), seconds from the start of the stimulus, ascending in both
+        directions; segments may overlap.
     settings
         ``widen`` and ``size`` are read.
     finder
         The detector, and the landmark network where faces are to be aligned.
     on_frame
-        Called after each of the times.
+        Called after each different time.
 
     Returns
     -------
@@ -170,21 +172,27 @@ def iter_faces(
         Of consecutive segments.
     """
     instances = times.shape[1]
-    samples = Video(video.path).samples_at(video.onset_s + times.ravel())
+    # Segments may overlap: every moment is looked at once, in the order of time.
+    moments, where = np.unique(np.round(times, 6), return_inverse=True)
+    where = where.reshape(times.shape)
+    samples = Video(video.path).samples_at(video.onset_s + moments)
     tracks = FaceTracks()
-    stretch: list[_Seen] = []
-    started = 0.0
-    for segment in range(len(times)):
-        shown = [next(samples) for _ in range(instances)]
-        if not stretch:
-            started = float(times[segment, 0])
+    seen: dict[int, _Seen] = {}
+    given, begun = 0, 0
+    for first in range(0, len(moments), instances):
+        shown = list(islice(samples, instances))
         for sample, boxes in zip(shown, _detect(finder, shown), strict=True):
-            stretch.append(_look(sample, boxes, tracks, settings, finder, video.onset_s))
+            seen[sample.index] = _look(sample, boxes, tracks, settings, finder, video.onset_s)
             if on_frame is not None:
                 on_frame()
-        if times[segment, -1] - started >= _STRETCH_S or segment == len(times) - 1:
-            yield _choose(stretch, tracks.main(), instances)
-            stretch = []
+        last = first + len(shown) - 1
+        if moments[last] - moments[begun] >= _STRETCH_S or last == len(moments) - 1:
+            whole = int(np.count_nonzero(where.max(axis=1) <= last))
+            if whole > given:
+                yield _choose(seen, where[given:whole], tracks.main())
+            needed = where[whole:].min(initial=last + 1)
+            seen = {index: look for index, look in seen.items() if index >= needed}
+            given, begun = whole, last
 
 
 def no_faces(shape: tuple[int, ...], reason: str = NO_VIDEO) -> FaceBag:
@@ -236,25 +244,26 @@ def _cut(frame: np.ndarray, box: Box, settings: FacesSettings, finder: FaceFinde
     return crop(frame, box, settings.widen, settings.size)
 
 
-def _choose(stretch: list[_Seen], main: int | None, instances: int) -> FaceBag:
-    bag = no_faces((len(stretch) // instances, instances))
-    for index, seen in enumerate(stretch):
-        where = divmod(index, instances)
-        bag.time[where] = seen.time_s
-        bag.reason[where] = seen.reason
-        for candidate in seen.candidates:
+def _choose(seen: dict[int, _Seen], where: np.ndarray, main: int | None) -> FaceBag:
+    """Gather the participant's faces of the segments whose moments are ``where``."""
+    bag = no_faces(where.shape)
+    for flat, (at, moment) in enumerate(np.ndenumerate(where)):
+        look = seen[moment]
+        bag.time[at] = look.time_s
+        bag.reason[at] = look.reason
+        for candidate in look.candidates:
             if candidate.track == main:
                 box = candidate.box
-                bag.images[index] = candidate.image
-                bag.found[where] = True
-                bag.box[where] = (box.left, box.top, box.right, box.bottom)
-                bag.score[where] = box.score
-                bag.reason[where] = ""
+                bag.images[flat] = candidate.image
+                bag.found[at] = True
+                bag.box[at] = (box.left, box.top, box.right, box.bottom)
+                bag.score[at] = box.score
+                bag.reason[at] = ""
     return bag
 
 
 def _detect(finder: FaceFinder, shown: list[Sample]) -> list[list[Box]]:
-    """Find the faces of one segment's frames.
+    """Find the faces of some successive frames.
 
     The first and the last frame are searched whole; those between only around the faces of these
     two, at full resolution, and whole again when the largest is not there. A fixed-size detector

@@ -223,6 +223,20 @@ def test_a_long_trial_comes_in_stretches_that_agree_with_the_whole(tmp_path, mon
     assert all(image[..., 0].mean() > 100 for image in whole.images if image is not None)
 
 
+def test_overlapping_segments_share_their_frames(tmp_path):
+    span = squares(tmp_path / "v.mp4", 6, (RED, lambda t: (100 + 30 * t, 100, 100)))
+    onsets = np.array([0.0, 1.5, 3.0])
+    times = onsets[:, None] + instance_times(1, 3.0, 4)
+    told = []
+
+    bag = find_faces(span, times, SETTINGS, Scripted(RED), lambda: told.append(1))
+
+    np.testing.assert_allclose(bag.time, np.floor(times * FPS + 1e-6) / FPS, atol=1e-3)
+    np.testing.assert_allclose(bag.box[..., 0], 100 + 30 * bag.time, atol=3)
+    assert bag.images[2] is bag.images[4]  # 1.875 s is in both the first and the second segment
+    assert len(told) == 8
+
+
 def test_tracks_never_put_two_faces_of_a_frame_together():
     tracks = FaceTracks()
     assert tracks.add(0.0, [Box(0, 0, 100, 100), Box(60, 0, 160, 100)]) == [0, 1]
