@@ -161,7 +161,7 @@ def main() -> None:
                         flush=True,
                     )
                     start, reported = now, minutes
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
             print(f"\npeak resident: {peak:.0f} MB")
 
 
