@@ -126,6 +126,31 @@ def test_one_batch_can_be_learnt_by_heart(make_model: Callable[..., MilmerModel]
     assert (model.eval()(**batch).logits.argmax(1) == batch["labels"]).all()
 
 
+def test_training_tries_instances_that_use_does_not_choose(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model()
+    with torch.no_grad():
+        used = [model.eval()(**batch).chosen.tolist() for _ in range(3)]
+        tried = [model.train()(**batch).chosen[0].tolist() for _ in range(20)]
+        model.selection.noise = 0.0
+        best = model(**batch).chosen.tolist()
+    assert used == [used[0]] * 3
+    assert best == used[0]
+    assert {instance for choice in tried for instance in choice} == set(range(6))
+
+
+def test_equal_scores_leave_the_chosen_tokens_as_they_are(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    selection = make_model(selection="attention_weighted_topk").selection
+    torch.nn.init.zeros_(selection.score.weight)
+    choice = selection.choose(torch.randn(4, 6, 24), batch["faces_found"])
+    torch.testing.assert_close(choice.gates, choice.valid.float())
+    tokens, valid = choice.keep(torch.ones(4, 3, 2, 24))
+    assert torch.equal(tokens[..., 0].round(decimals=5), valid.float())
+
+
 def test_the_scorer_learns_which_instances_are_informative() -> None:
     from milmer_cli.model import MilmerConfig
 
