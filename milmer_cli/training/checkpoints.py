@@ -32,11 +32,11 @@ def saying_what_failed(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(folder / STAGING, ignore_errors=True)
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = _reason(error)
         last = last_checkpoint(folder)
         kept = f"the last whole one, {last.name}, is kept" if last else "there is none before it"
         raise MilmerError(
-            f"A checkpoint could not be written in {folder} ({reason.splitlines()[0]}); {kept}.",
+            f"A checkpoint could not be written in {folder}: {reason}; {kept}.",
             "Make room on the disk, then continue with --resume.",
         ) from error
 
@@ -44,6 +44,15 @@ def saying_what_failed(folder: Path) -> Iterator[None]:
 def step_of(checkpoint: Path) -> int:
     """Tell the step of a checkpoint folder."""
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def _reason(error: Exception) -> str:
+    """Say why writing failed: torch and safetensors have words of their own for a full disk."""
+    text = str(error)
+    if "No space left" in text or "inline_container" in text:
+        return "the disk is full"
+    named = error.strerror if isinstance(error, OSError) else None
+    return (named or text.partition("\n")[0] or type(error).__name__).rstrip(".")
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -12,7 +12,6 @@ from transformers import (
     set_seed,
 )
 
-from milmer_cli.errors import SettingsError
 from milmer_cli.model import load_backbone
 from milmer_cli.model.backbone import image_size
 from milmer_cli.model.config import MilmerConfig
@@ -45,24 +44,12 @@ def build_classifier(
     set_seed(seed)
     loaded = load_backbone(backbone, settings.image_size).model
     config: PretrainedConfig = loaded.config
-    _refuse_small_pictures(config)
     config.drop_path_rate = settings.drop_path
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
     classifier: PreTrainedModel = AutoModelForImageClassification.from_config(config)
     classifier.base_model.load_state_dict(loaded.state_dict(), strict=True)
     return classifier
-
-
-def _refuse_small_pictures(config: PretrainedConfig) -> None:
-    """Refuse pictures whose last feature map is smaller than an attention window."""
-    least = config.window_size * config.patch_size * 2 ** (len(config.depths) - 1)
-    if min(image_size(config)) < least:
-        raise SettingsError(
-            f"Pictures of {min(image_size(config))} pixels are too small for a backbone with "
-            f"windows of {config.window_size}: it needs {least}.",
-            "Raise finetune.image_size, or set it to 0 for the backbone's own.",
-        )
 
 
 def side_of(classifier: PreTrainedModel) -> int:

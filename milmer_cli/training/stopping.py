@@ -19,7 +19,10 @@ class StopWish:
 
 @contextmanager
 def stop_wishes(enabled: bool) -> Iterator[StopWish]:
-    """Note the first SIGINT or SIGTERM instead of being broken off by it.
+    """Note the first SIGINT and the first SIGTERM instead of being broken off by them.
+
+    They are counted apart, for torchrun answers a Ctrl-C, which its workers get as well, by sending
+    them a SIGTERM: that is the same wish.
 
     Parameters
     ----------
@@ -32,17 +35,14 @@ def stop_wishes(enabled: bool) -> Iterator[StopWish]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def put_back() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
     def note(number: int, frame: FrameType | None) -> None:
         wish.asked = True
-        put_back()
+        signal.signal(number, before[signal.Signals(number)])
 
     for number in SIGNALS:
         signal.signal(number, note)
     try:
         yield wish
     finally:
-        put_back()
+        for number, handler in before.items():
+            signal.signal(number, handler)

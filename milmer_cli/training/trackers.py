@@ -14,6 +14,7 @@ from transformers.integrations import (
 )
 
 from milmer_cli.errors import SettingsError
+from milmer_cli.training.launch import is_main
 
 
 def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]:
@@ -24,10 +25,11 @@ def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]
     report_to
         ``auto``, ``none``, or names that Trainer knows, comma-separated.
     out
-        The run folder; trackers of a training that keeps nothing are left out.
+        The run folder; a training that keeps nothing has no trackers, nor has any process but
+        the first.
     """
     names = [name.strip() for name in report_to.split(",") if name.strip() not in ("", "none")]
-    if out is None:
+    if out is None or not is_main():
         return []
     if names == ["auto"]:
         names = ["tensorboard"] if find_spec("tensorboard") else []

@@ -153,10 +153,8 @@ def _run(engine: Engine, start_from: Path | None) -> float:
         with stop_wishes(task.folder is not None) as engine.wish:
             engine.train(resume_from_checkpoint=str(start_from) if start_from else None)
     task.progress.done(task.name)
-    if engine.interrupted:
-        task.progress.note(
-            f"Stopped as asked; all there is, is in {task.folder}. Continue with --resume.",
-            "warning",
-        )
+    if engine.interrupted and task.folder:
+        last = checkpoints.last_checkpoint(task.folder)
+        task.progress.note(f"Stopped as asked; {last} is saved. Go on with --resume.", "warning")
         raise KeyboardInterrupt
     return time.perf_counter() - start

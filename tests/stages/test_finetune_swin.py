@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage import data
 from transformers import AutoModelForImageClassification
 
-from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.errors import InputError
 from milmer_cli.model import load_backbone
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.finetune_swin import finetune_swin
+from milmer_cli.training.expressions import Picture
+from milmer_cli.training.faces import cut_out_faces
 
 SMALL = [
     "model.backbone=scratch:micro",
@@ -25,6 +28,7 @@ SMALL = [
     "finetune.drop_path=0",
     "finetune.augment=0.2",
     "run.device=cpu",
+    "run.report_to=none",
 ]
 TONES = {"happy": (220, 40, 40), "sad": (40, 40, 220), "calm": (40, 220, 40)}
 
@@ -150,8 +154,22 @@ def test_one_expression_and_numbered_folders_are_refused(tmp_path):
 
 def test_pictures_smaller_than_a_window_are_refused(tuned, tmp_path):
     settings = load_settings(overrides=[*SMALL, "finetune.image_size=56"])
-    with pytest.raises(SettingsError, match="needs 112"):
+    with pytest.raises(InputError, match="56 pixels"):
         finetune_swin(tuned[0] / "data", tmp_path / "swin", settings)
+
+
+def test_faces_are_cut_out_and_pictures_without_one_are_left_out():
+    astronaut = Image.fromarray(data.astronaut()).crop((100, 0, 356, 256))
+    pictures = [
+        Picture(np.array(astronaut.convert("L")), "happiness", "with"),
+        Picture(np.full((80, 80), 128, np.uint8), "sadness", "without"),
+    ]
+    settings = load_settings(overrides=["faces.detector=dlib"]).faces
+    faces, reasons = cut_out_faces(pictures, settings, 64)
+    assert reasons == ["", "no face found"]
+    assert [(face.label, face.name, face.image.shape) for face in faces] == [
+        ("happiness", "with", (64, 64, 3))
+    ]
 
 
 def _parent(path: Path) -> Path:

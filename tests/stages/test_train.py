@@ -41,6 +41,7 @@ SMALL = [
     "evaluate.bootstrap=100",
     "evaluate.permutations=100",
     "run.device=cpu",
+    "run.report_to=none",
 ]
 
 
