@@ -278,8 +278,8 @@ def test_average_of_weights_is_judged_and_kept(lab, compute) -> None:
     s = lab.settings("train.epochs=1", "train.ema_decay=0.5")
     validation = lab.Points(12, 1)
     history = fit(model, lab.Points(40, 0), validation, s, None, compute, Watcher())
-    expected = trace[0]
-    for step, now in enumerate(trace[1:], start=1):
+    expected = weights(lab.net())
+    for step, now in enumerate(trace, start=1):
         decay = min(0.5, (1 + step) / (10 + step))
         expected = {n: decay * expected[n] + (1 - decay) * now[n] for n in now}
     for name, value in weights(model).items():
