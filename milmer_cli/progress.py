@@ -30,13 +30,17 @@ class Progress(Protocol):
 class SilentProgress:
     """Says nothing."""
 
-    def start(self, task: str, total: float | None = None, unit: str = "") -> None: ...
+    def start(self, task: str, total: float | None = None, unit: str = "") -> None:
+        """Ignore it."""
 
-    def advance(self, task: str, by: float = 1.0) -> None: ...
+    def advance(self, task: str, by: float = 1.0) -> None:
+        """Ignore it."""
 
-    def done(self, task: str) -> None: ...
+    def done(self, task: str) -> None:
+        """Ignore it."""
 
-    def note(self, message: str, level: Level = "info") -> None: ...
+    def note(self, message: str, level: Level = "info") -> None:
+        """Ignore it."""
 
 
 SILENT: Progress = SilentProgress()

@@ -17,7 +17,7 @@ Maker = Callable[[Path], None]
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker], Path]:
-    """``made_once(name, make)`` gives the folder that the first to ask fills by ``make(folder)``."""
+    """``made_once(name, make)`` gives a folder that the first to ask fills by ``make(folder)``."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if worker else base
