@@ -1,7 +1,7 @@
 """What can go wrong, as one sentence that says what, where and what to do next.
 
-`MilmerError` and its kinds are the only exceptions a stage raises on purpose. The command line prints
-``message`` and ``hint`` and ends with ``exit_code``; a notebook sees an ordinary exception.
+`MilmerError` and its kinds are the only exceptions a stage raises on purpose. The command line
+prints ``message`` and ``hint`` and ends with ``exit_code``; a notebook sees an ordinary exception.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class MilmerError(Exception):
 
 
 class InputError(MilmerError):
-    """The call or what it was given is wrong: a missing file, a broken recording, a bad argument."""
+    """The call or what it was given is wrong: a missing file, a broken recording, a bad flag."""
 
     exit_code = 2
 

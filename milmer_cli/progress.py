@@ -1,7 +1,7 @@
 """How long work tells that it is alive, without knowing who listens.
 
-Stages take a `Progress`; the command line passes one that draws bars on stderr, or one that prints JSON
-lines; a notebook or a test passes nothing and gets `SILENT`.
+Stages take a `Progress`; the command line passes one that draws bars or lines on stderr; a notebook
+or a test passes nothing and gets `SILENT`.
 """
 
 from __future__ import annotations
