@@ -16,12 +16,14 @@ from milmer_cli.data.split_file import Splits, segments_fingerprint
 from milmer_cli.data.splits import Fold, check_fold, holdout
 from milmer_cli.errors import SettingsError
 from milmer_cli.metrics import Scores, headline, resampled_unit, score
+from milmer_cli.model import MilmerModel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.report import figures
 from milmer_cli.settings import Settings, asked_yaml, dump_yaml
 from milmer_cli.settings.schema import DataSettings
 from milmer_cli.store import PreparedStore
 from milmer_cli.training import runfolder
+from milmer_cli.training.confidence import calibrate, calibration_facts
 from milmer_cli.training.folds import probabilities_of, train_fold
 from milmer_cli.training.history import History
 from milmer_cli.training.material import Material
@@ -154,10 +156,10 @@ def train(
         resume=resume,
         level="info",
     )
-    scores = _test_scores(model, material, fold, resolved, compute, progress)
+    tested = _test(model, material, fold, resolved, compute, progress)
     if others.is_main:
         runfolder.save_model(model, out / runfolder.MODEL)
-        _write(out, settings, resolved, material, fold, history, scores, compute, identity)
+        _write(out, settings, resolved, material, fold, history, tested, compute, identity)
         runfolder.finish(out)
     others.wait()
     return _stored(out)
@@ -185,26 +187,49 @@ def _refuse_other_preparation(settings: Settings, store: PreparedStore) -> None:
                 )
 
 
-def _test_scores(
-    model: Any,
+@dataclass(frozen=True)
+class _Tested:
+    """What is known of the model from parts of the data it did not learn from."""
+
+    scores: Scores | None
+    calibration: dict[str, Any]
+    alone: dict[str, str]
+
+
+def _test(
+    model: MilmerModel,
     material: Material,
     fold: Fold,
     settings: Settings,
     compute: Compute,
     progress: Progress,
-) -> Scores | None:
+) -> _Tested:
+    """Calibrate on the validation part, score on the test part, and there on one modality alone."""
+
+    def probabilities(rows: np.ndarray, asked: Settings = settings) -> np.ndarray:
+        store, segments, labels = material.store, material.segments, material.labels
+        return probabilities_of(model, store, segments, labels, rows, asked, compute, progress)
+
+    validation, labels = fold.validation, material.labels
+    temperature = calibrate(model, labels[validation], probabilities(validation))
     if not len(fold.test):
-        return None
-    probabilities = probabilities_of(
-        model,
-        material.store,
-        material.segments,
-        material.labels,
-        fold.test,
-        settings,
-        compute,
-        progress,
+        return _Tested(None, {"temperature": temperature}, {})
+    found = probabilities(fold.test)
+    alone = {}
+    for modality in ("eeg", "face") if settings.model.modalities == "both" else ():
+        part = settings.model_copy(
+            update={"model": settings.model.model_copy(update={"modalities": modality})}
+        )
+        scores = _score(material, fold, settings, probabilities(fold.test, part))
+        alone[modality] = headline(scores, settings.train.protocol)
+    return _Tested(
+        _score(material, fold, settings, found),
+        calibration_facts(labels[fold.test], found, temperature),
+        alone,
     )
+
+
+def _score(material: Material, fold: Fold, settings: Settings, probabilities: np.ndarray) -> Scores:
     commonest = int(np.bincount(material.labels[fold.train]).argmax())
     return score(
         material.labels[fold.test],
@@ -228,7 +253,7 @@ def _write(
     material: Material,
     fold: Fold,
     history: History,
-    scores: Scores | None,
+    tested: _Tested,
     compute: Compute,
     identity: dict[str, Any],
 ) -> None:
@@ -249,7 +274,11 @@ def _write(
         out / runfolder.METRICS,
         {
             "protocol": protocol,
-            "headline": headline(scores, protocol) if scores else "no test part was asked for",
+            "headline": headline(tested.scores, protocol)
+            if tested.scores
+            else "no test part was asked for",
+            "headline_alone": tested.alone,
+            "calibration": tested.calibration,
             "segments": {part: len(rows) for part, rows in fold.parts()},
             "segments_per_class": {
                 part: dict(
@@ -271,7 +300,7 @@ def _write(
                 "waiting_share": history.waiting_share,
                 "micro_batch": history.micro_batch,
             },
-            "test": scores.to_json() if scores else None,
+            "test": tested.scores.to_json() if tested.scores else None,
         },
     )
     runfolder.write_json(
