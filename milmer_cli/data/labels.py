@@ -20,8 +20,17 @@ LEFT_OUT = -1
 VALENCE, AROUSAL = 0, 1
 
 
-def class_names(target: Target) -> tuple[str, ...]:
-    """Names of the classes of ``target``, in the order of their numbers."""
+def class_names(target: Target, named: np.ndarray | None = None) -> tuple[str, ...]:
+    """Names of the classes of ``target``, in the order of their numbers.
+
+    Parameters
+    ----------
+    target
+        What is predicted.
+    named
+        (n,) str, the classes that the data set names; target ``label`` has these, in alphabetical
+        order.
+    """
     match target:
         case "quadrant":
             return QUADRANTS
@@ -29,10 +38,14 @@ def class_names(target: Target) -> tuple[str, ...]:
             return ("low valence", "high valence")
         case "arousal":
             return ("low arousal", "high arousal")
+        case "label":
+            return tuple(sorted({str(name) for name in ([] if named is None else named)} - {""}))
 
 
-def classes(ratings: np.ndarray, settings: DataSettings) -> np.ndarray:
-    """Classes of segments or trials from their ratings.
+def classes(
+    ratings: np.ndarray, settings: DataSettings, named: np.ndarray | None = None
+) -> np.ndarray:
+    """Classes of segments or trials from their ratings, or as the data set names them.
 
     A rating above ``settings.threshold`` is high, below it low; at it, by ``settings.ties``:
 
@@ -52,17 +65,24 @@ def classes(ratings: np.ndarray, settings: DataSettings) -> np.ndarray:
         (n, 4) in the order valence, arousal, dominance, liking; NaN where none was given.
     settings
         Target, threshold and tie rule.
+    named
+        (n,) str, the classes that the data set names, empty for none; only target ``label`` reads
+        them, and it reads nothing else.
 
     Returns
     -------
     numpy.ndarray
-        (n,) int64; -1 for a row that is left out because of a tie or a missing rating.
+        (n,) int64; -1 for a row that is left out: a tie, a missing rating, no named class.
 
     Raises
     ------
     SettingsError
         The published tie rule is asked for a target other than the quadrants.
     """
+    if settings.target == "label":
+        numbers = {name: number for number, name in enumerate(class_names("label", named))}
+        named = np.full(len(ratings), "") if named is None else named
+        return np.array([numbers.get(str(name), LEFT_OUT) for name in named], dtype=np.int64)
     ratings = np.asarray(ratings, dtype=np.float32)
     threshold = np.float32(settings.threshold)
     needed = {

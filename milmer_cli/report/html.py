@@ -197,7 +197,7 @@ def prediction_page(report: PredictionReport) -> str:
         plane=to_svg(
             prediction_figures.plane(data), "plane", "Path through the valence-arousal plane"
         )
-        if len(names) == 4 and len(kept)
+        if set(names) == set(QUADRANT_WORDS) and len(kept)
         else None,
         strips=strips,
         strips_left_out=(len(report.faces) - len(strips)) if report.faces else 0,

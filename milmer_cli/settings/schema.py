@@ -15,7 +15,7 @@ Detector = Literal["auto", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "
 BadChannels = Literal["interpolate", "keep"]
 Eog = Literal["none", "regression", "ica"]
 Layout = Literal["plain", "published"]
-Target = Literal["quadrant", "valence", "arousal"]
+Target = Literal["quadrant", "valence", "arousal", "label"]
 Ties = Literal["low", "high", "drop", "published"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "attention_topk", "attention_weighted_topk"]
@@ -47,7 +47,8 @@ class DataSettings(Section):
     participants: str = ""
     """Participants to use, as in `1,3-5`; empty for all."""
     target: Target = "quadrant"
-    """What is predicted: the four valence/arousal quadrants (paper), or one side of one axis."""
+    """What is predicted: the four valence/arousal quadrants (paper), one side of one axis, or the
+    classes that a manifest's column `label` names."""
     threshold: Annotated[float, Field(ge=1.0, le=9.0)] = 5.0
     """Middle of the 1-9 rating scale (paper): a rating above it is high."""
     ties: Ties = "low"

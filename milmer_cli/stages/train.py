@@ -320,6 +320,8 @@ def _write(
 
 def label_rule(data: DataSettings) -> str:
     """How ratings become classes, in words."""
+    if data.target == "label":
+        return "label: as the data set names the classes"
     tie = {
         "low": "exactly at it is low",
         "high": "exactly at it is high",

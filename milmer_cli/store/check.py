@@ -107,7 +107,7 @@ def _table_findings(p: PreparedParticipant) -> Iterator[Finding]:
         if len(clips) > 1 or np.any(np.diff(rows) != 1) or np.any(np.diff(onsets) <= 0):
             yield Finding("error", where, "Its rows are not one run of one stimulus.", _AGAIN)
         ratings = p.ratings[rows][0]
-        if np.any(np.isnan(ratings[:2])):
+        if np.any(np.isnan(ratings[:2])) and not p.label[rows][0]:
             yield Finding("warning", where, "Valence or arousal is missing.",
                           "The trial is left out of training.")  # fmt: skip
         coverage = p.found[rows].mean() if p.instances else 1.0

@@ -39,6 +39,8 @@ class Segments:
         (n,) bool.
     faces_found
         (n,) share of the instances with a face.
+    label
+        (n,) str, name of the class; empty where the data set gives none.
     """
 
     participant: np.ndarray
@@ -49,6 +51,7 @@ class Segments:
     ratings: np.ndarray
     eeg_found: np.ndarray
     faces_found: np.ndarray
+    label: np.ndarray
 
     def __len__(self) -> int:
         return len(self.row)
@@ -237,4 +240,5 @@ def _rows(p: PreparedParticipant) -> Segments:
         p.ratings,
         p.eeg_found,
         p.found.mean(axis=1) if p.instances else np.zeros(n),
+        p.label,
     )

@@ -9,6 +9,7 @@ T samples, I instances)::
     stimulus       (n,)       int32    which clip
     onset          (n,)       float32  seconds from the start of the stimulus
     ratings        (n, 4)     float32  valence, arousal, dominance, liking as given; NaN unknown
+    label          (n,)       UTF-8    name of the class; only where the data set names classes
     faces/encoded  (bytes,)   uint8    image files one after the other, by segment and instance
     faces/offsets  (n*I+1,)   int64    where each starts; no bytes where no face was found
     faces/found    (n, I)     bool
@@ -35,6 +36,7 @@ ENDING = ".h5"
 ENCODING = "jpeg"
 JPEG_QUALITY = 95  # with 4:2:0 chroma, as the video has it; measured by bench/face_encoding.py
 
+LABEL = "label"
 ROWS = {"trial": "int32", "stimulus": "int32", "onset": "float32", "ratings": "float32"}
 FACE_ROWS = {
     "found": "bool",
@@ -53,6 +55,7 @@ FILE_ATTRIBUTES = (
     "settings",
     "fingerprints",
     "detector",
+    "notes",
 )
 FOUND = "found"
 """Meaning of reason 0."""

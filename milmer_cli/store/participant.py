@@ -14,7 +14,7 @@ import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.store.images import EncodedFaces, decode_face, encode_face
-from milmer_cli.store.layout import FACE_ROWS, FILE_ATTRIBUTES, FORMAT, ROWS
+from milmer_cli.store.layout import FACE_ROWS, FILE_ATTRIBUTES, FORMAT, LABEL, ROWS
 from milmer_cli.store.writing import Header, PreparedTrial, write_participant
 
 __all__ = [
@@ -47,6 +47,8 @@ class PreparedParticipant:
         What made the file.
     trial, stimulus, onset, ratings, eeg_found
         (n_segments[, 4]) arrays.
+    label
+        (n_segments,) str, name of the class; empty where the data set gives none.
     found, time, box, score
         (n_segments, instances[, 4]) arrays about the faces; consult ``found`` before an image.
     reason
@@ -65,7 +67,7 @@ class PreparedParticipant:
     settings: dict[str, Any]
     fingerprints: dict[str, str]
     detector: str
-    notes: list[str]
+    notes: dict[str, Any]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -196,7 +198,7 @@ class PreparedParticipant:
         self.settings = json.loads(attributes["settings"])
         self.fingerprints = json.loads(attributes["fingerprints"])
         self.detector = str(attributes["detector"])
-        self.notes = json.loads(attributes.get("notes", "[]"))
+        self.notes = json.loads(attributes["notes"])
         self.face_size = int(file["faces"].attrs["size"])
         self._read_arrays(file)
 
@@ -223,6 +225,8 @@ class PreparedParticipant:
         self.trial, self.stimulus = rows["trial"], rows["stimulus"]
         self.onset, self.ratings = rows["onset"], rows["ratings"]
         self.eeg_found = rows["eeg_found"]
+        self.label = file[LABEL].asstr()[()].astype(str) if LABEL in file else np.full(n, "")
+        _expect(LABEL, self.label.shape, (n,))
         self.found, self.time = faces["found"], faces["time"]
         self.box, self.score = faces["box"], faces["score"]
         meanings = json.loads(file["faces/reason"].attrs["meanings"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from milmer_cli.store.atomic import written_aside
 from milmer_cli.store.images import EncodedFaces
-from milmer_cli.store.layout import ENCODING, FACE_ROWS, FORMAT, FOUND, ROWS
+from milmer_cli.store.layout import ENCODING, FACE_ROWS, FORMAT, FOUND, LABEL, ROWS
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Header:
     detector
         Which face detector was used.
     notes
-        What else a careful reader should know, a sentence each, such as channels interpolated.
+        What else a careful reader should know, as plain values: ``interpolated`` (channels),
+        ``eog_components`` (removed), ``remarks`` (a sentence each).
     """
 
     participant: str
@@ -53,7 +54,7 @@ class Header:
     settings: Mapping[str, Any]
     fingerprints: Mapping[str, str]
     detector: str = ""
-    notes: Sequence[str] = ()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -71,6 +72,8 @@ class PreparedTrial:
         Order of presentation; which clip.
     ratings
         (4,), NaN where not given.
+    label
+        Name of the class where the data set names classes; empty for none.
     onset
         (n,), seconds from the start of the stimulus.
     eeg
@@ -85,6 +88,7 @@ class PreparedTrial:
     onset: np.ndarray
     eeg: np.ndarray | None
     faces: EncodedFaces | None
+    label: str = ""
 
 
 def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial]) -> None:
@@ -143,7 +147,7 @@ def _write_attributes(file: h5py.File, header: Header) -> None:
     file.attrs["settings"] = json.dumps(header.settings, sort_keys=True)
     file.attrs["fingerprints"] = json.dumps(dict(header.fingerprints), sort_keys=True)
     file.attrs["detector"] = header.detector
-    file.attrs["notes"] = json.dumps(list(header.notes))
+    file.attrs["notes"] = json.dumps(dict(header.notes), sort_keys=True)
 
 
 def _write_rows(file: h5py.File, header: Header, trials: Sequence[PreparedTrial]) -> None:
@@ -158,6 +162,10 @@ def _write_rows(file: h5py.File, header: Header, trials: Sequence[PreparedTrial]
     }
     for name, dtype in ROWS.items():
         file.create_dataset(name, data=columns[name].astype(dtype))
+    labels = [trial.label for trial in trials]
+    if any(labels):
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset(LABEL, data=np.repeat(np.array(labels, object), counts), dtype=text)
     file.create_dataset(
         "eeg_found",
         data=np.repeat([trial.eeg is not None for trial in trials], counts).astype(bool),

@@ -28,21 +28,17 @@ def new_model(
 ) -> MilmerModel:
     """Build the model for the segments of a store; the same one for the same seed."""
     set_seed(settings.seed)
-    first = store.participant(str(segments.participant[0]))
+    everybody = [store.participant(str(name)) for name in np.unique(segments.participant)]
+    first = max(everybody, key=lambda participant: len(participant.channels))
     model = build_model(
         settings.model,
-        class_names(settings.data.target),
-        n_channels=n_channels(store, segments),
+        class_names(settings.data.target, segments.label),
+        n_channels=len(first.channels),
         n_samples=first.n_samples,
         instances=first.instances,
     )
     compute.compile(model.backbone)
     return model
-
-
-def n_channels(store: PreparedStore, segments: Segments) -> int:
-    """Count the EEG channels; participants without EEG have none."""
-    return max(len(store.participant(name).channels) for name in np.unique(segments.participant))
 
 
 def bags_of(
@@ -123,7 +119,7 @@ def train_fold(
     MilmerError
         As for `fit`; `InputError` when the training part has one class only.
     """
-    names = class_names(settings.data.target)
+    names = class_names(settings.data.target, segments.label)
     check_classes(fold, labels, names, progress)
     if len(fold.train) < settings.train.batch_size:
         progress.note(

@@ -13,7 +13,7 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
-from milmer_cli.settings.schema import Modalities
+from milmer_cli.settings.schema import Modalities, Target
 from milmer_cli.store import PreparedStore, Segments, check_store
 
 
@@ -55,9 +55,15 @@ class Material:
         store = PreparedStore.open(prepared)
         chosen = chosen_participants(store.participants, settings.data.participants)
         segments = store.segments(chosen)
-        labels = seen(classes(segments.ratings, settings.data), segments, settings.model.modalities)
+        _check_target(segments, settings.data.target)
+        labels = seen(
+            classes(segments.ratings, settings.data, segments.label),
+            segments,
+            settings.model.modalities,
+        )
         _tell_left_out(segments, labels, settings.model.modalities, progress)
-        return cls(store, segments, labels, class_names(settings.data.target))
+        names = class_names(settings.data.target, segments.label)
+        return cls(store, segments, labels, names)
 
 
 def chosen_participants(names: list[str], text: str) -> list[str]:
@@ -138,6 +144,21 @@ def check_classes(
             f"The training part has no segment of {', '.join(absent)}: the model cannot learn to "
             "name it.",
             "warning",
+        )
+
+
+def _check_target(segments: Segments, target: Target) -> None:
+    named = bool(np.any(segments.label != ""))
+    if target == "label" and not named:
+        raise InputError(
+            "data.target=label, and no trial of the store has a named class.",
+            "Prepare from a manifest with a column label, or choose another data.target.",
+        )
+    if target != "label" and named and np.isnan(segments.ratings[:, :2]).all():
+        raise InputError(
+            f"data.target={target} needs ratings, and the trials of the store have named classes "
+            "instead.",
+            "Use --set data.target=label.",
         )
 
 

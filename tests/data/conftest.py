@@ -23,6 +23,7 @@ def make_table(
         ratings=np.full((n, 4), 5.0, dtype=np.float32),
         eeg_found=np.ones(n, dtype=bool),
         faces_found=np.ones(n, dtype=np.float32),
+        label=np.full(n, ""),
     )
     return table, np.repeat(random.integers(4, size=participants * trials), per_trial)
 

@@ -63,3 +63,11 @@ def test_quadrant_names_are_in_the_published_order():
     assert class_names("quadrant") == ("HAHV", "LAHV", "LALV", "HALV")
     ratings = np.array([[7, 7], [7, 2], [2, 2], [2, 7]])
     assert published_classes(ratings).tolist() == [0, 1, 2, 3]
+
+
+def test_named_classes_are_taken_by_name_and_nothing_else_is_looked_at():
+    named = np.array(["joy", "fear", "", "joy"])
+    ratings = np.full((4, 4), 9.0)
+    assert class_names("label", named) == ("fear", "joy")
+    assert classes(ratings, DataSettings(target="label"), named).tolist() == [1, 0, -1, 1]
+    assert classes(ratings, DataSettings(), named).tolist() == [HAHV] * 4

@@ -44,6 +44,22 @@ def test_rows_tell_trial_stimulus_onset_and_ratings(path):
         np.testing.assert_array_equal(p.ratings[4], np.float32([2.5, 5.0, np.nan, 9.0]))
 
 
+def test_named_classes_come_back_where_there_are_any(tmp_path, path, header, trials):
+    named = [replace(trials[0], label="joy"), trials[1], replace(trials[2], label="Ärger")]
+    write_participant(tmp_path / "s02.h5", header("s02"), named)
+    with PreparedParticipant.open(tmp_path / "s02.h5") as p:
+        assert p.label.tolist() == ["joy"] * 4 + [""] * 4 + ["Ärger"] * 4
+    with PreparedParticipant.open(path) as p:
+        assert p.label.tolist() == [""] * 12
+
+
+def test_notes_come_back_as_they_were_given(tmp_path, header, trials):
+    notes = {"interpolated": ["Fz"], "eog_components": [0, 3], "remarks": ["One sentence."]}
+    write_participant(tmp_path / "s02.h5", replace(header("s02"), notes=notes), trials)
+    with PreparedParticipant.open(tmp_path / "s02.h5") as p:
+        assert p.notes == notes
+
+
 def test_faces_come_back_as_they_were_coded_and_never_invented(path, trials):
     with PreparedParticipant.open(path) as p:
         for row in range(8):
