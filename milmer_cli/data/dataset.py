@@ -69,6 +69,9 @@ class Bags(Dataset[Bag]):
         self._segments = segments
         self._modalities = modalities
         self._open: dict[str, PreparedParticipant] = {}
+        # a participant without any EEG has no channels in the store; all bags have as many
+        names = np.unique(segments.participant)
+        self._channels = max(len(store.participant(str(name)).channels) for name in names)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -80,9 +83,9 @@ class Bags(Dataset[Bag]):
         bag: Bag = {}
         if self._modalities != "face":
             found = bool(participant.eeg_found[row])
-            eeg = np.asarray(participant.eeg[row], dtype=np.float32)
             # rows without EEG are NaN in the store, and NaN survives a mask that multiplies
-            bag["eeg"] = torch.from_numpy(eeg if found else np.zeros_like(eeg))
+            missing = torch.zeros(self._channels, participant.n_samples)
+            bag["eeg"] = torch.from_numpy(participant.eeg[row]) if found else missing
             bag["eeg_found"] = torch.tensor(found)
         if self._modalities != "eeg":
             bag["faces"] = torch.from_numpy(participant.faces(row))

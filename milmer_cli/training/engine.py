@@ -380,7 +380,9 @@ class Engine(Trainer):
         epoch = best_of(self.history, self.task.choose_by)
         folder = self.task.folder
         weights = checkpoints.best_path(folder, epoch) if folder else self._best
-        checkpoints.restore(self.accelerator.unwrap_model(self.model), weights)
+        # give back the model's own forward, which accelerate wraps for mixed precision
+        plain = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=False)
+        checkpoints.restore(plain, weights)
         return epoch
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, default_collate
 from transformers import set_seed
 
 from milmer_cli.compute import Compute
+from milmer_cli.errors import MilmerError
 from milmer_cli.progress import SILENT, Level, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import LearningSettings
@@ -151,7 +152,14 @@ def _run(engine: Engine, start_from: Path | None) -> float:
     start = time.perf_counter()
     if len(engine.history) < n_epochs and not engine.run_out_of_patience:
         with stop_wishes(task.folder is not None) as engine.wish:
-            engine.train(resume_from_checkpoint=str(start_from) if start_from else None)
+            try:
+                engine.train(resume_from_checkpoint=str(start_from) if start_from else None)
+            except torch.OutOfMemoryError as error:
+                raise MilmerError(
+                    f"{engine.args.device} has not enough memory for the optimizer or for judging "
+                    f"{engine.micro_batch or task.recipe.batch_size} samples at once.",
+                    "Set run.micro_batch to a smaller number, or take a smaller backbone.",
+                ) from error
     task.progress.done(task.name)
     if engine.interrupted and task.folder:
         last = checkpoints.last_checkpoint(task.folder)

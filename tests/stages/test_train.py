@@ -45,7 +45,7 @@ SMALL = [
 ]
 
 
-def make_store(folder, participants=3, trials=8, segments=2, without_faces=(), signal=3.0):
+def make_store(folder, participants=3, trials=8, segments=2, without_faces=(), without_eeg=()):
     """Every trial's class is told by a shift of the EEG and by the brightness of the faces."""
     plain = load_settings().model_dump(mode="json")
     kept = {
@@ -59,7 +59,7 @@ def make_store(folder, participants=3, trials=8, segments=2, without_faces=(), s
         for trial in range(1, trials + 1):
             kind = int((trial + number) % 4)
             eeg = draw.normal(size=(segments, len(CHANNELS), 64)).astype(np.float32) * 10
-            eeg[:, kind, :32] += 10 * signal
+            eeg[:, kind, :32] += 30
             faces = None
             if name not in without_faces:
                 tone = 40 + 50 * kind
@@ -84,12 +84,19 @@ def make_store(folder, participants=3, trials=8, segments=2, without_faces=(), s
                     stimulus=trial,
                     ratings=np.array([*QUADRANT_RATINGS[kind], 5, 5], np.float32),
                     onset=np.arange(segments, dtype=np.float32) / 2,
-                    eeg=eeg,
+                    eeg=None if name in without_eeg else eeg,
                     faces=faces,
                 )
             )
         header = Header(
-            name, 128.0, CHANNELS, 0.5, 3, 32, kept, {"eeg": "a" * 64, "faces": f"{number}" * 64}
+            participant=name,
+            sfreq=128.0,
+            channels=() if name in without_eeg else CHANNELS,
+            segment_s=0.5,
+            instances=3,
+            face_size=32,
+            settings=kept,
+            fingerprints={"eeg": "a" * 64, "faces": f"{number}" * 64},
         )
         write_participant(folder / f"{name}.h5", header, made)
     write_index(folder, kept, names)
@@ -275,6 +282,15 @@ def test_participant_without_faces_is_told_and_trained_on_eeg(tmp_path):
     assert sum(result.metrics["segments"].values()) == 24
     seen = Material.open(tmp_path / "store", asked("model.modalities=face"))
     assert set(seen.segments.participant[seen.labels >= 0]) == {"s01"}
+
+
+def test_participant_without_eeg_is_told_and_trained_on_faces(tmp_path):
+    make_store(tmp_path / "store", participants=2, trials=6, without_eeg=("s01",))
+    listener = Listener()
+    result = train(tmp_path / "store", tmp_path / "run", asked("train.epochs=1"), progress=listener)
+    assert any("No EEG for s01" in note for _, note in listener.notes)
+    assert sum(result.metrics["segments"].values()) == 24
+    assert Run.open(result.run).channels == CHANNELS
 
 
 # A frozen backbone ---------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import Subset
 
+from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.training import checkpoints
 from milmer_cli.training.history import read_history
@@ -259,6 +260,30 @@ def test_short_memory_makes_smaller_pieces_of_the_same_batch(lab, compute) -> No
     assert any(level == "warning" and "going on with 2" in line for level, line in listener.lines)
     for name, value in weights(whole).items():
         torch.testing.assert_close(weights(model)[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_lower_precision_trains_and_leaves_the_model_as_it_was(lab, compute) -> None:
+    s = lab.settings("run.precision=bfloat16")
+    model, exact = lab.net(), lab.net()
+    data = lab.Points(40, 0), lab.Points(12, 1)
+    fit(model, *data, s, None, Compute.choose(s.run))
+    fit(exact, *data, lab.settings(), None, compute)
+    assert all(value.dtype == torch.float32 for value in model.state_dict().values())
+    assert not same(weights(model), weights(exact))
+    for name, value in weights(exact).items():
+        torch.testing.assert_close(weights(model)[name], value, atol=0.05, rtol=0.5)
+    assert model(torch.zeros(1, 8)).logits.dtype == torch.float32
+    assert model.forward.__func__ is lab.Net.forward
+
+
+def test_memory_that_runs_out_elsewhere_is_one_sentence(lab, compute, monkeypatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", full)
+    with pytest.raises(MilmerError, match="not enough memory for the optimizer") as caught:
+        fit(lab.net(), lab.Points(20, 0), lab.Points(6, 1), lab.settings(), None, compute)
+    assert "micro_batch" in caught.value.hint
 
 
 def test_patience_stops_early(lab, compute) -> None:
