@@ -8,7 +8,7 @@ from rich import progress as bars
 from rich.console import Console as RichConsole
 from rich.text import Text
 
-from milmer_cli.cli.console import clock
+from milmer_cli.cli.lines import clock
 from milmer_cli.progress import Level
 
 

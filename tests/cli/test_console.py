@@ -7,7 +7,8 @@ import pytest
 
 from milmer_cli.cli import console
 from milmer_cli.cli.bars import BarProgress
-from milmer_cli.cli.console import Console, LineProgress, clock
+from milmer_cli.cli.console import Console
+from milmer_cli.cli.lines import LineProgress, clock
 
 
 @pytest.fixture
