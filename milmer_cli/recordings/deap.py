@@ -172,20 +172,18 @@ class DeapRecordings:
         asked for is absent.
     """
 
-    name = "DEAP"
-    channels: tuple[str, ...] | None = GENEVA
+    channels = GENEVA
 
     def __init__(self, root: Path, source: Source = "auto", participants: str = "") -> None:
         self.root, self.source = root, source
-        self.files = find_files(root)
+        self.files = find_files(root.absolute())  # workers elsewhere have another current folder
         if self.files.ratings is None:
             raise InputError(
                 f"There is no {_RATINGS_NAME} below {root}: without it EEG, video and ratings of a "
                 "trial cannot be matched.",
                 f"It is in DEAP's metadata_csv archive, from {REQUEST_URL}.",
             )
-        self._ratings = self.files.ratings
-        self.ratings = read_ratings(self._ratings)
+        self.ratings = read_ratings(self.files.ratings)
         usable = {person for person in self.ratings if self.kind(person) or self._videos(person)}
         if not usable:
             what = "EEG or video" if source == "auto" else f".{source} or video"
@@ -277,12 +275,10 @@ class DeapRecordings:
             yield EegBlock(raw, {trial: BASELINE_S}, cleaned=True)
 
     def inputs(self, participant: str) -> InputFiles:
-        """Return the files behind a participant."""
+        """Return what a participant's EEG is made from."""
         person = self._numbers[participant]
         kind = self.kind(person)
-        eeg = (self.files.eeg[person][kind],) if kind else ()
-        videos = self._videos(person)
-        return InputFiles(eeg, tuple(videos[trial] for trial in sorted(videos)), (self._ratings,))
+        return InputFiles((self.files.eeg[person][kind],) if kind else ())
 
     def _videos(self, person: int) -> dict[int, Path]:
         found = self.files.video.get(person, {})

@@ -51,11 +51,8 @@ class ManifestRecordings:
         absent.
     """
 
-    name = "manifest"
-    channels: tuple[str, ...] | None
-
     def __init__(self, path: Path, participants: str = "") -> None:
-        self.path = path
+        self.path = path = path.absolute()  # workers elsewhere have another current folder
         if not path.is_file():
             raise InputError(f"There is no manifest {path}.", "Check the path.")
         mistakes = Mistakes(path)
@@ -116,13 +113,13 @@ class ManifestRecordings:
             yield EegBlock(raw, {row.trial: row.eeg_onset_s for row in rows}, eog=eog)
 
     def inputs(self, participant: str) -> InputFiles:
-        """Return the files behind a participant, with those that a header file points to."""
-        rows = self._rows[participant]
-        eeg = dict.fromkeys(
-            file for row in rows if row.eeg for file in self._headers[row.eeg].files
+        """Return what a participant's EEG is made from."""
+        rows = [(row, row.eeg) for row in self._rows[participant] if row.eeg]
+        files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
+        reading = (
+            f"{row.trial} {eeg.name} {row.eeg_onset_s!r} {';'.join(row.eog)}" for row, eeg in rows
         )
-        video = dict.fromkeys(row.video for row in rows if row.video)
-        return InputFiles(tuple(eeg), tuple(video), (self.path,))
+        return InputFiles(tuple(files), tuple(reading))
 
 
 def _open_all(rows: Sequence[Row], mistakes: Mistakes) -> dict[Path, _Header]:

@@ -95,19 +95,29 @@ class EegBlock:
 
 @dataclass(frozen=True)
 class InputFiles:
-    """The files that one participant's rows are made from: what a fingerprint covers."""
+    """What one participant's EEG is made from, besides the settings: what a fingerprint covers.
+
+    Attributes
+    ----------
+    eeg
+        EEG files, with those that a header file points to.
+    reading
+        How they are to be read, as far as no file of them says it: onsets, eye channels.
+    """
 
     eeg: tuple[Path, ...]
-    video: tuple[Path, ...]
-    ratings: tuple[Path, ...]
+    reading: tuple[str, ...] = ()
 
 
 class Recordings(Protocol):
     """What preparing needs of a data set. Instances are small and picklable: workers get a copy."""
 
-    name: str
-    channels: tuple[str, ...] | None
-    """EEG channels to store and their order, by name; None for those of the recording."""
+    @property
+    def channels(self) -> tuple[str, ...] | None:
+        """EEG channels to store and their order, by name; None for those of the recording."""
+
+    def notes(self) -> list[str]:
+        """Tell what was decided in reading the data set, one sentence each."""
 
     def participants(self) -> list[str]:
         """Names of the participants that can be prepared, sorted."""
@@ -119,4 +129,4 @@ class Recordings(Protocol):
         """Continuous EEG of a participant; every trial with EEG is in exactly one block."""
 
     def inputs(self, participant: str) -> InputFiles:
-        """Return the files behind a participant."""
+        """Return what a participant's EEG is made from."""

@@ -272,6 +272,9 @@ class RunSettings(Section):
     """Use only algorithms that give the same bits for the same seed, at some cost in speed."""
     workers: Annotated[int, Field(ge=0)] = 0
     """Processes side by side; 0 for one a core."""
+    scheduler: str = ""
+    """Dask scheduler that `prepare` sends its work to, as in `tcp://host:8786`; its workers must
+    see the same files. Empty for processes of this machine."""
     loader_workers: Annotated[int, Field(ge=-1)] = -1
     """Processes that read training samples ahead; 0 for none, -1 for none on a CPU and up to 8 on a
     GPU."""

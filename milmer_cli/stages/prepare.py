@@ -7,33 +7,35 @@ there. When a participant has all parts, its file is put together and appears un
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.recordings.eeg import clean, cut_trial, segment_onsets
-from milmer_cli.recordings.trial import Recordings, Trial
+from milmer_cli.recordings.detectors import choose_detector
+from milmer_cli.recordings.trial import Recordings
 from milmer_cli.settings.schema import Settings
-from milmer_cli.settings.write import fingerprint
-from milmer_cli.stages.segments import face_finder, face_segments
-from milmer_cli.store.images import EncodedFaces
+from milmer_cli.stages.prepare_plan import Plan, plan
+from milmer_cli.stages.prepare_work import (
+    Part,
+    kept_settings,
+    n_workers,
+    parts_of,
+    put_together,
+    run_parts,
+)
+from milmer_cli.store.check import check_store
 from milmer_cli.store.index import PreparedStore, read_index, write_index
 from milmer_cli.store.layout import ENDING
 from milmer_cli.store.ledger import write_ledger
 from milmer_cli.store.lock import StoreLock
-from milmer_cli.store.participant import PreparedParticipant
-from milmer_cli.store.pieces import TrialPieces
-from milmer_cli.store.writing import Header, PreparedTrial, write_participant
 
 TASK = "prepare"
-_PROBED_BYTES = 1 << 16
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class PrepareResult:
         The store.
     made, kept
         Participants whose files were written now, and those that were there and unchanged.
+    left_out
+        Participants whose recordings cannot be used, and why.
     trials, segments
-        Counts over these participants.
+        Counts over the participants made and kept.
     faces_found
         Share of the images looked at on which there was a face; NaN without any video.
     without_video, without_eeg
@@ -61,6 +65,7 @@ class PrepareResult:
     out: Path
     made: tuple[str, ...]
     kept: tuple[str, ...]
+    left_out: Mapping[str, str]
     trials: int
     segments: int
     faces_found: float
@@ -75,35 +80,27 @@ class PrepareResult:
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value."""
+        looked = (
+            "no video" if np.isnan(self.faces_found) else f"{self.faces_found:.1%} of the images"
+        )
         rows = [
             ("participants", f"{len(self.made)} made, {len(self.kept)} unchanged"),
             ("trials", str(self.trials)),
             ("segments", str(self.segments)),
-            ("faces found", f"{self.faces_found:.1%} of the images looked at, by {self.detector}"),
+            (
+                "faces found",
+                looked + ("" if np.isnan(self.faces_found) else f", by {self.detector}"),
+            ),
         ]
-        for label, names in (("no video", self.without_video), ("no EEG", self.without_eeg)):
+        for label, names in (
+            ("left out", tuple(self.left_out)),
+            ("no video", self.without_video),
+            ("no EEG", self.without_eeg),
+        ):
             if names:
                 rows.append((label, _few(names)))
         rows += [("table", str(path)) for path in self.tables]
         return [*rows, ("store", str(self.out))]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What has to be done for one participant, decided before any work."""
-
-    participant: str
-    trials: tuple[Trial, ...]
-    fingerprints: Mapping[str, str]
-    make_eeg: bool
-    make_faces: tuple[Trial, ...]
-    whole: bool
-    why: str
-
-    @property
-    def parts(self) -> int:
-        """How many parts are to be made."""
-        return self.make_eeg + len(self.make_faces)
 
 
 def prepare(
@@ -120,25 +117,24 @@ def prepare(
     settings
         Sections ``eeg``, ``faces`` and ``run`` are read.
     progress
-        Advanced by parts: the EEG of a participant, the faces of a trial.
+        Advanced by parts: the EEG of a participant, the faces of a trial. One task for all and one
+        for each participant that is worked at.
 
     Raises
     ------
     InputError
-        A file of the data set cannot be used, or another process prepares in ``out``.
+        Nothing can be used, or a participant that ``data.participants`` names cannot; another
+        process prepares in ``out``; no cluster answers.
     MilmerError
         Writing failed; what is finished is kept.
     """
     with StoreLock(out):
-        finder = face_finder(settings.faces)
-        if finder.note:
-            progress.note(finder.note)
-        plans = [_plan(recordings, name, out, settings) for name in recordings.participants()]
-        for plan in plans:
-            if plan.why:
-                progress.note(f"{plan.participant}: {plan.why}")
+        detector, note = choose_detector(settings.faces)
+        for told in (*recordings.notes(), *([note] if note else [])):
+            progress.note(told)
+        plans, left_out = _plans(recordings, out, settings, detector, progress)
         try:
-            made = _work(plans, recordings, out, settings, progress)
+            _work(plans, recordings, out, settings, detector, progress)
         except KeyboardInterrupt:
             progress.note(
                 "Stopped. What is finished is kept: the same command goes on from there.", "warning"
@@ -147,235 +143,110 @@ def prepare(
         names = [plan.participant for plan in plans]
         _index(out, settings, names, progress)
         store = PreparedStore.open(out)
-        return _result(store, names, made, finder.name, write_ledger(store))
+        tables = write_ledger(store)
+        _tell_findings(out, progress)
+        made = tuple(plan.participant for plan in plans if not plan.whole)
+        return _result(store, names, made, left_out, detector, tables)
 
 
-# Planning ---------------------------------------------------------------------------------------
-
-
-def _plan(recordings: Recordings, participant: str, out: Path, settings: Settings) -> _Plan:
-    trials = tuple(
-        trial
-        for trial in recordings.trials(participant)
-        if (trial.has_eeg or trial.video) and len(_onsets(trial, settings))
-    )
-    if not trials:
+def _plans(
+    recordings: Recordings, out: Path, settings: Settings, detector: str, progress: Progress
+) -> tuple[list[Plan], dict[str, str]]:
+    """Plan every participant; those whose recordings cannot be used are told and left out."""
+    plans, left_out = [], {}
+    for name in recordings.participants():
+        try:
+            planned = plan(recordings, name, out, settings, detector)
+        except InputError as error:
+            if settings.data.participants:
+                raise
+            left_out[name] = error.message
+            progress.note(f"{name} is left out: {error}", "warning")
+            continue
+        plans.append(planned)
+        if planned.why:
+            progress.note(f"{name}: {planned.why}")
+    if not plans:
         raise InputError(
-            f"No trial of {participant} holds a segment of {settings.eeg.segment_s:g} s of EEG or "
-            "video.",
-            "Lower eeg.segment_s, or leave the participant out.",
+            f"None of the {len(left_out)} participants can be used: "
+            + next(iter(left_out.values()), "there is none."),
+            "`milmer prepare --check` tells what is wrong with each.",
         )
-    prints = _fingerprints(recordings, participant, trials, settings)
-    before = _finished(out, participant)
-    if before is not None and before.fingerprints == prints:
-        return _Plan(participant, trials, prints, False, (), True, "")
-    pieces = TrialPieces(out, participant, prints)
-    if before is not None:
-        _take_over(before, trials, prints, pieces)
-    why = "" if before is None else _difference(before, prints, settings)
-    videos = tuple(
-        trial for trial in trials if trial.video and not pieces.has("faces", trial.trial)
-    )
-    no_eeg_yet = any(trial.has_eeg for trial in trials) and pieces.load_facts() is None
-    return _Plan(participant, trials, prints, no_eeg_yet, videos, False, why)
-
-
-def _onsets(trial: Trial, settings: Settings) -> np.ndarray:
-    return segment_onsets(trial.duration_s, settings.eeg.segment_s, settings.eeg.overlap_s)
-
-
-def _fingerprints(
-    recordings: Recordings, participant: str, trials: Sequence[Trial], settings: Settings
-) -> dict[str, str]:
-    """Hash what the EEG and the faces are made from, so that a change redoes what depends on it."""
-    files = recordings.inputs(participant)
-    ratings = [_identity(path) for path in files.ratings]
-    cuts = [f"{t.trial} {t.stimulus} {len(_onsets(t, settings))}" for t in trials]
-    timing = [settings.eeg.segment_s, settings.eeg.overlap_s]
-    eeg = [_identity(path) for path in files.eeg]
-    video = [_identity(path) for path in files.video]
-    detector = face_finder(settings.faces).name
-    return {
-        "eeg": fingerprint(settings.eeg, *ratings, *cuts, *eeg),
-        "faces": fingerprint(settings.faces, detector, *timing, *ratings, *cuts, *video),
-    }
-
-
-def _identity(path: Path) -> str:
-    """Name, size and a hash of both ends of a file: enough to notice another one, at no cost."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        ends = file.read(_PROBED_BYTES)
-        file.seek(max(0, size - _PROBED_BYTES))
-        ends += file.read()
-    return f"{path.name} {size} {hashlib.sha256(ends).hexdigest()}"
-
-
-def _finished(out: Path, participant: str) -> PreparedParticipant | None:
-    """Open the participant's file of an earlier run; None where there is none that can be read."""
-    path = out / f"{participant}{ENDING}"
-    if not path.exists():
-        return None
-    try:
-        return PreparedParticipant.open(path)
-    except InputError:
-        return None  # of another format, or damaged: made again under the same name
-
-
-def _take_over(
-    before: PreparedParticipant,
-    trials: Sequence[Trial],
-    prints: Mapping[str, str],
-    pieces: TrialPieces,
-) -> None:
-    """Keep the parts of a finished file that the new settings leave as they are."""
-    with before:
-        if before.fingerprints.get("faces") == prints["faces"]:
-            for trial in trials:
-                if trial.video and not pieces.has("faces", trial.trial):
-                    pieces.save_faces(trial.trial, _stored_faces(before, trial.trial))
-        if before.fingerprints.get("eeg") == prints["eeg"] and pieces.load_facts() is None:
-            for trial in trials:
-                rows = np.flatnonzero(before.trial == trial.trial)
-                if trial.has_eeg and before.eeg_found[rows].all():
-                    pieces.save_eeg(trial.trial, before.eeg[rows])
-            pieces.save_facts({"channels": before.channels, "notes": before.notes})
-
-
-def _stored_faces(p: PreparedParticipant, trial: int) -> EncodedFaces:
-    rows = np.flatnonzero(p.trial == trial)
-    images = [image for row in rows for image in p.encoded_faces(int(row))]
-    return EncodedFaces(
-        images, p.found[rows], p.time[rows], p.box[rows], p.score[rows], p.reason[rows]
-    )
-
-
-def _difference(before: PreparedParticipant, prints: Mapping[str, str], settings: Settings) -> str:
-    """Say what changed since the file was made, and what is made again for it."""
-    changes = [
-        f"{section}.{key} was {old!r} and is {new!r}"
-        for section in ("eeg", "faces")
-        for key, new in getattr(settings, section).model_dump(mode="json").items()
-        if (old := before.settings.get(section, {}).get(key)) != new
-    ]
-    parts = [part for part in ("eeg", "faces") if before.fingerprints.get(part) != prints[part]]
-    words = {"eeg": "the EEG", "faces": "the faces"}
-    again = " and ".join(words[part] for part in parts)
-    return f"{'; '.join(changes) or 'the input files changed'}: {again} made again."
-
-
-# Working ----------------------------------------------------------------------------------------
+    return plans, left_out
 
 
 def _work(
-    plans: Sequence[_Plan],
+    plans: Sequence[Plan],
     recordings: Recordings,
     out: Path,
     settings: Settings,
+    detector: str,
     progress: Progress,
-) -> tuple[str, ...]:
+) -> None:
     """Make all parts, and each participant's file as soon as it has them all."""
-    left = {plan.participant: plan.parts for plan in plans if not plan.whole}
     by_name = {plan.participant: plan for plan in plans}
-    jobs = [job for plan in plans for job in _jobs(plan, recordings, out, settings)]
-    progress.start(TASK, total=len(jobs), unit="parts")
-    for name in [name for name, parts in left.items() if not parts]:
-        _put_together(by_name[name], out, settings)
-    workers = min(settings.run.workers or joblib.cpu_count(), max(1, len(jobs)))
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    for name in parallel(jobs):
+    left = {plan.participant: plan.parts for plan in plans if not plan.whole}
+    parts = _parts(plans, recordings, out, settings, detector)
+    progress.start(TASK, total=len(parts), unit="parts")
+    for name in [name for name, count in left.items() if not count]:
+        put_together(by_name[name], out, settings, detector)
+    workers = n_workers(settings, len(parts))
+    begun = _Begun(parts, workers, progress)
+    for done in run_parts(parts, workers, settings.run.scheduler):
+        name = done.participant
         progress.advance(TASK)
+        progress.advance(name)
+        begun.after_one_more()
+        if done.warning:
+            progress.note(done.warning, "warning")
         left[name] -= 1
         if not left[name]:
-            _put_together(by_name[name], out, settings)
-            progress.note(f"{name}: written.", "detail")
+            notes = put_together(by_name[name], out, settings, detector)
+            progress.done(name)
+            for remark in notes.get("remarks", ()):
+                progress.note(f"{name}: {remark}")
     progress.done(TASK)
-    return tuple(sorted(left))
 
 
-def _jobs(
-    plan: _Plan, recordings: Recordings, out: Path, settings: Settings
-) -> Iterator[tuple[Callable[..., str], tuple[Any, ...], dict[str, Any]]]:
-    pieces = TrialPieces(out, plan.participant, plan.fingerprints)
-    if plan.make_eeg:
-        yield joblib.delayed(_make_eeg)(recordings, plan, pieces, settings)
-    for trial in plan.make_faces:
-        yield joblib.delayed(_make_faces)(trial, pieces, settings)
+def _parts(
+    plans: Sequence[Plan], recordings: Recordings, out: Path, settings: Settings, detector: str
+) -> list[Part]:
+    weights = settings.faces.weights and str(Path(settings.faces.weights).absolute())
+    named = {"detector": detector, "weights": weights}
+    for_workers = settings.model_copy(update={"faces": settings.faces.model_copy(update=named)})
+    return [
+        part
+        for plan in plans
+        if not plan.whole
+        for part in parts_of(plan, recordings, out.absolute(), for_workers)
+    ]
 
 
-def _make_eeg(recordings: Recordings, plan: _Plan, pieces: TrialPieces, settings: Settings) -> str:
-    by_number = {trial.trial: trial for trial in plan.trials}
-    channels: tuple[str, ...] = ()
-    interpolated: set[str] = set()
-    eog_components: tuple[int, ...] = ()
-    notes: dict[str, None] = {}
-    for block in recordings.eeg_blocks(plan.participant):
-        eeg = clean(block, settings.eeg, recordings.channels)
-        channels = eeg.channels
-        interpolated |= set(eeg.interpolated)
-        eog_components += eeg.eog_components
-        notes |= dict.fromkeys(eeg.notes)
-        for number in block.onset_s:
-            if number in by_number:
-                duration = by_number[number].duration_s
-                pieces.save_eeg(number, cut_trial(eeg, number, duration, settings.eeg))
-    about = {
-        "interpolated": sorted(interpolated),
-        "eog_components": eog_components,
-        "eeg": list(notes),
-    }
-    pieces.save_facts({"channels": channels, "notes": about})
-    return plan.participant
+class _Begun:
+    """Starts the task of each participant when the first of its parts is begun."""
 
+    def __init__(self, parts: Sequence[Part], workers: int, progress: Progress) -> None:
+        self._names = [part.participant for part in parts]
+        self._progress = progress
+        self._started: set[str] = set()
+        self._busy = workers
+        self.after_one_more(0)
 
-def _make_faces(trial: Trial, pieces: TrialPieces, settings: Settings) -> str:
-    faces = face_segments(
-        trial.video, _onsets(trial, settings), settings.eeg.segment_s, settings.faces
-    )
-    pieces.save_faces(trial.trial, faces)
-    return trial.participant
-
-
-def _put_together(plan: _Plan, out: Path, settings: Settings) -> None:
-    pieces = TrialPieces(out, plan.participant, plan.fingerprints)
-    facts = pieces.load_facts() or {"channels": (), "notes": {}}
-    header = Header(
-        participant=plan.participant,
-        sfreq=settings.eeg.sfreq_hz,
-        channels=tuple(facts["channels"]),
-        segment_s=settings.eeg.segment_s,
-        instances=settings.faces.instances,
-        face_size=settings.faces.size,
-        settings=_kept_settings(settings),
-        fingerprints=plan.fingerprints,
-        detector=face_finder(settings.faces).name,
-        notes=facts["notes"],
-    )
-    trials = [_load(trial, pieces, settings) for trial in plan.trials]
-    write_participant(out / f"{plan.participant}{ENDING}", header, trials)
-    pieces.clear()
-
-
-def _load(trial: Trial, pieces: TrialPieces, settings: Settings) -> PreparedTrial:
-    onsets = _onsets(trial, settings)
-    eeg = pieces.load_eeg(trial.trial) if trial.has_eeg else None
-    faces = pieces.load_faces(trial.trial) if trial.video else None
-    if eeg is not None and len(eeg) < len(onsets):  # the recording ends within the trial
-        onsets = onsets[: len(eeg)]
-        faces = faces and faces.first(len(eeg))
-    return PreparedTrial(trial.trial, trial.stimulus, trial.ratings, onsets, eeg, faces)
+    def after_one_more(self, by: int = 1) -> None:
+        """Count a part that is done: as many as there are workers are being made."""
+        self._busy += by
+        for name in self._names[: self._busy]:
+            if name not in self._started:
+                self._started.add(name)
+                self._progress.start(name, self._names.count(name), "parts")
 
 
 # The store as a whole ---------------------------------------------------------------------------
 
 
-def _kept_settings(settings: Settings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", include={"eeg", "faces"})
-
-
 def _index(out: Path, settings: Settings, names: Sequence[str], progress: Progress) -> None:
     """Name in the index these participants, and those of earlier runs with the same settings."""
-    kept = _kept_settings(settings)
+    kept = kept_settings(settings)
     try:
         before = read_index(out)
     except InputError:
@@ -396,6 +267,7 @@ def _result(
     store: PreparedStore,
     names: Sequence[str],
     made: tuple[str, ...],
+    left_out: Mapping[str, str],
     detector: str,
     tables: tuple[Path, ...],
 ) -> PrepareResult:
@@ -408,6 +280,7 @@ def _result(
         out=store.folder,
         made=made,
         kept=tuple(name for name in names if name not in made),
+        left_out=left_out,
         trials=len(trial_id),
         segments=len(segments),
         faces_found=float(found[looked].mean()) if looked.any() else float("nan"),
@@ -418,6 +291,16 @@ def _result(
     )
 
 
-def _few(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{len(names)}: {', '.join(names[:most])}{more}"
+def _tell_findings(out: Path, progress: Progress) -> None:
+    """Tell what a first look at the store finds."""
+    found = check_store(out, deep=False)
+    for finding in found[:_SHOWN]:
+        text = f"{finding.where}: {finding.what} {finding.fix}"
+        progress.note(text, "warning" if finding.severity == "error" else "info")
+    if len(found) > _SHOWN:
+        progress.note(f"And {len(found) - _SHOWN} more: `milmer inspect {out}` shows coverage.")
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"

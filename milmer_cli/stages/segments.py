@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from milmer_cli.recordings.faces import FaceFinder, find_faces, no_faces
+from milmer_cli.recordings.faces import FaceBag, FaceFinder, find_faces, no_faces
 from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.recordings.video import instance_times
 from milmer_cli.settings.schema import FacesSettings
@@ -42,10 +42,17 @@ def face_segments(
     """
     shape = (len(onsets_s), settings.instances)
     if video is None:
-        bag = no_faces(shape)
-    else:
-        times = onsets_s[:, None] + instance_times(1, segment_s, settings.instances)
-        bag = find_faces(video, times, settings, face_finder(settings))
+        return _encoded(no_faces(shape))
+    times = onsets_s[:, None] + instance_times(1, segment_s, settings.instances)
+    return _encoded(find_faces(video, times, settings, face_finder(settings)))
+
+
+def no_face_segments(n_segments: int, settings: FacesSettings, reason: str) -> EncodedFaces:
+    """Give segments of which no image can be had, and why."""
+    return _encoded(no_faces((n_segments, settings.instances), reason))
+
+
+def _encoded(bag: FaceBag) -> EncodedFaces:
     return EncodedFaces(
         [b"" if image is None else encode_face(image) for image in bag.images],
         bag.found,

@@ -3,7 +3,7 @@
 A store is a folder: `INDEX` and one HDF5 file a participant. In a file (n segments, C channels,
 T samples, I instances)::
 
-    eeg            (n, C, T)  float32  microvolts; rows of NaN where a trial has no EEG
+    eeg            (n, C, T)  float32  microvolts; rows of NaN where there is no EEG
     eeg_found      (n,)       bool
     trial          (n,)       int32    order of presentation, from 1
     stimulus       (n,)       int32    which clip

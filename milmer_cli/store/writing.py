@@ -77,7 +77,7 @@ class PreparedTrial:
     onset
         (n,), seconds from the start of the stimulus.
     eeg
-        (n, channels, samples) microvolts, or None.
+        (n, channels, samples) microvolts, NaN in segments after its end; or None.
     faces
         Of the n segments, or None when there is no video.
     """
@@ -166,10 +166,11 @@ def _write_rows(file: h5py.File, header: Header, trials: Sequence[PreparedTrial]
     if any(labels):
         text = h5py.string_dtype("utf-8")
         file.create_dataset(LABEL, data=np.repeat(np.array(labels, object), counts), dtype=text)
-    file.create_dataset(
-        "eeg_found",
-        data=np.repeat([trial.eeg is not None for trial in trials], counts).astype(bool),
-    )
+    found = [
+        np.zeros(count, bool) if trial.eeg is None else ~np.isnan(trial.eeg).all(axis=(1, 2))
+        for trial, count in zip(trials, counts, strict=True)
+    ]
+    file.create_dataset("eeg_found", data=np.concatenate([np.zeros(0, bool), *found]))
     # Contiguous and uncompressed: float32 noise does not shrink, and a row is one read.
     shape = (sum(counts), len(header.channels), header.samples)
     eeg = file.create_dataset("eeg", shape, "float32", fillvalue=np.nan)

@@ -248,8 +248,7 @@ def test_inputs_are_the_files_of_the_participant(files):
     path = _manifest(files, rows)
     inputs = ManifestRecordings(path).inputs("P1")
     assert inputs.eeg == (files / "a_raw.fif", files / "b_raw.fif")
-    assert inputs.video == (files / "a.avi",)
-    assert inputs.ratings == (path,)
+    assert inputs.reading == ("1 a_raw.fif 2.0 ", "2 b_raw.fif 2.0 ")
 
 
 @pytest.mark.parametrize("suffix", ["edf", "bdf", "vhdr", "set"])
