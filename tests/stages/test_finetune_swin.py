@@ -141,6 +141,18 @@ def test_sets_without_a_test_part_say_that_their_score_flatters(tuned, tmp_path)
     assert "persons are not known" in result.metrics["protocol"]
 
 
+def test_fine_tuning_starts_from_the_backbone_it_is_given(tuned, tmp_path):
+    base, _, _ = tuned
+    still = ["finetune.epochs=1", "finetune.lr=1e-12", "finetune.weight_decay=0"]
+    settings = load_settings(overrides=[*SMALL, *still, f"model.backbone={base / 'swin'}"])
+    finetune_swin(base / "data", tmp_path / "swin", settings)
+    before, after = (
+        load_backbone(folder / "swin").model.state_dict() for folder in (base, tmp_path)
+    )
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, atol=1e-6, rtol=1e-4)
+
+
 def test_one_expression_and_numbered_folders_are_refused(tmp_path):
     settings = load_settings(overrides=SMALL)
     Image.new("RGB", (8, 8)).save(_parent(tmp_path / "one" / "happy" / "a.png"))

@@ -291,6 +291,8 @@ def test_participant_without_eeg_is_told_and_trained_on_faces(tmp_path):
     assert any("No EEG for s01" in note for _, note in listener.notes)
     assert sum(result.metrics["segments"].values()) == 24
     assert Run.open(result.run).channels == CHANNELS
+    seen = Material.open(tmp_path / "store", asked("model.modalities=eeg"))
+    assert set(seen.segments.participant[seen.labels >= 0]) == {"s02"}
 
 
 # A frozen backbone ---------------------------------------------------------------------------

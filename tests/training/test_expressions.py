@@ -120,6 +120,41 @@ def test_ckplus_takes_the_last_frame_and_the_neutral_first(tmp_path):
     ]  # fmt: skip
 
 
+NUMBERS = {
+    "fer2013": (0, "anger disgust fear happiness sadness surprise neutral"),
+    "rafdb": (1, "surprise fear disgust happiness sadness anger neutral"),
+    "affectnet": (0, "neutral happiness sadness surprise fear disgust anger contempt"),
+    "ckplus": (0, "neutral anger contempt disgust fear happiness sadness surprise"),
+}
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_every_number_has_its_name(tmp_path, kind):
+    """As each set is documented; no two number their classes alike."""
+    first, text = NUMBERS[kind]
+    names = text.split()
+    for number, name in enumerate(names, start=first):
+        if kind == "fer2013":
+            row = f"emotion,pixels,Usage\n{number},{pixels(1, side=2)},Training\n"
+            (tmp_path / "fer2013.csv").write_text(row)
+        elif kind == "rafdb":
+            picture(tmp_path / "Image" / "aligned" / "train_1_aligned.jpg")
+            (tmp_path / "EmoLabel").mkdir(exist_ok=True)
+            note = tmp_path / "EmoLabel" / "list_patition_label.txt"
+            note.write_text(f"train_1.jpg {number}\n")
+        elif kind == "affectnet":
+            picture(tmp_path / "train_set" / "images" / "1.jpg")
+            (tmp_path / "train_set" / "annotations").mkdir(exist_ok=True)
+            np.save(tmp_path / "train_set" / "annotations" / "1_exp.npy", np.array(str(number)))
+        else:
+            picture(tmp_path / "cohn-kanade-images" / "S1" / "1" / "a.png")
+            note = tmp_path / "Emotion" / "S1" / "1" / "a_emotion.txt"
+            note.parent.mkdir(parents=True, exist_ok=True)
+            note.write_text(f"  {number:.7e}\n")
+        found = read_set(tmp_path)
+        assert (found.kind, [p.label for p in found.pictures]) == (kind, [name])
+
+
 def test_class_per_folder_with_and_without_parts(tmp_path):
     picture(tmp_path / "flat" / "Happy" / "a.jpg")
     picture(tmp_path / "flat" / "sad" / "deep" / "b.PNG")

@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.training import checkpoints
-from milmer_cli.training.history import read_history
+from milmer_cli.training.history import Epoch, best_of, read_history
 from milmer_cli.training.predictions import predict_probabilities
 from milmer_cli.training.trainer import fit
 
@@ -284,6 +284,41 @@ def test_memory_that_runs_out_elsewhere_is_one_sentence(lab, compute, monkeypatc
     with pytest.raises(MilmerError, match="not enough memory for the optimizer") as caught:
         fit(lab.net(), lab.Points(20, 0), lab.Points(6, 1), lab.settings(), None, compute)
     assert "micro_batch" in caught.value.hint
+
+
+def test_memory_that_runs_out_half_way_counts_no_sample_twice(lab, compute) -> None:
+    class Moody(lab.Net):
+        calls = 0
+
+        def forward(self, x):
+            self.calls += self.training
+            if self.training and self.calls == 2:  # the second piece of the first step
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    model, whole = Moody(dropout=0.0), lab.net(dropout=0.0)
+    data = lab.Points(24, 0), lab.Points(6, 1)
+    pieces = fit(model, *data, lab.settings("run.micro_batch=4"), None, compute)
+    at_once = fit(whole, *data, lab.settings(), None, compute)
+    assert pieces.micro_batch == 2
+    assert pieces.epochs[0].train_loss == pytest.approx(at_once.epochs[0].train_loss, rel=1e-4)
+    assert pieces.epochs[0].train_accuracy == at_once.epochs[0].train_accuracy
+
+
+def test_best_epoch_by_the_score_named_then_loss_then_earlier() -> None:
+    def epoch(number: int, balanced: float, f1: float, loss: float) -> Epoch:
+        return Epoch(number, 0, 0, loss, 0, balanced, f1, 0)
+
+    epochs = [
+        epoch(1, 0.5, 0.9, 3),
+        epoch(2, 0.7, 0.1, 2),
+        epoch(3, 0.7, 0.9, 1),
+        epoch(4, 0.7, 0, 1),
+    ]
+    assert best_of(epochs, "balanced_accuracy") == 3
+    assert best_of(epochs[:2], "macro_f1") == 1
+    assert best_of([], "macro_f1") == 0
 
 
 def test_patience_stops_early(lab, compute) -> None:
