@@ -243,9 +243,22 @@ def _check_amplitude(data: np.ndarray, where: str) -> None:
     if typical > high or 0.0 < typical < low:
         raise InputError(
             f"The EEG of {where} is typically {typical:.3g} microvolts after filtering, "
-            f"which no EEG is ({low:g} to {high:g}).",
+            f"which no EEG is ({low:g} to {high:g}): {_likely_unit(typical)}.",
             "Its header probably names the wrong unit: export it again with the right one.",
         )
+
+
+def _likely_unit(typical: float) -> str:
+    """Say what values of an impossible size look like."""
+    for factor, words in (
+        (1e6, "it looks like volts under a header that says microvolts"),
+        (1e3, "it looks like millivolts under a header that says microvolts"),
+        (1e-6, "it looks like microvolts under a header that says volts, or none"),
+        (1e-3, "it looks like microvolts under a header that says millivolts"),
+    ):
+        if 2.0 <= typical * factor <= 200.0:
+            return words
+    return "it looks like bare counts of the recorder's converter (ADC)"
 
 
 def segment_count(duration_s: float, segment_s: float, overlap_s: float = 0.0) -> int:

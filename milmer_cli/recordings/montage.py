@@ -47,9 +47,7 @@ class ChannelMatch:
     def renamed(self) -> dict[str, str]:
         """Name of the model -> another name in the file: more than case, spaces and dots."""
         return {
-            wanted: name
-            for wanted, name in self.found.items()
-            if _plain(name) != _plain(wanted)
+            wanted: name for wanted, name in self.found.items() if _plain(name) != _plain(wanted)
         }
 
 
@@ -83,8 +81,7 @@ def match_channels(wanted: Sequence[str], present: Sequence[str], where: str) ->
         candidates = exact or candidates
         if len(candidates) > 1:
             raise InputError(
-                f"{where} has more than one channel that could be {name}: "
-                f"{', '.join(candidates)}.",
+                f"{where} has more than one channel that could be {name}: {', '.join(candidates)}.",
                 "Rename or remove one of them, so that it is clear which is meant.",
             )
         if candidates:
@@ -161,8 +158,10 @@ def head_places(names: Sequence[str]) -> np.ndarray:
     The angle from the top of the head becomes the distance from the middle; NaN where a name is
     not of the 10-05 system.
     """
-    montage = mne.channels.make_standard_montage("standard_1005")
-    places = {canonical(name): at for name, at in montage.get_positions()["ch_pos"].items()}
+    built_in = mne.channels.get_builtin_montages()
+    name = "colin27_1005" if "colin27_1005" in built_in else "standard_1005"  # renamed in mne 1.13
+    montage = mne.channels.make_standard_montage(name).get_positions()["ch_pos"]
+    places = {canonical(name): at for name, at in montage.items()}
     centre = np.mean([places["t7"], places["t8"], places["fpz"], places["oz"]], axis=0)
     flat = np.full((len(names), 2), np.nan)
     for row, name in enumerate(names):

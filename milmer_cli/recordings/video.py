@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
 from milmer_cli.errors import InputError
@@ -27,6 +29,7 @@ AFTER = "after the end of the video"
 UNDECODABLE = "frame not decodable"
 
 _TOLERANCE_S = 1e-3  # a stamp rounded up to a container's millisecond is still the wanted frame
+_EARLIEST_YEAR = 1990  # an unset clock says 1904 or 1970
 _SEEK_AFTER_S = 20.0  # one jump to the key frame before an onset further in than this pays
 
 
@@ -222,6 +225,36 @@ def probe_video(path: Path) -> VideoProbe:
     )
 
 
+def started_at(path: Path) -> datetime | None:
+    """When the recording of a video began, as its metadata say; None where they do not.
+
+    mp4, mov and mkv can say it, to the second; some phones write when the recording ended.
+    """
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        said = container.metadata.get("creation_time") or stream.metadata.get("creation_time")
+    try:
+        start = datetime.fromisoformat(said or "")
+    except ValueError:
+        return None
+    return start if start.tzinfo and start.year >= _EARLIEST_YEAR else None
+
+
+def measured_duration(path: Path) -> float:
+    """Find the duration of a file that does not declare it, in seconds, without decoding."""
+    with _open(path) as container:
+        stream = container.streams.video[0]
+        stamps = [
+            (packet.pts, packet.pts + (packet.duration or 0))
+            for packet in container.demux(stream)
+            if packet.pts is not None
+        ]
+        if not stamps or stream.time_base is None:
+            return float("nan")
+        first, last = min(start for start, _ in stamps), max(end for _, end in stamps)
+        return float((last - first) * stream.time_base)
+
+
 def instance_times(n_segments: int, segment_s: float, instances: int) -> np.ndarray:
     """Give the times of the face images: the middles of ``instances`` equal slices of a segment.
 
@@ -310,10 +343,17 @@ def _open(path: Path) -> av.container.InputContainer:
             f"The video {path} cannot be opened: {_plain(error)}.",
             "Copy the file again; it may be cut short, or be no video.",
         ) from error
-    if not container.streams.video:
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        held = "only sound" if container.streams.audio else "no video stream"
         container.close()
-        raise InputError(f"The file {path} holds no video stream.", "Give the face video.")
+        raise InputError(f"The file {path} holds {held}.", "Give the face video.")
     return container
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    """Whether a stream is the cover picture of a song."""
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 def _decoder(container: av.container.InputContainer, threads: int) -> av.VideoStream:
