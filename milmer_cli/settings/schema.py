@@ -252,6 +252,17 @@ class PredictSettings(Section):
 
     batch_size: Count = 8
     """Segments a forward pass."""
+    min_faces: Fraction = 0.3
+    """Share of a segment's images that must show the participant; with fewer and no usable EEG the
+    segment abstains."""
+    max_uv: Positive = 500.0
+    """Peak-to-peak amplitude after cleaning, in microvolts, above which a channel of a segment is
+    bad: DEAP's stay below about 250."""
+    max_bad_channels: Fraction = 0.25
+    """Share of the model's channels that may be missing, interpolated or bad: with more a segment
+    abstains, and a recording that lacks more is refused (prepare repairs as many)."""
+    min_confidence: Fraction = 0.0
+    """Probability of the most likely class below which a segment abstains; 0 for never."""
 
 
 class RunSettings(Section):
