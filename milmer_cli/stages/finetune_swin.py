@@ -28,10 +28,11 @@ from milmer_cli.training.classifier import (
     side_of,
     write_preprocessor,
 )
-from milmer_cli.training.expressions import ExpressionSet, Picture, class_list, read_set
+from milmer_cli.training.expressions import ExpressionSet, Picture, class_list
 from milmer_cli.training.faces import cut_out_faces
 from milmer_cli.training.history import History
 from milmer_cli.training.images import Look, Parts, Pictures, readable, split_pictures
+from milmer_cli.training.layouts import read_set
 from milmer_cli.training.modelcard import model_card
 from milmer_cli.training.predictions import predict_probabilities
 from milmer_cli.training.processes import Processes
@@ -95,7 +96,7 @@ def finetune_swin(
     Parameters
     ----------
     data
-        One or more data sets, each as `milmer_cli.training.expressions.read_set` takes it; several
+        One or more data sets, each as `milmer_cli.training.layouts.read_set` takes it; several
         are merged by the names of their classes.
     out
         The model folder. The same model that is there already is returned as it is.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,69 +19,23 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer
 
-from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.metrics import values
-from milmer_cli.progress import Level, Progress
-from milmer_cli.settings.schema import LearningSettings, RunSettings
 from milmer_cli.training import checkpoints
+from milmer_cli.training.conductor import Conductor
 from milmer_cli.training.history import Epoch, best_of
 from milmer_cli.training.optimizer import parameter_groups
-from milmer_cli.training.predictions import Batch, Collate, Prepare, log_softmax, outputs_of_share
+from milmer_cli.training.predictions import Batch, log_softmax, outputs_of_share
 from milmer_cli.training.sampler import IGNORED, EpochBatches, EpochLoader, WithGhosts
 from milmer_cli.training.stopping import StopWish
+from milmer_cli.training.task import Task, training_arguments
 from milmer_cli.training.trackers import tracker_callbacks
 
 STATE = "milmer.json"
 CHECK_EVERY = 20
 """Steps between looks at the loss on an accelerator, where each look waits for the device."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """All that a training is told besides its model and data.
-
-    Attributes
-    ----------
-    recipe
-        How to learn.
-    run
-        Where and how fast.
-    seed
-        Of the order of samples and of dropout.
-    compute
-        Device and precision.
-    out
-        Folder in which ``checkpoints/`` is kept, or None to keep nothing on disk.
-    choose_by
-        Validation score that chooses the epoch: ``balanced_accuracy`` or ``macro_f1``.
-    class_weights
-        Weights of the classes in the loss, (n_classes,), or None.
-    collate, prepare
-        Samples to a batch; a batch on the device to the model's arguments.
-    progress, name, level
-        Who listens, what the task is called, and how loud the line about each epoch is.
-    """
-
-    recipe: LearningSettings
-    run: RunSettings
-    seed: int
-    compute: Compute
-    out: Path | None
-    choose_by: str
-    class_weights: torch.Tensor | None
-    collate: Collate
-    prepare: Prepare
-    progress: Progress
-    name: str
-    level: Level
-
-    @property
-    def folder(self) -> Path | None:
-        """Where checkpoints are kept."""
-        return self.out / "checkpoints" if self.out else None
 
 
 class Engine(Trainer):
@@ -106,15 +59,17 @@ class Engine(Trainer):
         self.judging_s = 0.0
         self.micro_batch = task.run.micro_batch
         self._best: dict[str, torch.Tensor] = {}
+        self._best_on_disk = 0
+        self.saving_s = 0.0
         self._average: dict[str, torch.Tensor] = {}
         super().__init__(
             model=model,
-            args=_arguments(task),
+            args=training_arguments(task),
             data_collator=task.collate,
             train_dataset=train_data,
             eval_dataset=validation_data,
             compute_loss_func=self._loss,
-            callbacks=[_Conductor(self), *tracker_callbacks(task.run.report_to, task.out)],
+            callbacks=[Conductor(self), *tracker_callbacks(task.run.report_to, task.out)],
         )
         self.remove_callback(PrinterCallback)
         real = torch.float32 if self.args.device.type == "mps" else torch.float64
@@ -296,8 +251,8 @@ class Engine(Trainer):
             )
             self.history.append(row)
             is_best = best_of(self.history, self.task.choose_by) == row.epoch
-            if is_best and self.is_main:
-                self._keep(row.epoch)
+            if is_best:
+                self._best = checkpoints.snapshot(self.accelerator.unwrap_model(self.model))
         self._tell(row, is_best)
         metrics = {f"eval_{k}": v for k, v in asdict(row).items() if k.startswith("validation")}
         self.log(metrics)
@@ -367,19 +322,12 @@ class Engine(Trainer):
 
     # what is kept
 
-    def _keep(self, epoch: int) -> None:
-        weights = checkpoints.snapshot(self.accelerator.unwrap_model(self.model))
-        if folder := self.task.folder:
-            with checkpoints.saying_what_failed(folder):
-                checkpoints.save_best(folder, epoch, weights)
-        else:
-            self._best = weights
-
     def restore_best(self) -> int:
         """Give the model the weights of the best epoch; return its number."""
         epoch = best_of(self.history, self.task.choose_by)
-        folder = self.task.folder
-        weights = checkpoints.best_path(folder, epoch) if folder else self._best
+        weights: Any = self._best
+        if self.task.folder and not weights:  # it was found before the training was taken up again
+            weights = checkpoints.best_path(self.task.folder, epoch)
         # give back the model's own forward, which accelerate wraps for mixed precision
         plain = self.accelerator.unwrap_model(self.model_wrapped, keep_fp32_wrapper=False)
         checkpoints.restore(plain, weights)
@@ -389,6 +337,7 @@ class Engine(Trainer):
         folder = self.task.folder
         if folder is None:
             return
+        start = time.perf_counter()
         for name, value in self._learned().items():
             self._refuse_unless_finite(value, f"and spoiled the weights of {name}")
         sums = self._total_sums().tolist()
@@ -412,8 +361,13 @@ class Engine(Trainer):
                 )
             self.accelerator.wait_for_everyone()
             if self.is_main:
+                best = best_of(self.history, self.task.choose_by)
+                if self._best and self._best_on_disk != best:
+                    checkpoints.save_best(folder, best, self._best)
+                    self._best_on_disk = best
                 checkpoints.publish(staged, folder)
-                checkpoints.forget_other_bests(folder, best_of(self.history, self.task.choose_by))
+                checkpoints.forget_other_bests(folder, best)
+        self.saving_s = time.perf_counter() - start
 
     def _get_output_dir(self, trial: Any) -> str:
         return str((self.task.folder or Path(self.args.output_dir)) / checkpoints.STAGING)
@@ -444,82 +398,3 @@ class Engine(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         checkpoints.restore(model or self.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
-
-
-class _Conductor(TrainerCallback):
-    """Says when to judge, to save and to stop."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.saved_at = time.monotonic()
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        engine = self.engine
-        engine.follow_average()
-        engine.task.progress.advance(engine.task.name)
-        wishes = self._wishes()
-        ends_epoch = state.global_step % (state.max_steps // args.num_train_epochs) == 0
-        if not ends_epoch:
-            control.should_save = any(wishes)
-            control.should_training_stop = engine.interrupted = wishes[0]
-        return control
-
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if not self.engine.interrupted:
-            control.should_evaluate = control.should_save = True
-        return control
-
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        self.engine.interrupted = self._wishes()[0]
-        control.should_training_stop |= self.engine.interrupted or self.engine.run_out_of_patience
-        return control
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        self.saved_at = time.monotonic()
-        return control
-
-    def _wishes(self) -> tuple[bool, bool]:
-        """Whether any process wants to stop, and whether it is time for a checkpoint."""
-        engine = self.engine
-        late = time.monotonic() - self.saved_at > 60 * engine.task.run.checkpoint_min
-        wishes = engine.wish.asked, late and engine.task.folder is not None
-        if engine.world > 1:
-            flags = torch.tensor(wishes, dtype=torch.int32, device=engine.args.device)
-            stop, save = engine.accelerator.reduce(flags).tolist()
-            wishes = bool(stop), bool(save)
-        return wishes
-
-
-def _arguments(task: Task) -> TrainingArguments:
-    recipe, compute = task.recipe, task.compute
-    device = torch.device(compute.device)
-    workers = task.run.loader_workers
-    arguments = TrainingArguments(
-        # Trainer makes this folder even when nothing is to be kept
-        output_dir=str(task.folder or tempfile.gettempdir()),
-        num_train_epochs=recipe.epochs,
-        learning_rate=recipe.lr,
-        lr_scheduler_type="cosine_with_min_lr",
-        lr_scheduler_kwargs={"min_lr_rate": recipe.final_lr_ratio},
-        warmup_steps=recipe.warmup,
-        max_grad_norm=recipe.clip_norm,
-        bf16=compute.precision == "bfloat16",
-        fp16=compute.precision == "float16",
-        use_cpu=device.type == "cpu",
-        seed=task.seed,
-        logging_strategy="epoch",
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        remove_unused_columns=False,
-        label_names=["labels"],
-        dataloader_num_workers=compute.loader_workers if workers < 0 else workers,
-        dataloader_pin_memory=device.type == "cuda",
-        disable_tqdm=True,
-        log_level="error",
-        report_to="none",
-    )
-    # several cards are used through several processes, never through DataParallel
-    arguments.per_device_train_batch_size = max(1, recipe.batch_size // arguments.world_size)
-    arguments._n_gpu = min(arguments._n_gpu, 1)
-    return arguments

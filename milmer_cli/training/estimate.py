@@ -18,10 +18,11 @@ from milmer_cli.data.dataset import Bag, Bags, collate
 from milmer_cli.data.splits import Fold
 from milmer_cli.progress import SilentProgress
 from milmer_cli.settings import Settings
-from milmer_cli.training.engine import Engine, Task
+from milmer_cli.training.engine import Engine
 from milmer_cli.training.folds import new_model
 from milmer_cli.training.material import Material
 from milmer_cli.training.predictions import as_is, outputs_of_share
+from milmer_cli.training.task import Task
 
 STEPS = 6
 WARM = 2

@@ -1,4 +1,4 @@
-"""Being asked to stop: the first Ctrl-C (or Slurm's SIGTERM) is a wish, the second an order."""
+"""Being asked to stop: a SIGTERM (Slurm's) and the first Ctrl-C are wishes, the second an order."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class StopWish:
 
 @contextmanager
 def stop_wishes(enabled: bool) -> Iterator[StopWish]:
-    """Note the first SIGINT and the first SIGTERM instead of being broken off by them.
+    """Note SIGTERM and the first SIGINT instead of being broken off by them.
 
-    They are counted apart, for torchrun answers a Ctrl-C, which its workers get as well, by sending
-    them a SIGTERM: that is the same wish.
+    A SIGTERM never is an order: Slurm sends it to all processes of a job and torchrun again to its
+    workers, also after a Ctrl-C; both kill what has not ended in time.
 
     Parameters
     ----------
@@ -37,7 +37,8 @@ def stop_wishes(enabled: bool) -> Iterator[StopWish]:
 
     def note(number: int, frame: FrameType | None) -> None:
         wish.asked = True
-        signal.signal(number, before[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     for number in SIGNALS:
         signal.signal(number, note)

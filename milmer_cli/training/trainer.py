@@ -18,11 +18,12 @@ from milmer_cli.progress import SILENT, Level, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import LearningSettings
 from milmer_cli.training import checkpoints
-from milmer_cli.training.engine import Engine, Task
+from milmer_cli.training.engine import Engine
 from milmer_cli.training.history import History
 from milmer_cli.training.optimizer import balanced_weights
 from milmer_cli.training.predictions import Batch, Collate, Prepare, as_is
 from milmer_cli.training.stopping import stop_wishes
+from milmer_cli.training.task import Task
 
 
 def fit(

@@ -164,12 +164,6 @@ def test_one_expression_and_numbered_folders_are_refused(tmp_path):
     assert not (tmp_path / "swin").exists()
 
 
-def test_pictures_smaller_than_a_window_are_refused(tuned, tmp_path):
-    settings = load_settings(overrides=[*SMALL, "finetune.image_size=56"])
-    with pytest.raises(InputError, match="56 pixels"):
-        finetune_swin(tuned[0] / "data", tmp_path / "swin", settings)
-
-
 def test_faces_are_cut_out_and_pictures_without_one_are_left_out():
     astronaut = Image.fromarray(data.astronaut()).crop((100, 0, 356, 256))
     pictures = [

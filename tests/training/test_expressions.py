@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from milmer_cli.errors import InputError
-from milmer_cli.training.expressions import canonical, class_list, read_set
+from milmer_cli.training.expressions import canonical, class_list
+from milmer_cli.training.layouts import read_set
 
 
 def picture(path, tone=128):
