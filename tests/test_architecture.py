@@ -22,6 +22,7 @@ ORDER = [
     {"recordings", "store"},
     {"data", "model", "report"},
     {"training"},
+    {"evaluation"},
     {"stages"},
     {"demo"},
     {"cli"},
@@ -38,12 +39,12 @@ DOORS = {
     "skimage": ("demo/",),
     "face_alignment": ("recordings/",),
     "dlib": ("recordings/",),
-    "joblib": ("stages/", "demo/"),
+    "joblib": ("evaluation/", "stages/", "demo/"),
     "typer": ("cli/",),
     "rich": ("cli/",),
     "matplotlib": ("report/",),
     "jinja2": ("report/",),
-    "sklearn": ("metrics", "data/", "training/"),
+    "sklearn": ("metrics", "data/", "training/", "evaluation/"),
 }
 
 HEAVY = ["torch", "mne", "transformers", "h5py", "cv2", "sklearn", "matplotlib", "scipy", "av"]

@@ -194,16 +194,21 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
 def _flag(name: str, flag: str, key: str, own: bool) -> inspect.Parameter:
     """Make the flag of one setting: choices, help, default and check are the schema's."""
     schema = known_keys()[key]
-    choices = schema.get("enum", ())
+    many = schema.get("type") == "array"
+    item = schema["items"] if many else schema
+    choices = item.get("enum", ())
     usual = default(key)
+    if many:
+        usual = ", ".join(usual)
     origin = f"Setting {key}, default {usual}." if usual != "" else f"Setting {key}."
+    again = " Repeatable." if many else ""
     option = typer.Option(
         flag,
-        help=f"{doc(key)} {origin}".replace("[", r"\["),  # typer reads markup in help
-        metavar="|".join(choices) or schema["type"].upper(),
+        help=f"{doc(key)}{again} {origin}".replace("[", r"\["),  # typer reads markup in help
+        metavar="|".join(choices) or item["type"].upper(),
         autocompletion=lambda: list(choices),
         rich_help_panel=SETTINGS_PANEL if own else SHARED_PANEL,
     )
     # The value goes to the schema as it was typed: one check, one wording of mistakes.
-    kind = Annotated[str | None, option]
+    kind: Any = Annotated[list[str] | None, option] if many else Annotated[str | None, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

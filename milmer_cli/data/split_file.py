@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from milmer_cli.data.grouping import segment_ids
 from milmer_cli.data.labels import LEFT_OUT
-from milmer_cli.data.splits import Fold, check_fold
+from milmer_cli.data.splits import PROTOCOLS, Fold, check_fold
 from milmer_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,34 +93,67 @@ class Splits:
         MilmerError
             A fold breaks its protocol.
         """
-        stored = _read(path)
-        try:
-            splits = cls(
-                stored["protocol"],
-                int(stored["seed"]),
-                tuple(
-                    Fold(*(np.asarray(fold[part], dtype=np.int64) for part in _PARTS))
-                    for fold in stored["folds"]
-                ),
-                stored["segments"],
-            )
-        except (KeyError, TypeError, ValueError) as problem:
-            raise InputError(f"{path} is no splits file: {problem!r}.", _MAKE_AGAIN) from problem
-        if splits.fingerprint != segments_fingerprint(segments):
-            raise InputError(
-                f"{path} was made for other segments than this store holds "
-                f"({splits.fingerprint} against {segments_fingerprint(segments)}).",
-                "Give the store that it was made from, or make the split again.",
-            )
-        for fold in splits.folds:
-            _check(fold, segments, splits.protocol, segment_s)
-            for name, rows in fold.parts():
-                if labels is not None and np.any(np.asarray(labels)[rows] == LEFT_OUT):
-                    raise InputError(
-                        f"The {name} part in {path} uses segments that have no class now.",
-                        "Use the data settings that the split was made with, or make it again.",
-                    )
-        return splits
+        return _checked(_read(path), path, segments, labels, segment_s)
+
+
+def save_splits(path: Path, splits: Sequence[Splits]) -> None:
+    """Write the splits of several protocols or seeds to one file, whole or not at all."""
+    aside = path.with_name(path.name + ".part")
+    several = {"format": FORMAT, "splits": [split.to_json() for split in splits]}
+    aside.write_text(json.dumps(several), encoding="utf-8")
+    aside.replace(path)
+
+
+def load_splits(
+    path: Path,
+    segments: Segments,
+    labels: np.ndarray | None = None,
+    segment_s: float | None = None,
+) -> list[Splits]:
+    """Read a file of `save_splits` or of `Splits.save`; arguments and errors as `Splits.load`."""
+    stored = _read(path)
+    several = stored["splits"] if isinstance(stored.get("splits"), list) else [stored]
+    if not several or not all(isinstance(one, dict) for one in several):
+        raise InputError(f"{path} holds no splits.", _MAKE_AGAIN)
+    return [_checked(one, path, segments, labels, segment_s) for one in several]
+
+
+def _checked(
+    stored: Mapping[str, Any],
+    path: Path,
+    segments: Segments,
+    labels: np.ndarray | None,
+    segment_s: float | None,
+) -> Splits:
+    try:
+        splits = Splits(
+            stored["protocol"],
+            int(stored["seed"]),
+            tuple(
+                Fold(*(np.asarray(fold[part], dtype=np.int64) for part in _PARTS))
+                for fold in stored["folds"]
+            ),
+            stored["segments"],
+        )
+    except (KeyError, TypeError, ValueError) as problem:
+        raise InputError(f"{path} is no splits file: {problem!r}.", _MAKE_AGAIN) from problem
+    if splits.protocol not in PROTOCOLS:
+        raise InputError(f"{path} names the unknown protocol {splits.protocol!r}.", _MAKE_AGAIN)
+    if splits.fingerprint != segments_fingerprint(segments):
+        raise InputError(
+            f"{path} was made for other segments than this store holds "
+            f"({splits.fingerprint} against {segments_fingerprint(segments)}).",
+            "Give the store that it was made from, or make the split again.",
+        )
+    for fold in splits.folds:
+        _check(fold, segments, splits.protocol, segment_s)
+        for name, rows in fold.parts():
+            if labels is not None and np.any(np.asarray(labels)[rows] == LEFT_OUT):
+                raise InputError(
+                    f"The {name} part in {path} uses segments that have no class now.",
+                    "Use the data settings that the split was made with, or make it again.",
+                )
+    return splits
 
 
 _PARTS = ("training", "validation", "test")

@@ -32,6 +32,8 @@ _FORBIDDEN = {
     "stimulus": ("segment", "trial", "stimulus"),
     "participant-stimulus": ("segment", "trial", "participant", "stimulus"),
 }
+PROTOCOLS = tuple(_FORBIDDEN)
+"""From leaky to strict."""
 
 
 @dataclass(frozen=True, eq=False)

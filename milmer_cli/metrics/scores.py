@@ -100,7 +100,8 @@ class Scores:
     class_names
         Names of the classes, in order.
     n_segments, n_trials, n_participants
-        How many of each were predicted.
+        How many of each were predicted; a segment that several repetitions predicted counts as
+        often, a trial once.
     segment, trial
         Each of `METRICS` over segments, and over trials by their mean probability.
     classes
@@ -118,6 +119,8 @@ class Scores:
         What luck gives.
     unit, confidence, resamples
         What the intervals resample, at which level, how often.
+    repeats
+        How often everything was repeated, with other seeds.
     undefined
         How many values were undefined, by score: classes for a per-class score, and
         ``bootstrap NAME`` for resamples in which a score was. Empty when none.
@@ -139,6 +142,7 @@ class Scores:
     unit: Unit
     confidence: float
     resamples: int
+    repeats: int
     undefined: Mapping[str, int]
 
     @property
@@ -157,14 +161,14 @@ class Scores:
         return _plain(plain)
 
 
-def headline(scores: Scores, protocol: Protocol) -> str:
+def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
     """Tell the accuracy in one honest line.
 
     ``trial protocol: accuracy 41.7 % [33.1, 50.2] (95 % over trials), majority 27.1 %, p = 0.012``;
-    the segment protocol is always labelled LEAKY.
+    the segment protocol is always labelled LEAKY, any other when the caller knows it to be.
     """
     found, chance = scores.segment["accuracy"], scores.chance
-    name = f"{protocol} protocol" + (" (LEAKY)" if protocol == "segment" else "")
+    name = f"{protocol} protocol" + (" (LEAKY)" if leaky or protocol == "segment" else "")
     interval = "no interval"
     if not math.isnan(found.low):
         interval = f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"

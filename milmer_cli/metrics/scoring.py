@@ -37,6 +37,7 @@ def score(
     permutations: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
+    repeat: np.ndarray | None = None,
 ) -> Scores:
     """Score the predictions of segments that took no part in training.
 
@@ -56,6 +57,11 @@ def score(
         What the intervals resample; see `resampled_unit`.
     resamples, permutations, confidence, seed
         Of the intervals and p-values.
+    repeat
+        (n_segments,) which repetition (another seed) a prediction comes from, where a segment was
+        predicted more than once. A trial is then averaged within each repetition, never over
+        models, and intervals and shuffles move all predictions of a trial together: repeating an
+        evaluation makes no trial out of nothing.
 
     Raises
     ------
@@ -66,15 +72,20 @@ def score(
     participant, trial_id = np.asarray(participant), np.asarray(trial_id)
     _refuse(truth, probabilities, len(class_names))
     n_classes = len(class_names)
-    trials, first, trial = np.unique(trial_id, return_index=True, return_inverse=True)
-    if np.any(truth != truth[first][trial]):
-        mixed = trials[trial[truth != truth[first][trial]][0]]
+    trials, opening, trial = np.unique(trial_id, return_index=True, return_inverse=True)
+    if np.any(truth != truth[opening][trial]):
+        mixed = trials[trial[truth != truth[opening][trial]][0]]
         raise MilmerError(f"Trial {mixed} has segments of different classes.")
-    size = np.bincount(trial)
-    trial_truth, trial_who = truth[first], participant[first]
-    trial_probabilities = np.zeros((len(trials), n_classes))
-    np.add.at(trial_probabilities, trial, probabilities)
-    trial_probabilities /= size[:, None]
+    repeats, which = np.unique(
+        np.zeros(len(truth)) if repeat is None else repeat, return_inverse=True
+    )
+    # a pass: one trial as one repetition predicted it
+    _, first, passed = np.unique(
+        trial * len(repeats) + which, return_index=True, return_inverse=True
+    )
+    pass_truth, pass_probabilities = truth[first], np.zeros((len(first), n_classes))
+    np.add.at(pass_probabilities, passed, probabilities)
+    pass_probabilities /= np.bincount(passed)[:, None]
 
     people, who = np.unique(participant, return_inverse=True)
     segment_unit = trial if unit == "trial" else who
@@ -82,12 +93,10 @@ def score(
     options = (resamples, confidence, seed, undefined)
     over_segments = _estimates(truth, probabilities, segment_unit, *options)
     over_trials = _estimates(
-        trial_truth, trial_probabilities, segment_unit[first], resamples, confidence, seed, {}
+        pass_truth, pass_probabilities, segment_unit[first], resamples, confidence, seed, {}
     )
-    predicted, trial_predicted = probabilities.argmax(axis=1), trial_probabilities.argmax(axis=1)
+    predicted, pass_predicted = probabilities.argmax(axis=1), pass_probabilities.argmax(axis=1)
     matrix = values.confusion(truth, predicted, n_classes)
-    votes = np.zeros((len(trials), n_classes))
-    np.add.at(votes, (trial, predicted), 1)
     return Scores(
         class_names=tuple(class_names),
         n_segments=len(truth),
@@ -97,21 +106,28 @@ def score(
         trial=over_trials,
         classes=_classes(truth, probabilities, matrix, class_names, undefined),
         confusion=matrix,
-        trial_confusion=values.confusion(trial_truth, trial_predicted, n_classes),
+        trial_confusion=values.confusion(pass_truth, pass_predicted, n_classes),
         participants=tuple(
             _participant(
-                str(name), who == number, truth, predicted, trial, trial_truth, trial_predicted
+                str(name), who == number, truth, predicted, passed, pass_truth == pass_predicted
             )
             for number, name in enumerate(people)
         ),
         majority=math.nan if majority is None else float(np.mean(np.asarray(majority) == truth)),
         majority_test=float(np.bincount(truth).max() / len(truth)),
         chance=_chance(
-            trial_truth, trial_predicted, votes, trial_who, permutations, confidence, seed
+            truth[opening],
+            _votes(trial, predicted, len(trials), n_classes),
+            _votes(trial[first], pass_predicted, len(trials), n_classes),
+            participant[opening],
+            permutations,
+            confidence,
+            seed,
         ),
         unit=unit,
         confidence=confidence,
         resamples=resamples,
+        repeats=len(repeats),
         undefined=undefined,
     )
 
@@ -208,49 +224,60 @@ def _participant(
     rows: np.ndarray,
     truth: np.ndarray,
     predicted: np.ndarray,
-    trial: np.ndarray,
-    trial_truth: np.ndarray,
-    trial_predicted: np.ndarray,
+    passed: np.ndarray,
+    pass_right: np.ndarray,
 ) -> ParticipantScores:
-    theirs = np.unique(trial[rows])
+    theirs = np.unique(passed[rows])
     n_classes = int(max(truth.max(), predicted.max())) + 1
     found = values.from_confusion(values.confusion(truth[rows], predicted[rows], n_classes))
     return ParticipantScores(
         name=name,
         accuracy=float(found["accuracy"]),
         balanced_accuracy=float(found["balanced_accuracy"]),
-        trial_accuracy=float(np.mean(trial_truth[theirs] == trial_predicted[theirs])),
+        trial_accuracy=float(np.mean(pass_right[theirs])),
         majority=float(np.bincount(truth[rows]).max() / rows.sum()),
         n_segments=int(rows.sum()),
         n_trials=len(theirs),
     )
 
 
+def _votes(trial: np.ndarray, predicted: np.ndarray, n_trials: int, n_classes: int) -> np.ndarray:
+    """(n_trials, n_classes) how many predictions of a trial named each class."""
+    votes = np.zeros((n_trials, n_classes))
+    np.add.at(votes, (trial, predicted), 1)
+    return votes
+
+
 def _chance(
     truth: np.ndarray,
-    predicted: np.ndarray,
     votes: np.ndarray,
+    trial_votes: np.ndarray,
     participant: np.ndarray,
     permutations: int,
     confidence: float,
     seed: int,
 ) -> Chance:
-    """Chance from trials: (n_trials,) truth, prediction and participant, (n_trials, C) votes."""
+    """Chance from trials: (n_trials,) truth and participant, (n_trials, C) votes.
+
+    ``votes`` are those of the segments, ``trial_votes`` those of the trial as a whole, one a
+    repetition.
+    """
     n_trials, n_classes = votes.shape
     numbers = np.arange(n_trials)
     null = resampling.permuted_accuracy(truth, votes, participant, permutations, seed)
-    whole = np.eye(n_classes)[predicted]
-    trial_null = resampling.permuted_accuracy(truth, whole, participant, permutations, seed)
+    trial_null = resampling.permuted_accuracy(truth, trial_votes, participant, permutations, seed)
     low, high = np.percentile(null, [50 * (1 - confidence), 50 * (1 + confidence)])
-    hits = int(np.sum(truth == predicted))
+    rate = trial_votes[numbers, truth].sum() / trial_votes.sum()
     guessed = resampling.binomial_band(n_trials, 1 / n_classes, confidence)
     return Chance(
         level=1 / n_classes,
         p=resampling.permutation_p(votes[numbers, truth].sum() / votes.sum(), null),
         low=float(low),
         high=float(high),
-        p_trial=resampling.permutation_p(hits / n_trials, trial_null),
-        p_binomial=resampling.binomial_p(hits, n_trials, np.bincount(truth).max() / n_trials),
+        p_trial=resampling.permutation_p(rate, trial_null),
+        p_binomial=resampling.binomial_p(
+            round(rate * n_trials), n_trials, np.bincount(truth).max() / n_trials
+        ),
         binomial_low=guessed[0],
         binomial_high=guessed[1],
     )

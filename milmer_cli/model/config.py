@@ -14,6 +14,7 @@ SELECTIONS: tuple[Selection, ...] = (
     "none",
     "softmax",
     "amil",
+    "mean",
     "attention_topk",
     "attention_weighted_topk",
 )
@@ -127,7 +128,7 @@ class MilmerConfig(PretrainedConfig):
     @property
     def kept_faces(self) -> int:
         """Faces whose tokens reach the fusion: `num_select`, or 1."""
-        return 1 if self.selection in ("none", "amil") else self.num_select
+        return 1 if self.selection in ("none", "amil", "mean") else self.num_select
 
     def _check(self) -> None:
         if self.selection not in SELECTIONS or self.fusion not in FUSIONS:

@@ -193,12 +193,17 @@ class FlatAttention(Selection):
 
 
 class WeightedMean(nn.Module):
-    """``amil``: chooses nothing, but makes one token: the weighted mean of the mean tokens."""
+    """``amil``: chooses nothing, but makes one token: the weighted mean of the mean tokens.
 
-    def __init__(self, width: int) -> None:
+    ``mean`` is the same with equal weights, which are not learned.
+    """
+
+    def __init__(self, width: int, learned: bool = True) -> None:
         super().__init__()
-        self.value = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1)
+        self.learned = learned
+        if learned:
+            self.value = nn.Linear(width, width)
+            self.score = nn.Linear(width, 1)
 
     def forward(self, tokens: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Average a bag.
@@ -215,7 +220,9 @@ class WeightedMean(nn.Module):
         weights : (B, I)
         """
         means = tokens.mean(2)  # (B, I, d)
-        scores = self.score(torch.tanh(self.value(means))).squeeze(-1)
+        scores = means.new_zeros(means.shape[:2])
+        if self.learned:
+            scores = self.score(torch.tanh(self.value(means))).squeeze(-1)
         weights = masked_softmax(scores, found)
         kept = torch.einsum("bi,bid->bd", weights.to(means.dtype), means)[:, None]
         return kept, found.any(1, keepdim=True), weights
@@ -233,6 +240,8 @@ def build_selection(config: MilmerConfig) -> Selection | WeightedMean:
             return LearnedPositions(config.instances, config.num_select, pooled, noise)
         case "amil":
             return WeightedMean(config.width)
+        case "mean":
+            return WeightedMean(config.width, learned=False)
         case "attention_topk" | "attention_weighted_topk":
             recover = config.selection == "attention_topk"
             if pooled:

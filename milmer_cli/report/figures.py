@@ -6,7 +6,7 @@ Accuracies are never drawn without what chance gives.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, get_args
 
@@ -204,19 +204,35 @@ def chance_band(ax: Axes, scores: Scores) -> None:
 
 
 @house_style
-def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
+def stamped(figure: Figure, protocol: str, leaky: bool) -> Figure:
+    """Write above a figure which protocol it is of, and that it is LEAKY where it is."""
+    figure.suptitle(
+        f"{protocol} protocol{', LEAKY' if leaky else ''}",
+        x=0.01,
+        ha="left",
+        fontsize=10.5,
+        color=WORST if leaky else MUTED,
+        fontweight="bold" if leaky else "normal",
+    )
+    return figure
+
+
+@house_style
+def ladder(results: Sequence[tuple[str, Scores]], leaky: Collection[str] = ("segment",)) -> Figure:
     """Draw the accuracy under each protocol, from leaky to strict, over its own chance band.
 
     Parameters
     ----------
     results
         Name of the protocol and its scores, in the order of the rungs.
+    leaky
+        Names of the protocols whose number is LEAKY.
     """
     figure = new_figure(SMALL_IN, 1.35 + 0.55 * len(results))
     ax = add_axes(figure)
     for row, (name, scores) in enumerate(results):
-        found, leaky = scores.segment["accuracy"], name == "segment"
-        colour = WORST if leaky else ACCENT
+        found, leaks = scores.segment["accuracy"], name in leaky
+        colour = WORST if leaks else ACCENT
         ax.fill_between(
             [scores.chance.low, scores.chance.high],
             row - 0.36,
@@ -237,7 +253,7 @@ def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
         )
         if not math.isnan(found.low):
             ax.plot([found.low, found.high], [row, row], color=colour, linewidth=2.2)
-        ax.plot(found.value, row, marker="X" if leaky else "o", markersize=8, color=colour)
+        ax.plot(found.value, row, marker="X" if leaks else "o", markersize=8, color=colour)
         drawn = [found.value, found.high, scores.chance.high, rate]
         ax.annotate(
             f"{100 * found.value:.1f} %",
@@ -247,7 +263,7 @@ def ladder(results: Sequence[tuple[str, Scores]]) -> Figure:
             va="center",
         )
     names = [
-        f"{name}\n(LEAKY)" if name == "segment" else name.replace("-", "-\n") for name, _ in results
+        name.replace("-", "-\n") + ("\n(LEAKY)" if name in leaky else "") for name, _ in results
     ]
     ax.set_yticks(range(len(results)), names)
     ax.tick_params(axis="y", length=0, labelcolor=INK)

@@ -34,7 +34,7 @@ from milmer_cli.report.wording import (
 
 __all__ = [
     "ChosenFace", "EvaluationReport", "FoldRow", "PredictionReport", "ProtocolResult", "Table",
-    "evaluation_page", "prediction_page", "write_page",
+    "evaluation_page", "main_result", "prediction_page", "write_page",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -60,11 +60,28 @@ class FoldRow:
 
 @dataclass(frozen=True)
 class ProtocolResult:
-    """Scores under one protocol, with the folds that they come from."""
+    """Scores under one protocol, with the folds that they come from.
+
+    Attributes
+    ----------
+    protocol, scores, folds
+        What is shown.
+    epoch_on_test
+        Whether the test part chose the epoch, which makes any protocol LEAKY.
+    by_seed
+        Accuracy over segments with each seed, where there are several.
+    """
 
     protocol: Protocol
     scores: Scores
     folds: Sequence[FoldRow] = ()
+    epoch_on_test: bool = False
+    by_seed: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the number is LEAKY, and must say so wherever it stands."""
+        return self.epoch_on_test or self.protocol == "segment"
 
 
 @dataclass(frozen=True)
@@ -151,13 +168,13 @@ class PredictionReport:
 
 def evaluation_page(report: EvaluationReport) -> str:
     """Render the page of an evaluation as one string of HTML."""
-    honest = [result for result in report.results if result.protocol != "segment"]
-    main = (honest or list(report.results))[0]
+    main = main_result(report.results)
+    leaky = {result.protocol for result in report.results if result.leaky}
     ladder = None
     if len(report.results) > 1:
         rungs = [(result.protocol, result.scores) for result in report.results]
         ladder = to_svg(
-            figures.ladder(rungs), "ladder", "Accuracy with its interval under each protocol"
+            figures.ladder(rungs, leaky), "ladder", "Accuracy with its interval under each protocol"
         )
     return _render(
         "evaluation.html.j2",
@@ -166,10 +183,16 @@ def evaluation_page(report: EvaluationReport) -> str:
         views=[_protocol_view(result) for result in report.results],
         ladder=ladder,
         deletion=_deletion(report, main),
-        reliability=_reliability(report.reliability),
+        reliability=_reliability(report.reliability, main),
         reading=ladder_reading([(result.protocol, result.scores) for result in report.results]),
         settings=list(_flat(report.settings)),
     )
+
+
+def main_result(results: Sequence[ProtocolResult]) -> ProtocolResult:
+    """Give the result that is the headline: the first, unless it is LEAKY and another is not."""
+    honest = [result for result in results if not result.leaky]
+    return (honest or list(results))[0]
 
 
 def prediction_page(report: PredictionReport) -> str:
@@ -217,25 +240,30 @@ def write_page(path: Path, page: str) -> None:
 
 def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
     scores, name = result.scores, result.protocol
-    tone, sentence = verdict(scores, name)
+    tone, sentence = verdict(scores, name, result.epoch_on_test)
     what = f"under the {name} protocol"
     return {
         "result": result,
         "scores": scores,
         "protocol": name,
+        "leaky": result.leaky,
         "apart": APART[name],
-        "headline": headline(scores, name),
+        "headline": headline(scores, name, result.leaky),
         "tone": tone,
         "verdict": sentence,
         "rate": scores.majority_test if math.isnan(scores.majority) else scores.majority,
         "metrics": [metric_row(scores, metric) for metric in METRICS],
         "confusion": to_svg(
-            figures.confusion(scores.confusion, scores.class_names),
+            figures.stamped(
+                figures.confusion(scores.confusion, scores.class_names), name, result.leaky
+            ),
             f"confusion-{name}",
             f"Confusion matrix {what}",
         ),
         "participants": to_svg(
-            figures.participants(scores), f"people-{name}", f"Accuracy of each participant {what}"
+            figures.stamped(figures.participants(scores), name, result.leaky),
+            f"people-{name}",
+            f"Accuracy of each participant {what}",
         ),
     }
 
@@ -245,7 +273,7 @@ def _deletion(report: EvaluationReport, main: ProtocolResult) -> dict[str, Any] 
     if curve is None:
         return None
     area = deletion_area(curve.share, curve.chosen, curve.random)
-    drawn = trust_figures.deletion(curve, main.scores)
+    drawn = figures.stamped(trust_figures.deletion(curve, main.scores), main.protocol, main.leaky)
     return {
         "figure": to_svg(drawn, "deletion", "Accuracy as instances are deleted"),
         "area": area,
@@ -253,10 +281,14 @@ def _deletion(report: EvaluationReport, main: ProtocolResult) -> dict[str, Any] 
     }
 
 
-def _reliability(found: tuple[Reliability, Reliability | None] | None) -> Markup | None:
+def _reliability(
+    found: tuple[Reliability, Reliability | None] | None, main: ProtocolResult | None = None
+) -> Markup | None:
     if found is None:
         return None
     drawn = trust_figures.reliability(*found)
+    if main is not None:
+        drawn = figures.stamped(drawn, main.protocol, main.leaky)
     return to_svg(drawn, "reliability", "Confidence against the share that was right")
 
 

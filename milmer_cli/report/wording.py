@@ -40,15 +40,23 @@ APART = {
 """What a protocol keeps apart, in words."""
 
 
-def verdict(scores: Scores, protocol: Protocol) -> tuple[str, str]:
+def verdict(scores: Scores, protocol: Protocol, epoch_on_test: bool = False) -> tuple[str, str]:
     """Say in words what a result shows: (``good``, ``plain`` or ``bad``, a sentence)."""
     found = scores.segment["accuracy"]
     rate = scores.majority_test if math.isnan(scores.majority) else scores.majority
+    chosen = (
+        "the epoch was chosen on the test part itself, so the best of many looks is shown"
+        if epoch_on_test
+        else ""
+    )
     if protocol == "segment":
+        also = f" And {chosen}." if chosen else ""
         return "bad", (
             "LEAKY: pieces of the same trial are in training and in test. This number says how "
-            "well trials are remembered, and nothing about new recordings."
+            f"well trials are remembered, and nothing about new recordings.{also}"
         )
+    if chosen:
+        return "bad", f"LEAKY: {chosen}. It says too much about new recordings."
     if scores.chance.p >= 0.05:
         return "plain", (
             f"Not shown to be better than chance ({format_p(scores.chance.p)}, labels shuffled by "
@@ -69,7 +77,7 @@ def ladder_reading(results: Sequence[tuple[Protocol, Scores]]) -> list[str]:
     """Say how much of the leaky number is leak, for each stricter protocol beside it."""
     by_name = dict(results)
     if "segment" not in by_name:
-        return []
+        return _clip_reading(by_name)
     leaky = by_name["segment"].segment["accuracy"].value
     lines = []
     for name, scores in by_name.items():
@@ -84,7 +92,24 @@ def ladder_reading(results: Sequence[tuple[Protocol, Scores]]) -> list[str]:
         if value < leaky and scores.chance.p >= 0.05:
             line += " Nothing above chance is left: what the segment protocol shows is leak."
         lines.append(line)
-    return lines
+    return lines + _clip_reading(by_name)
+
+
+def _clip_reading(by_name: dict[Protocol, Scores]) -> list[str]:
+    """Say so when a model knows clips and not emotions: only unseen clips bring it to chance."""
+    if "stimulus" not in by_name or by_name["stimulus"].chance.p < 0.05:
+        return []
+    known = [
+        name
+        for name in ("trial", "participant")
+        if name in by_name and by_name[name].chance.p < 0.05
+    ]
+    if not known:
+        return []
+    return [
+        f"Above chance by {' and by '.join(known)}, not by stimulus: with clips that training did "
+        "not see nothing is left. The model may read which clip is playing, not the emotion."
+    ]
 
 
 def metric_row(scores: Scores, name: str) -> dict[str, str]:

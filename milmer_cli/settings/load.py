@@ -52,6 +52,20 @@ def load_settings(
     return resolve(ask(preset, file, overrides))
 
 
+def with_overrides(settings: Settings, texts: Sequence[str], origin: str) -> Settings:
+    """Change settings by ``section.key=value`` texts, under the same check.
+
+    Raises
+    ------
+    SettingsError
+        As `load_settings`, naming ``origin`` as where the texts were given.
+    """
+    asked = _flat(settings.model_dump(mode="json"), "the settings")
+    for text in texts:
+        asked |= {key: Asked(wish.value, origin) for key, wish in _assignment(text).items()}
+    return resolve(asked)
+
+
 def ask(
     preset: Preset = "default",
     file: Path | None = None,

@@ -1,10 +1,9 @@
-"""A prepared store -> scores under a protocol, the predictions behind them, and a page."""
+"""A prepared store -> scores under each protocol, the predictions behind them, and a page."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,52 +11,47 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.compute import Compute
-from milmer_cli.data.split_file import Splits, segments_fingerprint
-from milmer_cli.data.splits import Fold, check_fold, make_folds
-from milmer_cli.metrics import Scores, headline, resampled_unit, score
-from milmer_cli.metrics.values import confusion, from_confusion
+from milmer_cli.data.dataset import Bags
+from milmer_cli.data.split_file import Splits
+from milmer_cli.errors import InputError
+from milmer_cli.evaluation.bandpower import band_power
+from milmer_cli.evaluation.checkup import checkup
+from milmer_cli.evaluation.rivals import MAIN, Rival, rivals
+from milmer_cli.evaluation.rounds import make_splits, read_splits, rounds_of
+from milmer_cli.evaluation.running import run_jobs
+from milmer_cli.evaluation.summary import ProtocolSummary, Tested, summarise
+from milmer_cli.evaluation.work import Job, Outcome
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.report.html import (
-    EvaluationReport,
-    FoldRow,
-    ProtocolResult,
-    evaluation_page,
-    write_page,
-)
-from milmer_cli.settings import Settings, dump_yaml
-from milmer_cli.settings.schema import Protocol
-from milmer_cli.training.folds import probabilities_of, train_fold
+from milmer_cli.settings import Settings
+from milmer_cli.stages.evaluation_files import METRICS, PAGE, PREDICTIONS, write_all
+from milmer_cli.training.folds import probabilities_of
 from milmer_cli.training.material import Material
-from milmer_cli.training.runfolder import (
-    Run,
-    versions,
-    with_settings_of,
-    write_json,
-    write_text,
-)
-
-TASK = "evaluate"
-METRICS, PREDICTIONS, SPLITS = "metrics.json", "predictions.csv", "splits.json"
-SETTINGS, PAGE = "settings.yaml", "report.html"
+from milmer_cli.training.runfolder import Run, with_settings_of
 
 
 @dataclass(frozen=True)
 class EvaluateResult:
-    """Scores under one protocol, and where everything about them is.
+    """Scores under each protocol, and where everything about them is.
 
     Attributes
     ----------
     out
         Folder of the evaluation.
-    headline
-        Accuracy with its protocol, its interval, the majority rate and its p-value.
+    headlines
+        For each protocol accuracy with its interval, the majority rate and its p-value; the one
+        that counts first.
     metrics
         What metrics.json holds.
     """
 
     out: Path
-    headline: str
+    headlines: tuple[str, ...]
     metrics: dict[str, Any]
+
+    @property
+    def headline(self) -> str:
+        """The line that counts: of the first protocol that is not LEAKY."""
+        return self.headlines[0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -66,27 +60,20 @@ class EvaluateResult:
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value."""
         scores = self.metrics["scores"]
+        shown = self.metrics["protocols"][self.metrics["protocol"]]
         return [
             ("result", self.headline),
+            *(("and", line) for line in self.headlines[1:]),
             (
                 "tested",
                 f"{scores['n_segments']} segments, {scores['n_trials']} trials, "
                 f"{scores['n_participants']} participants",
             ),
+            *(("compared", one["sentence"]) for one in shown["comparisons"]),
             ("predictions", str(self.out / PREDICTIONS)),
             ("metrics", str(self.out / METRICS)),
             ("page to open", str(self.out / PAGE)),
         ]
-
-
-@dataclass(frozen=True, eq=False)
-class _Tested:
-    """One fold after training: its probabilities, and the epoch that was kept."""
-
-    fold: Fold
-    probabilities: np.ndarray
-    commonest: int
-    epoch: int | None
 
 
 def evaluate(
@@ -95,6 +82,7 @@ def evaluate(
     settings: Settings,
     *,
     run: Path | None = None,
+    splits: Path | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateResult:
     """Train and test by folds, or score a trained run on the test part it never saw.
@@ -104,219 +92,138 @@ def evaluate(
     prepared
         The prepared store.
     out
-        Folder of the evaluation; what an earlier evaluation wrote there is replaced.
+        Folder of the evaluation. Trainings that an earlier call finished there are not done again
+        where all that decides their outcome is the same; everything else is written anew.
     settings
         All sections but ``eeg`` and ``faces``, which are the store's; with ``run`` only
         ``evaluate`` and ``run``, everything else is the run's.
     run
         A run folder. Nothing is trained then.
+    splits
+        Folds to use, as an earlier evaluation or a training wrote them, in place of those that
+        ``evaluate.protocols``, ``folds`` and ``seeds`` ask for.
 
     Raises
     ------
     InputError
-        The store or the run cannot be used, or there are too few groups for the folds.
+        The store, the run or the splits cannot be used, or there are too few groups for the folds.
     MilmerError
-        A training failed.
+        A training failed; what is finished is kept.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError(
+            "An evaluation is one process that starts others itself.",
+            "Call `milmer evaluate` without a launcher; --workers trains folds side by side.",
+        )
     compute = Compute.choose(settings.run)
     compute.activate()
-    trained = None if run is None else Run.open(run)
-    if trained is not None:
-        asked = {"evaluate": settings.evaluate, "run": settings.run}
-        settings = trained.settings.model_copy(update=asked)
+    if run is not None:
+        return _evaluate_run(Run.open(run), prepared, out, settings, compute, progress)
     material = Material.open(prepared, settings, progress)
-    if trained is None:
-        settings = with_settings_of(material.store, settings)
-        protocol = settings.evaluate.protocol
-        tested = _by_folds(material, settings, compute, progress)
-    else:
-        protocol = settings.train.protocol
-        tested = [_held_out(trained, material, settings, compute, progress)]
-    return _report(out, material, settings, protocol, tested, trained, compute)
-
-
-def _by_folds(
-    material: Material, settings: Settings, compute: Compute, progress: Progress
-) -> list[_Tested]:
-    protocol = settings.evaluate.protocol
-    folds = make_folds(
-        material.segments,
-        material.labels,
-        protocol,
-        settings.evaluate.folds,
-        settings.train.validation_fraction,
-        settings.seed,
+    settings = with_settings_of(material.store, settings)
+    used = (
+        read_splits(splits, material)
+        if splits
+        else make_splits(
+            material, settings.evaluate, settings.train.validation_fraction, settings.seed
+        )
     )
-    for fold in folds:
-        check_fold(fold, material.segments, protocol)
-    progress.note(f"{len(folds)} folds by the {protocol} protocol on {compute.describe()}.")
-    progress.start(TASK, total=len(folds), unit="folds")
-    tested = []
-    for number, fold in enumerate(folds, start=1):
-        model, history = train_fold(
-            material.store,
-            material.segments,
-            material.labels,
-            fold,
-            settings,
-            None,
-            compute,
-            progress,
-            task=f"fold {number}",
-        )
-        probabilities = probabilities_of(
-            model,
-            material.store,
-            material.segments,
-            material.labels,
-            fold.test,
-            settings,
-            compute,
-        )
-        tested.append(_Tested(fold, probabilities, _commonest(material, fold), history.best_epoch))
-        progress.advance(TASK)
-    progress.done(TASK)
-    return tested
-
-
-def _held_out(
-    run: Run, material: Material, settings: Settings, compute: Compute, progress: Progress
-) -> _Tested:
-    fold = run.splits(material.segments, material.labels).folds[0]
-    probabilities = probabilities_of(
-        run.load_model(),
-        material.store,
-        material.segments,
-        material.labels,
-        fold.test,
+    rounds = rounds_of(used, material, settings.evaluate.epoch_on)
+    seen = material.labels >= 0
+    competing = rivals(
         settings,
-        compute,
-        progress,
+        has_eeg=bool(material.segments.eeg_found[seen].any()),
+        has_faces=bool((material.segments.faces_found[seen] > 0).any()),
     )
-    return _Tested(fold, probabilities, _commonest(material, fold), None)
+    progress.note(_plan(rounds_of(used, material, "validation"), competing, compute))
+    power = None
+    if settings.model.modalities != "face" and material.segments.eeg_found[seen].any():
+        power = band_power(material.store, material.segments, settings.eeg.band_hz)
+    jobs = [Job(rival, one) for one in rounds for rival in competing]
+    outcomes = run_jobs(jobs, material, power, out, settings.run, compute, progress)
+    found = list(zip(jobs, outcomes, strict=True))
+    tested = {
+        protocol: {
+            rival.name: Tested(
+                [one for one in rounds if one.protocol == protocol],
+                [o for job, o in found if job.rival == rival and job.round.protocol == protocol],
+            )
+            for rival in competing
+        }
+        for protocol in dict.fromkeys(one.protocol for one in rounds)
+    }
+    summaries = [
+        summarise(protocol, models, material, settings, power)
+        for protocol, models in tested.items()
+    ]
+    return _written(out, material, settings, used, summaries, tested, compute, None)
 
 
-def _commonest(material: Material, fold: Fold) -> int:
-    return int(np.bincount(material.labels[fold.train]).argmax())
+def _plan(rounds: Sequence[Any], competing: Sequence[Rival], compute: Compute) -> str:
+    networks = sum(rival.kind == "network" for rival in competing)
+    protocols = ", ".join(dict.fromkeys(one.protocol for one in rounds))
+    return (
+        f"{len(rounds)} folds by {protocols}: {len(rounds) * networks} trainings "
+        f"({networks} model{'s' if networks > 1 else ''} a fold) on {compute.describe()}."
+    )
 
 
-def _report(
+def _evaluate_run(
+    run: Run,
+    prepared: Path,
+    out: Path,
+    asked: Settings,
+    compute: Compute,
+    progress: Progress,
+) -> EvaluateResult:
+    evaluation = asked.evaluate.model_copy(
+        update={
+            "protocols": (run.settings.train.protocol,),
+            "epoch_on": "validation",
+            "per_participant": False,
+            "seeds": 1,
+            "ablate": (),
+        }
+    )
+    settings = run.settings.model_copy(update={"evaluate": evaluation, "run": asked.run})
+    material = Material.open(prepared, settings, progress)
+    split = run.splits(material.segments, material.labels)
+    if not len(split.folds[0].test):
+        raise InputError(
+            f"{run.path} was trained without a test part, so there is nothing to score it on.",
+            "Train with train.test_fraction above 0, or evaluate by folds.",
+        )
+    (one,) = rounds_of([split], material, "validation")
+    model = run.load_model()
+    rows = one.fold.test
+    probabilities = probabilities_of(
+        model, material.store, material.segments, material.labels, rows, settings, compute, progress
+    )
+    extras: dict[str, np.ndarray] = {}
+    if settings.model.modalities != "eeg":
+        data = Bags(
+            material.store, material.segments, material.labels, rows, settings.model.modalities
+        )
+        extras = checkup(model, data, compute, settings.train.batch_size, settings.seed)
+    temperature = float(getattr(model.config, "calibration_temperature", 1.0))
+    tested = {MAIN: Tested([one], [Outcome(probabilities, temperature=temperature, extras=extras)])}
+    summaries = [summarise(one.protocol, tested, material, settings, None)]
+    return _written(
+        out, material, settings, [split], summaries, {one.protocol: tested}, compute, run
+    )
+
+
+def _written(
     out: Path,
     material: Material,
     settings: Settings,
-    protocol: Protocol,
-    tested: Sequence[_Tested],
-    run: Run | None,
+    used: Sequence[Splits],
+    summaries: Sequence[ProtocolSummary],
+    tested: dict[Any, dict[str, Tested]],
     compute: Compute,
+    run: Run | None,
 ) -> EvaluateResult:
-    scores = _score(material, settings, protocol, tested)
-    facts: dict[str, Any] = {
-        "store": str(material.store.folder),
-        "store_fingerprint": material.store.fingerprint,
-        "run": None if run is None else str(run.path),
-        "device": compute.describe(),
-        "seed": settings.seed,
-        "versions": versions(),
-    }
-    metrics: dict[str, Any] = {
-        "protocol": protocol,
-        "headline": headline(scores, protocol),
-        "scores": scores.to_json(),
-        "folds": [row.__dict__ for row in _fold_rows(material, tested)],
-        **facts,
-    }
-    write_json(out / METRICS, metrics)
-    write_text(out / PREDICTIONS, _predictions_csv(material, tested, settings.seed))
-    write_text(out / SETTINGS, dump_yaml(settings))
-    folds = tuple(part.fold for part in tested)
-    fingerprint = segments_fingerprint(material.segments)
-    Splits(protocol, settings.seed, folds, fingerprint).save(out / SPLITS)
-    page = EvaluationReport(
-        title=f"Evaluation of {(run.path if run else material.store.folder).name}",
-        results=[ProtocolResult(protocol, scores, list(_fold_rows(material, tested)))],
-        notes=list(_notes(material, run)),
-        settings=settings.model_dump(mode="json"),
-        facts=[
-            ("store", facts["store"]),
-            ("fingerprint of the store", facts["store_fingerprint"]),
-            *([("run", facts["run"])] if run else []),
-            ("device", facts["device"]),
-            *((name, number) for name, number in facts["versions"].items()),
-        ],
-    )
-    write_page(out / PAGE, evaluation_page(page))
-    return EvaluateResult(out, metrics["headline"], metrics)
-
-
-def _score(
-    material: Material, settings: Settings, protocol: Protocol, tested: Sequence[_Tested]
-) -> Scores:
-    rows = np.concatenate([part.fold.test for part in tested])
-    return score(
-        material.labels[rows],
-        np.concatenate([part.probabilities for part in tested]),
-        material.segments.participant[rows],
-        material.segments.trial_id[rows],
-        material.names,
-        majority=np.concatenate([np.full(len(part.fold.test), part.commonest) for part in tested]),
-        unit=resampled_unit(protocol),
-        resamples=settings.evaluate.bootstrap,
-        permutations=settings.evaluate.permutations,
-        confidence=settings.evaluate.confidence,
-        seed=settings.seed,
-    )
-
-
-def _fold_rows(material: Material, tested: Sequence[_Tested]) -> Iterator[FoldRow]:
-    for number, part in enumerate(tested, start=1):
-        truth = material.labels[part.fold.test]
-        matrix = confusion(truth, part.probabilities.argmax(axis=1), len(material.names))
-        found = from_confusion(matrix)
-        yield FoldRow(
-            name=str(number),
-            n_train=len(part.fold.train),
-            n_validation=len(part.fold.validation),
-            n_test=len(part.fold.test),
-            epoch=part.epoch,
-            accuracy=float(found["accuracy"]),
-            balanced_accuracy=float(found["balanced_accuracy"]),
-            majority=float(np.mean(truth == part.commonest)),
-        )
-
-
-def _notes(material: Material, run: Run | None) -> Iterator[str]:
-    if run is not None:
-        yield "Scored on the test part of the run; nothing was trained for this page."
-    left_out = int(np.sum(material.labels < 0))
-    if left_out:
-        yield (
-            f"{left_out} of {len(material.labels)} segments were left out: no rating, a tie that "
-            "is dropped, or nothing to see."
-        )
-
-
-def _predictions_csv(material: Material, tested: Sequence[_Tested], seed: int) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["participant", "trial", "stimulus", "onset_s", "truth", "predicted"]
-        + [f"p_{name}" for name in material.names]
-        + ["fold", "seed"]
-    )
-    segments, names = material.segments, material.names
-    for number, part in enumerate(tested, start=1):
-        for row, probabilities in zip(part.fold.test, part.probabilities, strict=True):
-            writer.writerow(
-                [
-                    segments.participant[row],
-                    segments.trial[row],
-                    segments.stimulus[row],
-                    f"{segments.onset[row]:g}",
-                    names[material.labels[row]],
-                    names[int(probabilities.argmax())],
-                    *(f"{p:.6f}" for p in probabilities),
-                    number,
-                    seed,
-                ]
-            )
-    return text.getvalue()
+    metrics = write_all(out, material, settings, used, summaries, tested, compute.describe(), run)
+    first = metrics["protocol"]
+    ordered = sorted(summaries, key=lambda summary: summary.protocol != first)
+    return EvaluateResult(out, tuple(summary.headline for summary in ordered), metrics)

@@ -60,18 +60,6 @@ def test_resuming_needs_a_run_that_is_there(milmer, stage, tmp_path):
     assert train.calls[0][1]["resume"] is True
 
 
-def test_prepare_reads_deap_as_the_settings_say(milmer, stage):
-    recordings = stage("DeapRecordings", module="milmer_cli.recordings.deap")
-    prepare = stage("prepare")
-    milmer(
-        "prepare", "--deap-root", ".", "--source", "dat", "--participants", "2", "--workers", "3"
-    )
-    assert recordings.calls == [((Path(),), {"source": "dat", "participants": "2"})]
-    (_, out, settings), _ = prepare.calls[0]
-    assert out == Path("prepared")
-    assert settings.run.workers == 3
-
-
 def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage, tmp_path):
     (tmp_path / "file").write_text("")
     evaluate, predict, finetune = stage("evaluate"), stage("predict"), stage("finetune_swin")
@@ -80,7 +68,7 @@ def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage
     (_, out, settings), named = evaluate.calls[0]
     assert (out, named["run"]) == (Path("evaluation"), None)
     assert evaluate.calls[1][1]["run"] == Path()
-    assert (settings.evaluate.folds, settings.evaluate.protocol) == (3, "participant")
+    assert (settings.evaluate.folds, settings.evaluate.protocols) == (3, ("participant",))
 
     milmer("predict", "file", "file", "--model", ".", "--trial", "2", "--eeg-onset", "1.5")
     (video, eeg, run, out, _), named = predict.calls[0]
