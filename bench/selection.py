@@ -41,7 +41,7 @@ from milmer_cli.model.selection import WeightedMean, masked_softmax
 INSTANCES, INFORMATIVE, CLASSES, DISTRACTORS = 10, 2, 4, 6
 TOKENS, WIDTH, SCALE = 4, 48, 0.4
 SIDE = 56
-METHODS = ("default", "no noise", "gated", "mean", "published")
+METHODS = ("default", "noise 1", "no noise", "gated", "mean", "published")
 
 
 @dataclass
@@ -155,7 +155,7 @@ def build(method: str, level: str) -> MilmerModel:
             dropout=0.1,
             scorer="published" if method == "published" else "pooled",
             selection="amil" if method in ("gated", "mean") else "attention_weighted_topk",
-            selection_noise=0.0 if method == "no noise" else 1.0,
+            selection_noise={"no noise": 0.0, "noise 1": 1.0}.get(method, 2.0),
             **sizes,
         )
     )
@@ -241,16 +241,17 @@ def judge(model: MilmerModel, argument: str, unseen: Bags) -> tuple[float, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("level", choices=("tokens", "images"))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--bags", type=int, default=800)
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    parser.add_argument("--epochs", type=int, help="30 for tokens, 4 for images")
+    parser.add_argument("--bags", type=int, help="800 for tokens, 1600 for images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    epochs = options.epochs or (30 if options.level == "tokens" else 4)
+    bags = options.bags or (800 if options.level == "tokens" else 1600)
     results = [
-        compare(options.methods, options.level, seed, options.epochs, options.bags)
-        for seed in range(options.seeds)
+        compare(options.methods, options.level, seed, epochs, bags) for seed in options.seeds
     ]
     print("| method | recall (worst-best seed) | accuracy (worst-best seed) |\n|---|---|---|")
     for method in options.methods:

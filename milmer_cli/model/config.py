@@ -73,7 +73,7 @@ class MilmerConfig(PretrainedConfig):
         selection: Selection = "attention_weighted_topk",
         scorer: Scorer = "pooled",
         num_select: int = 3,
-        selection_noise: float = 1.0,
+        selection_noise: float = 2.0,
         fusion: Fusion = "cross_attention",
         modalities: Modalities = "both",
         width: int = 0,

@@ -9,10 +9,12 @@ pooled one the chosen tokens are scaled by ``k x softmax`` of the scores *of the
 (1 each while all score alike, which is the published arithmetic), and two things make it learn to
 choose:
 
-- In training, Gumbel noise is added to the scores before the best are taken. With noise of scale
-  1 that draws instances by their weights without replacement (Kool et al. 2019), so an instance
-  the scorer dislikes at first is still tried, and the noise fades as the scores grow apart.
-  Without it an informative instance that is never chosen never gets a gradient.
+- In training, Gumbel noise is added to the scores before the best are taken, which draws instances
+  without replacement by a softmax of the scores (Kool et al. 2019). An instance the scorer dislikes
+  at first is still tried; without noise, one that is never chosen never gets a gradient. Noise of
+  scale 2 (a softmax of half the scores) makes the scorer set what is informative well apart: with
+  scale 1 it stops learning once some informative instance is usually among the chosen. The noise
+  fades by itself as the scores grow.
 - The scorer reads the summaries without sending a gradient into the backbone: the backbone learns
   through the tokens that are kept, the scorer through their weights. That is the default
   arithmetic, not an approximation of it, and it is why scoring without gradients and running only

@@ -18,10 +18,13 @@ Layout = Literal["plain", "published"]
 Target = Literal["quadrant", "valence", "arousal", "label"]
 Ties = Literal["low", "high", "drop", "published"]
 Fusion = Literal["none", "mlp", "cross_attention"]
-Selection = Literal["none", "softmax", "amil", "attention_topk", "attention_weighted_topk"]
+Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
 Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
+Split = Literal["folds", "holdout"]
+EpochOn = Literal["validation", "test"]
+Baselines = Literal["quick", "all", "none"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
@@ -128,16 +131,17 @@ class ModelSettings(Section):
     freeze_backbone: bool = False
     """Keep the backbone as it is and train only what follows it."""
     selection: Selection = "attention_weighted_topk"
-    """How the instances of a bag are chosen (paper: attention-weighted top-k)."""
+    """How the instances of a bag are chosen (paper: attention-weighted top-k); `mean` chooses none
+    and weighs all alike, as a baseline."""
     scorer: Scorer = "pooled"
     """`pooled` scores mean tokens and scales the chosen tokens by their weights, so that it learns;
     `published` scores flat faces (1.4 billion weights) and only indexes, so that it never does."""
     num_select: Count = 3
     """How many instances are kept (paper: 3)."""
-    selection_noise: Annotated[float, Field(ge=0.0)] = 1.0
-    """Scale of the Gumbel noise on the pooled scores when training chooses; 1 draws instances by
-    their weights, 0 always takes the best, and then an instance that is never tried is never learnt
-    (docs/benchmarks.md)."""
+    selection_noise: Annotated[float, Field(ge=0.0)] = 2.0
+    """Scale of the Gumbel noise on the pooled scores when training chooses: the larger, the wider the
+    margin by which an informative instance must learn to win. 0 always takes the best, and then an
+    instance that is never tried is never learnt (measured in docs/benchmarks.md)."""
     fusion: Fusion = "cross_attention"
     """How face tokens are balanced against EEG tokens (paper: cross-attention)."""
     modalities: Modalities = "both"
@@ -235,12 +239,30 @@ class FinetuneSettings(LearningSettings):
 class EvaluateSettings(Section):
     """Evaluation by folds."""
 
-    protocol: Protocol = "trial"
-    """What training and test parts never share."""
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = ("trial",)
+    """What training and test parts never share; several give the ladder."""
+    split: Split = "folds"
+    """`folds` tests every segment once; `holdout` cuts one test part of `test_fraction`
+    (published)."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Number of folds."""
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    """Share of the groups in the one test part of `split: holdout` (published: 0.2)."""
+    seeds: Count = 1
+    """How often everything is done, each time with other folds and other first weights."""
+    per_participant: bool = False
+    """Train a model for each participant on their recordings alone (published)."""
+    epoch_on: EpochOn = "validation"
+    """Which part chooses the epoch. `test` lets the test part choose, as the published code does;
+    such numbers are LEAKY and are marked so."""
+    baselines: Baselines = "quick"
+    """Other models in the same folds: `quick` takes those that need no network (majority class,
+    band power with LDA), `all` also EEG only, face only and mean pooling, `none` none."""
+    ablate: tuple[str, ...] = ()
+    """Grid of settings to compare in the same folds, each `section.key=A,B`, as in
+    `model.fusion=none,mlp`; sections model and train."""
     bootstrap: Annotated[int, Field(ge=100)] = 2000
-    """Resamples of trials behind each confidence interval."""
+    """Resamples of trials or participants behind each confidence interval."""
     permutations: Annotated[int, Field(ge=100)] = 2000
     """Label shuffles behind each p-value."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
@@ -251,13 +273,13 @@ class PredictSettings(Section):
     """Prediction on one's own files."""
 
     batch_size: Count = 8
-    """Segments a forward pass."""
+    """Segments a forward pass on a GPU; on a CPU every thread takes one at a time."""
     min_faces: Fraction = 0.3
     """Share of a segment's images that must show the participant; with fewer and no usable EEG the
     segment abstains."""
     max_uv: Positive = 500.0
     """Peak-to-peak amplitude after cleaning, in microvolts, above which a channel of a segment is
-    bad: DEAP's stay below about 250."""
+    bad. Generous: even a blink that was not removed seldom passes 400."""
     max_bad_channels: Fraction = 0.25
     """Share of the model's channels that may be missing, interpolated or bad: with more a segment
     abstains, and a recording that lacks more is refused (prepare repairs as many)."""
@@ -282,7 +304,7 @@ class RunSettings(Section):
     deterministic: bool = False
     """Use only algorithms that give the same bits for the same seed, at some cost in speed."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes side by side; 0 for one a core."""
+    """Processes side by side; 0 for one a core (evaluate: for one fold after the other)."""
     scheduler: str = ""
     """Dask scheduler that `prepare` sends its work to, as in `tcp://host:8786`; its workers must
     see the same files. Empty for processes of this machine."""
