@@ -139,9 +139,9 @@ class ModelSettings(Section):
     num_select: Count = 3
     """How many instances are kept (paper: 3)."""
     selection_noise: Annotated[float, Field(ge=0.0)] = 2.0
-    """Scale of the Gumbel noise on the pooled scores when training chooses: the larger, the wider the
-    margin by which an informative instance must learn to win. 0 always takes the best, and then an
-    instance that is never tried is never learnt (measured in docs/benchmarks.md)."""
+    """Scale of the Gumbel noise on the pooled scores when training chooses: the larger, the wider
+    the margin by which an informative instance must learn to win. 0 always takes the best, and then
+    an instance that is never tried is never learnt (measured in docs/benchmarks.md)."""
     fusion: Fusion = "cross_attention"
     """How face tokens are balanced against EEG tokens (paper: cross-attention)."""
     modalities: Modalities = "both"
