@@ -22,7 +22,9 @@ from milmer_cli.errors import InputError
 from milmer_cli.progress import Progress
 from milmer_cli.settings.describe import default, doc, known_keys
 from milmer_cli.settings.load import Asked, Preset, ask, resolve
+from milmer_cli.settings.published import published_notes
 from milmer_cli.settings.schema import Settings
+from milmer_cli.training.launch import is_main
 
 SETTINGS_PANEL = "Settings of this command"
 SHARED_PANEL = "Every command"
@@ -51,8 +53,9 @@ class Call:
         return self.console.progress
 
     def show(self, result: Result) -> None:
-        """Write the result to stdout."""
-        self.console.show(result)
+        """Write the result to stdout; of several processes one does."""
+        if is_main():
+            self.console.show(result)
 
 
 def command(
@@ -141,7 +144,9 @@ def start(
         silence_libraries()
     asked = ask(preset, settings_file, overrides or (), given)
     settings = resolve(asked)
-    with Console(as_json, quiet, verbose) as console:
+    with Console(as_json, quiet or not is_main(), verbose) as console:
+        for note in published_notes(settings):
+            console.progress.note(note, "warning")
         yield Call(settings, asked, console)
 
 
@@ -197,6 +202,7 @@ def _flag(name: str, flag: str, key: str, own: bool) -> inspect.Parameter:
     many = schema.get("type") == "array"
     item = schema["items"] if many else schema
     choices = item.get("enum", ())
+    switch = item.get("type") == "boolean"
     usual = default(key)
     if many:
         usual = ", ".join(usual)
@@ -205,10 +211,11 @@ def _flag(name: str, flag: str, key: str, own: bool) -> inspect.Parameter:
     option = typer.Option(
         flag,
         help=f"{doc(key)}{again} {origin}".replace("[", r"\["),  # typer reads markup in help
-        metavar="|".join(choices) or item["type"].upper(),
+        metavar=None if switch else "|".join(choices) or item["type"].upper(),
         autocompletion=lambda: list(choices),
         rich_help_panel=SETTINGS_PANEL if own else SHARED_PANEL,
     )
     # The value goes to the schema as it was typed: one check, one wording of mistakes.
-    kind: Any = Annotated[list[str] | None, option] if many else Annotated[str | None, option]
+    typed: Any = list[str] | None if many else bool | None if switch else str | None
+    kind: Any = Annotated[typed, option]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)

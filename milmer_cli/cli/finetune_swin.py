@@ -10,15 +10,16 @@ import typer
 from milmer_cli.cli.command import Call, command, out_option, resumable, resume_option
 
 
-@command(flags={"--backbone": "model.backbone"})
+@command(flags={"--backbone": "model.backbone", "--crop": "finetune.crop"})
 def finetune_swin(
     call: Call,
     data: Annotated[
         list[str],
         typer.Option(
             "--data",
-            metavar="DIR|FILE.csv",
-            help="Images of facial expressions, one folder a class, or a csv file; repeatable.",
+            metavar="[KIND=]DIR|FILE.csv",
+            help="Images of facial expressions: one folder a class, FER2013, FER+, RAF-DB, "
+            "AffectNet or CK+, recognised by their layout or named; repeatable.",
         ),
     ],
     out: Annotated[Path, out_option("The fine-tuned Swin.")] = Path("swin"),

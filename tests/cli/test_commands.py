@@ -161,3 +161,28 @@ def test_info_tells_versions_device_and_weights(milmer, backbone):
     assert backbone in document["backbone"]
     assert document["face detectors"].endswith("dlib")
     assert document["free disk here"].endswith("GiB")
+
+
+def test_all_processes_get_the_command_without_the_flag_and_one_run_folder(tmp_path):
+    from milmer_cli.cli.train import _for_each_process
+
+    asked = ["train", "--prepared", "p", "--processes", "2", "--resume"]
+    run = tmp_path / "run"
+    kept = ["train", "--prepared", "p", "--resume", "--out", str(run)]
+    assert _for_each_process(asked, run) == kept
+    assert _for_each_process([*asked[:3], "--processes=2", "--resume"], run) == kept
+
+
+def test_only_the_first_process_shows_the_result(monkeypatch, capsys):
+    from milmer_cli.cli.command import Call
+    from milmer_cli.cli.console import Console
+    from milmer_cli.settings import load_settings
+
+    class Done:
+        def summary(self):
+            return [("done", "yes")]
+
+    for rank, shown in (("1", ""), ("0", "done  yes\n")):
+        monkeypatch.setenv("RANK", rank)
+        Call(load_settings(), {}, Console()).show(Done())
+        assert capsys.readouterr().out == shown

@@ -15,7 +15,7 @@ from milmer_cli.cli.lines import LineProgress, clock
 def now(monkeypatch):
     """A clock that moves when told."""
     time = {"s": 0.0}
-    monkeypatch.setattr(console.time, "monotonic", lambda: time["s"])
+    monkeypatch.setattr("milmer_cli.cli.lines.time.monotonic", lambda: time["s"])
     return time
 
 
