@@ -18,8 +18,9 @@ from markupsafe import Markup
 
 from milmer_cli.metrics import METRICS, Scores, format_p, headline
 from milmer_cli.metrics.comparison import deletion_area
-from milmer_cli.report import figures, prediction_figures, trust_figures
-from milmer_cli.report.prediction_figures import Timeline
+from milmer_cli.report import clock_figures, figures, prediction_figures, trust_figures
+from milmer_cli.report.clock_figures import ClockTraces
+from milmer_cli.report.prediction_figures import ScalpMap, Timeline
 from milmer_cli.report.strips import ChosenFace, face_strips, segment_rows
 from milmer_cli.report.theme import class_numbers, to_svg
 from milmer_cli.report.wording import (
@@ -143,7 +144,8 @@ class PredictionReport:
     timeline
         What the model said, segment by segment.
     faces
-        For each segment the chosen faces; empty for one without, empty altogether without video.
+        Segment -> its chosen faces, for the segments that are shown (at most `MOST_STRIPS`); empty
+        without video.
     trust
         The line that says how good the model was where it was tested: `metrics.headline` of its
         evaluation, or a sentence that it was never tested.
@@ -153,17 +155,26 @@ class PredictionReport:
         As in `EvaluationReport`.
     reliability
         Calibration that the model had where it was tested: as trained, and after its temperature.
+    temperature
+        What the confidence was divided by in training, where it was.
+    scalp
+        Attention to the EEG channels.
+    clocks
+        Blinks in the video and in the EEG, and what they say, where that was asked for.
     """
 
     title: str
     timeline: Timeline
-    faces: Sequence[Sequence[ChosenFace]] = ()
+    faces: Mapping[int, Sequence[ChosenFace]] = field(default_factory=dict)
     trust: str = ""
     truth: str | None = None
     notes: Sequence[str] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     facts: Sequence[tuple[str, str]] = ()
     reliability: tuple[Reliability, Reliability | None] | None = None
+    temperature: float | None = None
+    scalp: ScalpMap | None = None
+    clocks: tuple[ClockTraces, str] | None = None
 
 
 def evaluation_page(report: EvaluationReport) -> str:
@@ -223,7 +234,12 @@ def prediction_page(report: PredictionReport) -> str:
         if set(names) == set(QUADRANT_WORDS) and len(kept)
         else None,
         strips=strips,
-        strips_left_out=(len(report.faces) - len(strips)) if report.faces else 0,
+        scalp=None
+        if report.scalp is None
+        else to_svg(
+            prediction_figures.scalp(report.scalp), "scalp", "Attention to each EEG channel"
+        ),
+        clocks=_clocks(report.clocks),
         reliability=_reliability(report.reliability),
         rows=list(segment_rows(data)),
         class_numbers=class_numbers(len(names)),
@@ -290,6 +306,18 @@ def _reliability(
     if main is not None:
         drawn = figures.stamped(drawn, main.protocol, main.leaky)
     return to_svg(drawn, "reliability", "Confidence against the share that was right")
+
+
+def _clocks(found: tuple[ClockTraces, str] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    traces, sentence = found
+    what = "Blinks in the video and in the EEG"
+    return {
+        "sentence": sentence,
+        "wide": to_svg(clock_figures.clocks(traces, 9.0), "clocks", what),
+        "narrow": to_svg(clock_figures.clocks(traces, 4.8), "clocks-s", what),
+    }
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

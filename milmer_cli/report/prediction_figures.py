@@ -44,8 +44,8 @@ class Timeline:
         Names of the classes.
     faces_found
         (n,) share of the instances in which a face was found; None without video.
-    eeg_found
-        (n,) whether there was EEG; None without EEG.
+    eeg_good
+        (n,) share of the EEG channels that can be used; None without EEG.
     abstained
         (n,) segments too poor to be judged.
     """
@@ -55,13 +55,32 @@ class Timeline:
     probabilities: np.ndarray
     class_names: tuple[str, ...]
     faces_found: np.ndarray | None
-    eeg_found: np.ndarray | None
+    eeg_good: np.ndarray | None
     abstained: np.ndarray
 
     @property
     def predicted(self) -> np.ndarray:
         """(n,) most likely class; -1 where the model abstained."""
         return np.where(self.abstained, -1, self.probabilities.argmax(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class ScalpMap:
+    """How much the model looked at each EEG channel.
+
+    Attributes
+    ----------
+    names
+        Of the channels.
+    places
+        (n, 2) on a head seen from above, nose up, its rim at radius 1.
+    attention
+        (n,) share of the attention, not negative.
+    """
+
+    names: tuple[str, ...]
+    places: np.ndarray
+    attention: np.ndarray
 
 
 def valence_arousal(probabilities: np.ndarray) -> np.ndarray:
@@ -87,7 +106,7 @@ def timeline(data: Timeline, width_in: float) -> Figure:
         9 for a desk, 4.8 for a phone.
     """
     n_classes = len(data.class_names)
-    quality = [name for name in ("faces_found", "eeg_found") if getattr(data, name) is not None]
+    quality = [name for name in ("faces_found", "eeg_good") if getattr(data, name) is not None]
     heights = [1.0] * n_classes + [0.42] + [0.42] * len(quality)
     figure = new_figure(width_in, 0.55 + 0.58 * sum(heights))
     grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.0)
@@ -158,7 +177,7 @@ def _quality_row(ax: Axes, data: Timeline, edges: np.ndarray, name: str) -> None
     ax.fill_between(*_steps(edges, values), color=ACCENT, alpha=0.75, linewidth=0)
     ax.set_ylim(-0.25, 1.05)
     ax.set_yticks([])
-    _row_name(ax, {"faces_found": "faces", "eeg_found": "EEG"}[name])
+    _row_name(ax, {"faces_found": "faces", "eeg_good": "EEG"}[name])
 
 
 @house_style
@@ -210,4 +229,42 @@ def plane(data: Timeline) -> Figure:
     ax.set_ylabel("arousal")
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+@house_style
+def scalp(data: ScalpMap) -> Figure:
+    """Draw each channel at its place, as large and as strong as its share of the attention.
+
+    Nothing is drawn between electrodes: attention is paid to channels and is no field.
+    """
+    figure = new_figure(4.8, 4.7)
+    ax = add_axes(figure)
+    ax.set_axis_off()
+    turn = np.linspace(0, 2 * np.pi, 200)
+    head = 1.16
+    ax.plot(head * np.cos(turn), head * np.sin(turn), color=MUTED, linewidth=1.2)
+    ax.plot([-0.14, 0, 0.14], [head, head + 0.14, head], color=MUTED, linewidth=1.2)
+    for ear in (-1, 1):
+        bent = np.linspace(-0.5, 0.5, 20) * np.pi
+        ax.plot(ear * (head + 0.09 * np.cos(bent)), 0.2 * np.sin(bent), color=MUTED, linewidth=1.2)
+    share = data.attention / (data.attention.max() or 1.0)
+    colours = [to_rgba(ACCENT, 0.12 + 0.73 * float(part)) for part in share]
+    across, up = data.places.T
+    ax.scatter(across, up, s=60 + 420 * share, color=colours, linewidths=0)
+    for name, (x, y), part in zip(data.names, data.places, share, strict=True):
+        radius = np.sqrt(60 + 420 * part) / 2
+        ax.annotate(
+            name,
+            (x, y),
+            textcoords="offset points",
+            xytext=(0, -radius - 1),
+            ha="center",
+            va="top",
+            color=INK,
+            fontsize=8,
+        )
+    ax.set_xlim(-1.4, 1.4)
+    ax.set_ylim(-1.35, 1.4)
+    ax.set_aspect("equal")
     return figure

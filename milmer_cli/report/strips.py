@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from milmer_cli.report.prediction_figures import Timeline
 from milmer_cli.report.theme import class_numbers
 
 MOST_STRIPS = 60
-"""Segments whose faces a page shows; of a longer recording, this many evenly spaced."""
+"""Segments whose faces a page shows; of a longer recording, this many, evenly spaced."""
 
 FACE_SIDE = 96
 """Side of a face on the page, in pixels."""
@@ -29,15 +29,14 @@ class ChosenFace:
     weight: float
 
 
-def face_strips(data: Timeline, faces: Sequence[Sequence[ChosenFace]]) -> Iterator[dict[str, Any]]:
-    """Give the faces of segments, evenly spaced where there are more than `MOST_STRIPS`."""
+def face_strips(
+    data: Timeline, faces: Mapping[int, Sequence[ChosenFace]]
+) -> Iterator[dict[str, Any]]:
+    """Give the faces of the segments that are shown, in order."""
     numbers = class_numbers(len(data.class_names))
-    shown = min(len(faces), MOST_STRIPS)
-    if not shown:
-        return
-    for row in np.unique(np.linspace(0, len(faces) - 1, shown).round().astype(int)):
+    for row, chosen in sorted(faces.items()):
         predicted = int(data.predicted[row])
-        heaviest = max((face.weight for face in faces[row]), default=1.0) or 1.0
+        heaviest = max((face.weight for face in chosen), default=1.0) or 1.0
         yield {
             "span": _span(data, row),
             "name": "abstained" if predicted < 0 else data.class_names[predicted],
@@ -49,7 +48,7 @@ def face_strips(data: Timeline, faces: Sequence[Sequence[ChosenFace]]) -> Iterat
                     "weight": face.weight,
                     "width": 100 * face.weight / heaviest,
                 }
-                for face in faces[row]
+                for face in chosen
             ],
         }
 
@@ -65,7 +64,7 @@ def segment_rows(data: Timeline) -> Iterator[dict[str, Any]]:
             "number": None if predicted < 0 else numbers[predicted],
             "probabilities": data.probabilities[row].tolist(),
             "faces": None if data.faces_found is None else float(data.faces_found[row]),
-            "eeg": None if data.eeg_found is None else bool(data.eeg_found[row]),
+            "eeg": None if data.eeg_good is None else float(data.eeg_good[row]),
         }
 
 

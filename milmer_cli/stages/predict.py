@@ -6,339 +6,359 @@ those that `prepare` would store, and so are the probabilities.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.recordings.bdf import read_bdf, stimulus_marks
-from milmer_cli.recordings.eeg import clean, cut_trial, open_eeg, segment_onsets
-from milmer_cli.recordings.trial import EegBlock, VideoSpan
-from milmer_cli.recordings.video import Video
-from milmer_cli.report.html import ChosenFace, PredictionReport, prediction_page, write_page
-from milmer_cli.report.prediction_figures import Timeline
-from milmer_cli.settings import Settings
-from milmer_cli.stages.segments import face_segments
-from milmer_cli.store.images import EncodedFaces, decode_face
-from milmer_cli.training.predictions import softmax
-from milmer_cli.training.runfolder import METRICS, Run, versions, write_json, write_text
+from milmer_cli.recordings.eeg import segment_onsets
+from milmer_cli.recordings.trial import VideoSpan
+from milmer_cli.report.html import write_page
+from milmer_cli.settings import Settings, load_settings
+from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
+from milmer_cli.stages.predicting.film import film
+from milmer_cli.stages.predicting.inference import Inference
+from milmer_cli.stages.predicting.outcome import (
+    PAGE,
+    RESULT,
+    TIMELINE,
+    PredictResult,
+    Segment,
+    TimelineFile,
+    judge,
+)
+from milmer_cli.stages.predicting.page import chosen_faces, page, shown_rows
+from milmer_cli.stages.predicting.request import Request
+from milmer_cli.stages.predicting.signals import (
+    Recording,
+    SignalReader,
+    open_block,
+    open_recording,
+)
+from milmer_cli.stages.predicting.stream import read_ahead, stretches
+from milmer_cli.stages.predicting.timing import Timing, find_timing
+from milmer_cli.stages.predicting.trust import differences, doubts, trust
+from milmer_cli.training.runfolder import Run, write_json
+
+__all__ = ["PredictResult", "Predictor", "Segment", "load_model", "predict"]
 
 TASK = "predict"
-TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
-WHOLE = 0
-"""Number of the only trial of a recording that is not one of DEAP's."""
 
 
-@dataclass(frozen=True, eq=False)
-class PredictResult:
-    """What a model says of a recording, segment by segment.
+def load_model(run: Path | str, settings: Settings | None = None) -> Predictor:
+    """Load a trained model, ready to predict any number of recordings.
 
-    Attributes
+    Parameters
     ----------
-    out
-        Folder of the prediction.
-    class_names
-        In the order of the probabilities.
-    onset
-        (n_segments,) seconds from the start of the stimulus.
-    segment_s
-        Length of a segment, in seconds.
-    probabilities
-        (n_segments, n_classes).
-    weights
-        (n_segments, instances) weight of each face image in its segment.
-    found
-        (n_segments, instances) whether there was a face.
-    trust
-        How good the model was where it was tested.
+    run
+        A run folder of `milmer train`.
+    settings
+        Sections ``predict`` and ``run``; by default those of `load_settings`.
+
+    Raises
+    ------
+    InputError
+        It is no run folder, or the run has not finished.
     """
-
-    out: Path
-    class_names: tuple[str, ...]
-    onset: np.ndarray
-    segment_s: float
-    probabilities: np.ndarray
-    weights: np.ndarray
-    found: np.ndarray
-    trust: str
-
-    @property
-    def mean(self) -> np.ndarray:
-        """(n_classes,) mean probability over the recording."""
-        return self.probabilities.mean(axis=0)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "out": str(self.out),
-            "classes": list(self.class_names),
-            "mean": self.mean.tolist(),
-            "trust": self.trust,
-            "segments": [
-                {
-                    "onset_s": float(self.onset[row]),
-                    "class": self.class_names[int(self.probabilities[row].argmax())],
-                    "probabilities": self.probabilities[row].tolist(),
-                    "faces_found": int(self.found[row].sum()),
-                    "weights": self.weights[row].tolist(),
-                }
-                for row in range(len(self.onset))
-            ],
-        }
-
-    def summary(self) -> list[tuple[str, str]]:
-        """Rows of label and value."""
-        top = int(self.mean.argmax())
-        return [
-            ("whole recording", f"{self.class_names[top]}, mean probability {self.mean[top]:.1%}"),
-            ("segments", f"{len(self.onset)} of {self.segment_s:g} s"),
-            ("faces found", f"{self.found.mean():.1%} of the images"),
-            ("model tested", self.trust),
-            ("timeline", str(self.out / TIMELINE)),
-            ("page to open", str(self.out / PAGE)),
-        ]
-
-
-@dataclass(frozen=True, eq=False)
-class _Segments:
-    """A recording as the model takes it: equal-length arrays over segments."""
-
-    onset: np.ndarray
-    eeg: np.ndarray
-    faces: EncodedFaces
-
-    def __len__(self) -> int:
-        return len(self.onset)
-
-    def images(self, row: int, size: int) -> np.ndarray:
-        """(instances, size, size, 3) uint8; zeros where no face was found."""
-        instances = self.faces.found.shape[1]
-        encoded = self.faces.images[row * instances : (row + 1) * instances]
-        empty = np.zeros((size, size, 3), np.uint8)
-        return np.stack([decode_face(image) if image else empty for image in encoded])
+    return Predictor(Run.open(run), settings or load_settings())
 
 
 def predict(
-    video: Path,
-    eeg: Path,
+    video: Path | None,
+    eeg: Path | None,
     run: Path,
     out: Path,
     settings: Settings,
     *,
     trial: int | None = None,
+    eeg_event: str | None = None,
     video_onset_s: float | None = None,
     eeg_onset_s: float | None = None,
+    duration_s: float | None = None,
+    eog: str = "",
+    align_check: bool = False,
+    video_out: Path | None = None,
     progress: Progress = SILENT,
 ) -> PredictResult:
-    """Predict the emotion of every segment of a recording.
+    """Predict the emotion of every segment of one recording; see `Predictor.predict`."""
+    return load_model(run, settings).predict(
+        video,
+        eeg,
+        out=out,
+        trial=trial,
+        eeg_event=eeg_event,
+        video_onset_s=video_onset_s,
+        eeg_onset_s=eeg_onset_s,
+        duration_s=duration_s,
+        eog=eog,
+        align_check=align_check,
+        video_out=video_out,
+        progress=progress,
+    )
+
+
+class Predictor:
+    """A trained model, ready to predict.
 
     Parameters
     ----------
-    video, eeg
-        The recording: a video of the face, and an EEG file that mne reads.
     run
-        The run folder of the model.
-    out
-        Folder of the prediction.
+        The run it comes from; how recordings are prepared is the run's.
     settings
-        Sections ``predict`` and ``run``; how the files are prepared is the run's.
-    trial
-        DEAP: which trial the video shows; its stimulus is found by the status codes of the BDF.
-    video_onset_s, eeg_onset_s
-        Start of the stimulus in each file, in seconds; where not given the start of the file, or
-        what ``trial`` says.
-
-    Raises
-    ------
-    InputError
-        A file cannot be read or does not fit the model, or nothing is left to predict.
+        Sections ``predict`` and ``run``.
     """
-    trained = Run.open(run)
-    compute = Compute.choose(settings.run)
-    compute.activate()
-    block, duration_s = _eeg_block(eeg, trial, eeg_onset_s)
-    onset_s = video_onset_s or 0.0
-    shown_s = Video(video).duration_s - onset_s
-    if shown_s <= 0:
-        raise InputError(f"{video} ends before --video-onset {onset_s:g} s.", "Check the onset.")
-    if trial is None and abs(shown_s - duration_s) >= trained.segment_s:
-        progress.note(
-            f"The EEG lasts {duration_s:.1f} s from its onset and the video {shown_s:.1f} s: "
-            "what both show is used.",
-            "warning",
+
+    def __init__(self, run: Run, settings: Settings) -> None:
+        self.run = run
+        self.settings = settings
+        compute = Compute.choose(settings.run)
+        compute.activate()
+        self._inference = Inference(
+            run.load_model(), compute, run.face_size, settings.predict.batch_size
         )
-        duration_s = min(duration_s, shown_s)
-    segments = _segments(trained, block, duration_s, VideoSpan(video, onset_s), eeg, progress)
-    probabilities, weights, chosen = _run_model(trained, segments, compute, settings, progress)
-    result = PredictResult(
-        out=out,
-        class_names=trained.class_names,
-        onset=segments.onset,
-        segment_s=trained.segment_s,
-        probabilities=probabilities,
-        weights=weights,
-        found=segments.faces.found,
-        trust=_trust(trained),
-    )
-    write_text(out / TIMELINE, _timeline_csv(result, chosen))
-    write_json(out / RESULT, result.to_json())
-    write_page(out / PAGE, prediction_page(_page(result, chosen, segments, trained, video, eeg)))
-    return result
+        self._device = compute.describe()
 
+    def predict(
+        self,
+        video: Path | str | None = None,
+        eeg: Path | str | None = None,
+        *,
+        out: Path | str | None = None,
+        trial: int | None = None,
+        eeg_event: str | int | None = None,
+        video_onset_s: float | None = None,
+        eeg_onset_s: float | None = None,
+        duration_s: float | None = None,
+        eog: str = "",
+        align_check: bool = False,
+        video_out: Path | str | None = None,
+        progress: Progress = SILENT,
+    ) -> PredictResult:
+        """Predict the emotion of every segment of a recording.
 
-def _eeg_block(eeg: Path, trial: int | None, onset_s: float | None) -> tuple[EegBlock, float]:
-    """Open the recording; its block holds one trial, `WHOLE`, of the returned length in seconds."""
-    if trial is None:
-        raw = open_eeg(eeg)
-        start = onset_s or 0.0
-        left_s = raw.n_times / float(raw.info["sfreq"]) - start
-        if left_s <= 0:
-            raise InputError(f"{eeg} ends before --eeg-onset {start:g} s.", "Check the onset.")
-        return EegBlock(raw, {WHOLE: start}), left_s
-    block = read_bdf(eeg)
-    marks = dict(enumerate(stimulus_marks(block.raw), start=1))
-    if trial not in marks:
-        raise InputError(
-            f"{eeg} marks {len(marks)} stimuli, so there is no trial {trial}.",
-            "Check --trial, or give --eeg-onset instead.",
+        Memory does not grow with the length of the recording.
+
+        Parameters
+        ----------
+        video, eeg
+            A video of the face, and an EEG file that mne reads; None for one that is absent.
+        out
+            Folder for timeline.csv (a row as soon as it is known), timeline.json and report.html;
+            None writes nothing.
+        trial
+            DEAP: which trial the video shows; its stimulus is found by the status codes of the BDF.
+        eeg_event
+            The stimulus starts at this code of the trigger channel, or annotation; ``trial`` then
+            says at which of several.
+        video_onset_s, eeg_onset_s
+            Start of the stimulus in each file, in seconds. Where neither is given nor marked, and
+            both files say when they were begun, these times are used.
+        duration_s
+            How much to predict; by default what both files show.
+        eog
+            EEG channels that show the eyes, as in ``EXG1-EXG2;EXG3-EXG4``.
+        align_check
+            Compare blinks in the video with the EEG, and draw it: ``align-check.png``.
+        video_out
+            Write the video with the face box, the class and a running plot, and its sound.
+        progress
+            Advanced by segments.
+
+        Raises
+        ------
+        InputError
+            A file cannot be read or does not fit the model, or nothing is left to predict.
+        """
+        request = Request(
+            video=None if video is None else Path(video),
+            eeg=None if eeg is None else Path(eeg),
+            trial=trial,
+            eeg_event=None if eeg_event is None else str(eeg_event),
+            video_onset_s=video_onset_s,
+            eeg_onset_s=eeg_onset_s,
+            duration_s=duration_s,
+            eog=eog,
         )
-    mark = marks[trial]
-    start = mark.onset_s if onset_s is None else onset_s
-    if mark.duration_s is None:
-        raise InputError(
-            f"{eeg} does not say when the stimulus of trial {trial} ends.",
-            "Give --eeg-onset instead of --trial.",
+        return self._predict(
+            request,
+            None if out is None else Path(out),
+            align_check,
+            None if video_out is None else Path(video_out),
+            progress,
         )
-    return EegBlock(block.raw, {WHOLE: start}, eog=block.eog), mark.duration_s
 
-
-def _segments(
-    run: Run,
-    block: EegBlock,
-    duration_s: float,
-    video: VideoSpan,
-    eeg: Path,
-    progress: Progress,
-) -> _Segments:
-    cut = run.settings.eeg
-    cleaned = clean(block, cut, run.channels)
-    for note in cleaned.notes:
-        progress.note(note, "detail")
-    signals = cut_trial(cleaned, WHOLE, duration_s, cut)
-    if not len(signals):
-        raise InputError(
-            f"{eeg} and the video share {duration_s:.1f} s, less than a segment of "
-            f"{cut.segment_s:g} s.",
-            "Check --eeg-onset and --video-onset.",
+    def _predict(
+        self,
+        request: Request,
+        out: Path | None,
+        align_check: bool,
+        video_out: Path | None,
+        progress: Progress,
+    ) -> PredictResult:
+        run = self.run
+        request.check()
+        asked, request, notes = request, *self._seen(request)
+        recording, block = None, None
+        if request.eeg is not None and self._knows != "face":
+            recording = open_recording(request.eeg, run, self.settings.predict, request.eog)
+            block = recording.block
+        elif request.eeg is not None:
+            block = open_block(request.eeg)
+        timing = find_timing(request, block)
+        onsets = self._onsets(request, timing)
+        seen = "both" if request.video and recording else "eeg" if recording else "face"
+        notes += [*differences(run, recording, request), *timing.notes]
+        for note in notes:
+            progress.note(note)
+        warnings = list(doubts(run, seen))
+        for note in warnings:
+            progress.note(note, "warning")
+        span = None if request.video is None else VideoSpan(request.video, timing.video_onset_s)
+        clocks = self._clocks(span, recording, timing, out, progress) if align_check else None
+        reader = None
+        if recording is not None:
+            limits = self.settings.predict
+            reader = SignalReader(
+                recording, timing.eeg_onset_s, onsets, run.settings.eeg, limits, timing.marked
+            )
+        segments, attention, faces = self._answers(onsets, reader, span, out, progress)
+        if not segments:
+            raise InputError(
+                f"{request.title} hold less than a segment of {run.segment_s:g} s.",
+                "Check --eeg-onset and --video-onset.",
+            )
+        result = PredictResult(
+            out=out,
+            class_names=run.class_names,
+            segment_s=run.segment_s,
+            segments=tuple(segments),
+            channels=run.channels if len(attention) else (),
+            attention=attention,
+            trust=trust(run, seen),
+            notes=(*warnings, *notes, *(reader.notes if reader else ())),
+            request={"title": asked.title, "run": str(run.path), **asked.to_json()},
         )
-    onsets = segment_onsets(duration_s, cut.segment_s, cut.overlap_s)[: len(signals)]
-    faces = face_segments(video, onsets, cut.segment_s, run.settings.faces)
-    return _Segments(onsets, signals, faces)
+        if out is not None:
+            self._write(out, result, faces, clocks, timing)
+        if video_out is not None and span is not None:
+            film(video_out, span, result, timing.duration_s, progress)
+        return result
 
+    @property
+    def _knows(self) -> str:
+        """``both``, ``eeg`` or ``face``: what the model was trained on."""
+        return self.run.settings.model.modalities if self.run.channels else "face"
 
-def _run_model(
-    run: Run, segments: _Segments, compute: Compute, settings: Settings, progress: Progress
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give each segment's probabilities, instance weights and chosen instances (-1 for none)."""
-    model = run.load_model().to(compute.device)
-    instances = segments.faces.found.shape[1]
-    probabilities, weights, chosen = [], [], []
-    progress.start(TASK, total=len(segments), unit="segments")
-    for start in range(0, len(segments), settings.predict.batch_size):
-        rows = range(start, min(start + settings.predict.batch_size, len(segments)))
-        batch = {
-            "eeg": torch.from_numpy(segments.eeg[rows.start : rows.stop]),
-            "faces": torch.from_numpy(np.stack([segments.images(r, run.face_size) for r in rows])),
-            "faces_found": torch.from_numpy(segments.faces.found[rows.start : rows.stop]),
-        }
-        with torch.inference_mode(), compute.autocast():
-            said = model(**{name: value.to(compute.device) for name, value in batch.items()})
-        probabilities.append(softmax(said.logits.float().cpu().double().numpy()))
-        weights.append(_array(said.instance_weights, (len(rows), instances), 0.0))
-        chosen.append(_array(said.chosen, (len(rows), run.settings.model.num_select), -1))
-        progress.advance(TASK, len(rows))
-    progress.done(TASK)
-    return np.concatenate(probabilities), np.concatenate(weights), np.concatenate(chosen)
+    def _seen(self, request: Request) -> tuple[Request, list[str]]:
+        """Leave out a modality that the model does not take."""
+        if self._knows == "eeg":
+            if request.eeg is None:
+                raise InputError(
+                    f"The model of {self.run.path} sees EEG only, and there is none.",
+                    "Give an EEG recording, or another --model.",
+                )
+            if request.video is not None:
+                note = "The model sees EEG only: the video is not read."
+                return replace(request, video=None), [note]
+        if self._knows == "face":
+            if request.video is None:
+                raise InputError(
+                    f"The model of {self.run.path} sees faces only, and there is no video.",
+                    "Give a video, or another --model.",
+                )
+            if request.eeg is not None:
+                note = "The model sees faces only: of the EEG only the times are read."
+                return request, [note]
+        return request, []
 
+    def _onsets(self, request: Request, timing: Timing) -> np.ndarray:
+        cut = self.run.settings.eeg
+        onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
+        if not len(onsets):
+            raise InputError(
+                f"{request.title} hold {timing.duration_s:.1f} s of the stimulus, less than a "
+                f"segment of {cut.segment_s:g} s.",
+                "Check --eeg-onset and --video-onset.",
+            )
+        return onsets
 
-def _array(values: torch.Tensor | None, shape: tuple[int, int], missing: float) -> np.ndarray:
-    if values is None:
-        return np.full(shape, missing)
-    return values.cpu().numpy() if values.dtype == torch.int64 else values.float().cpu().numpy()
-
-
-def _trust(run: Run) -> str:
-    metrics = json.loads((run.path / METRICS).read_text(encoding="utf-8"))
-    return str(metrics["headline"])
-
-
-def _timeline_csv(result: PredictResult, chosen: np.ndarray) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [f"p_{name}" for name in result.class_names]
-    writer.writerow(["onset_s", "class", *names, "faces_found", "chosen_instances"])
-    for row, probabilities in enumerate(result.probabilities):
-        writer.writerow(
-            [
-                f"{result.onset[row]:g}",
-                result.class_names[int(probabilities.argmax())],
-                *(f"{p:.6f}" for p in probabilities),
-                int(result.found[row].sum()),
-                " ".join(str(index) for index in chosen[row] if index >= 0),
-            ]
+    def _clocks(
+        self,
+        span: VideoSpan | None,
+        recording: Recording | None,
+        timing: Timing,
+        out: Path | None,
+        progress: Progress,
+    ) -> ClockCheck:
+        if span is None or recording is None:
+            raise InputError("--align-check compares a video with EEG, and one of them is absent.")
+        check = check_clocks(
+            span,
+            recording,
+            timing.eeg_onset_s,
+            timing.duration_s,
+            self.run.settings.faces,
+            progress,
         )
-    return text.getvalue()
+        progress.note(check.sentence, "info" if check.agrees else "warning")
+        if out is not None:
+            check.save(out)
+        return check
 
+    def _answers(
+        self,
+        onsets: np.ndarray,
+        reader: SignalReader | None,
+        span: VideoSpan | None,
+        out: Path | None,
+        progress: Progress,
+    ) -> tuple[list[Segment], np.ndarray, dict[int, list]]:
+        """Judge segment after segment; of their images only those for the page are kept."""
+        run, limits = self.run, self.settings.predict
+        segments: list[Segment] = []
+        attention, judged = np.zeros(0), 0
+        faces: dict[int, list] = {}
+        shown = shown_rows(len(onsets)) if out is not None and span is not None else frozenset()
+        progress.note(f"{len(onsets)} segments on {self._device}.", "detail")
+        progress.start(TASK, total=len(onsets), unit="segments")
+        with ExitStack() as stack:
+            table = None
+            if out is not None:
+                table = stack.enter_context(TimelineFile(out / TIMELINE, run.class_names))
+            source = read_ahead(stretches(onsets, reader, span, run.settings))
+            stack.enter_context(closing(source))
+            for answer in stack.enter_context(closing(self._inference.answers(source))):
+                segment = judge(answer, run.class_names, limits)
+                if answer.attention is not None and not segment.abstained:
+                    judged += 1
+                    attention = attention if len(attention) else np.zeros(len(answer.attention))
+                    attention += (answer.attention - attention) / judged
+                if len(segments) in shown:
+                    faces[len(segments)] = chosen_faces(answer)
+                segments.append(segment)
+                if table is not None:
+                    table.add(segment)
+                progress.advance(TASK)
+        progress.done(TASK)
+        return segments, attention, faces
 
-def _page(
-    result: PredictResult,
-    chosen: np.ndarray,
-    segments: _Segments,
-    run: Run,
-    video: Path,
-    eeg: Path,
-) -> PredictionReport:
-    timeline = Timeline(
-        onset=result.onset,
-        segment_s=result.segment_s,
-        probabilities=result.probabilities,
-        class_names=result.class_names,
-        faces_found=result.found.mean(axis=1),
-        eeg_found=np.ones(len(result.onset), bool),
-        abstained=np.zeros(len(result.onset), bool),
-    )
-    return PredictionReport(
-        title=f"{video.name} and {eeg.name}",
-        timeline=timeline,
-        faces=list(_chosen_faces(result, chosen, segments, run.face_size)),
-        trust=result.trust,
-        settings=run.settings.model_dump(mode="json"),
-        facts=[
-            ("video", str(video)),
-            ("EEG", str(eeg)),
-            ("run", str(run.path)),
-            ("label rule", run.label_rule),
-            *versions().items(),
-        ],
-    )
-
-
-def _chosen_faces(
-    result: PredictResult, chosen: np.ndarray, segments: _Segments, size: int
-) -> Iterator[list[ChosenFace]]:
-    for row in range(len(segments)):
-        images = segments.images(row, size)
-        yield [
-            ChosenFace(images[index], float(result.weights[row, index]))
-            for index in chosen[row]
-            if index >= 0
+    def _write(
+        self,
+        out: Path,
+        result: PredictResult,
+        faces: dict[int, list],
+        clocks: ClockCheck | None,
+        timing: Timing,
+    ) -> None:
+        facts = [
+            *((name, str(value)) for name, value in result.request.items() if name != "title"),
+            ("start of the stimulus in the video", f"{timing.video_onset_s:g} s"),
+            ("start of the stimulus in the EEG", f"{timing.eeg_onset_s:g} s"),
+            ("device", self._device),
         ]
+        write_page(out / PAGE, page(result, self.run, faces, facts, clocks))
+        write_json(out / RESULT, result.to_json())

@@ -53,14 +53,15 @@ def make_prediction(
         probabilities=random.dirichlet(np.ones(n_classes), size=n),
         class_names=names,
         faces_found=np.linspace(0, 1, n) if faces else None,
-        eeg_found=np.ones(n, dtype=bool),
+        eeg_good=np.ones(n),
         abstained=np.arange(n) == 0,
     )
     image = random.integers(0, 255, size=(64, 64, 3)).astype(np.uint8)
-    chosen = [
-        [] if row == 0 else [ChosenFace(image, 0.75), ChosenFace(image, 0.25)] for row in range(n)
-    ]
-    return PredictionReport("clip.mp4 with cap.bdf", data, chosen if faces else (), **options)
+    chosen = {
+        row: [] if row == 0 else [ChosenFace(image, 0.75), ChosenFace(image, 0.25)]
+        for row in range(0, n, max(1, n // 50))
+    }
+    return PredictionReport("clip.mp4 with cap.bdf", data, chosen if faces else {}, **options)
 
 
 @pytest.fixture(scope="session")
