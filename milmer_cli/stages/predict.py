@@ -183,7 +183,7 @@ class Predictor:
             duration_s=duration_s,
             eog=eog,
         )
-        return self._predict(
+        return self.predict_request(
             request,
             None if out is None else Path(out),
             align_check,
@@ -191,14 +191,15 @@ class Predictor:
             progress,
         )
 
-    def _predict(
+    def predict_request(
         self,
         request: Request,
         out: Path | None,
-        align_check: bool,
-        video_out: Path | None,
-        progress: Progress,
+        align_check: bool = False,
+        video_out: Path | None = None,
+        progress: Progress = SILENT,
     ) -> PredictResult:
+        """Predict what a `Request` asks for; see `predict`."""
         run = self.run
         request.check()
         asked, request, notes = request, *self._seen(request)
