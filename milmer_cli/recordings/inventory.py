@@ -89,7 +89,7 @@ class ParticipantInventory:
     ratings_rows
         Rows of the ratings file.
     videos, videos_expected
-        Videos of rated trials; how many DEAP has.
+        Videos found; how many DEAP has of the rated trials.
     videos_missing, videos_never_published
         Trials without a video: DEAP has one; DEAP has none.
     eeg_trials, video_trials, both_trials
@@ -247,11 +247,11 @@ def _look_at(
     videos = tuple(
         _open_video(trial, path, probe)
         for trial, path in sorted(files.video.get(number, {}).items())
-        if trial in rows
     )
-    with_video = {video.trial for video in videos if not video.problem}
+    with_video = {video.trial for video in videos if not video.problem} & set(rows)
     never = tuple(trial for trial in NEVER_PUBLISHED.get(number, ()) if trial in rows)
-    expected = set(rows) - set(never) if number in FILMED else {video.trial for video in videos}
+    found = {video.trial for video in videos} & set(rows)
+    expected = set(rows) - set(never) if number in FILMED else found
     absent = tuple(sorted(expected - {video.trial for video in videos}))
     usable = sorted(with_eeg | with_video)
     return ParticipantInventory(

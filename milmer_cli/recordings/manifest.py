@@ -23,6 +23,7 @@ class _Header:
     """What is known of an EEG file without loading it."""
 
     duration_s: float
+    sfreq_hz: float
     channels: tuple[str, ...]
     eeg: tuple[str, ...]
     files: tuple[Path, ...]
@@ -80,6 +81,11 @@ class ManifestRecordings:
     def notes(self) -> list[str]:
         """Return what was decided that the table does not say, one sentence each."""
         return list(self._notes)
+
+    def rates(self, participant: str) -> list[float]:
+        """Return the sampling rates of a participant's EEG files, in Hz."""
+        files = {row.eeg for row in self._rows[participant] if row.eeg}
+        return sorted({self._headers[path].sfreq_hz for path in files})
 
     def trials(self, participant: str) -> list[Trial]:
         """Return the trials of a participant in order of presentation."""
@@ -139,8 +145,10 @@ def _open_all(rows: Sequence[Row], mistakes: Mistakes) -> dict[Path, _Header]:
                     name for name, kind in zip(raw.ch_names, kinds, strict=True) if kind == "eeg"
                 ]
                 data = [Path(file) for file in raw.filenames if file is not None]
+                sfreq = float(raw.info["sfreq"])
                 headers[row.eeg] = _Header(
-                    raw.n_times / float(raw.info["sfreq"]),
+                    raw.n_times / sfreq,
+                    sfreq,
                     tuple(raw.ch_names),
                     tuple(eeg),
                     tuple(dict.fromkeys([row.eeg, *data])),

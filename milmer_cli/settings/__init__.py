@@ -4,7 +4,8 @@
 - `describe.py`  the same in words: allowed values, documentation, JSON Schema
 - `load.py`      preset < file < --set < flags -> one checked `Settings`
 - `write.py`     `Settings` -> YAML (resolved, as asked, commented) and fingerprints
-- `presets/`     default.yaml (the schema's defaults), demo.yaml (small)
+- `published.py` what a user must be told of the published code's faults
+- `presets/`     default.yaml (the schema's defaults), published.yaml, demo.yaml (small)
 """
 
 from milmer_cli.settings.load import load_settings

@@ -24,7 +24,7 @@ from milmer_cli.settings.schema import Settings
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-Preset = Literal["default", "demo"]
+Preset = Literal["default", "published", "demo"]
 
 
 @dataclass(frozen=True)

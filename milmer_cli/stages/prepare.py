@@ -22,6 +22,7 @@ from milmer_cli.settings.schema import Settings
 from milmer_cli.stages.prepare_plan import Plan, plan
 from milmer_cli.stages.prepare_work import (
     Part,
+    Task,
     kept_settings,
     n_workers,
     parts_of,
@@ -128,13 +129,14 @@ def prepare(
     MilmerError
         Writing failed; what is finished is kept.
     """
-    with StoreLock(out):
+    with StoreLock(out) as lock:
         detector, note = choose_detector(settings.faces)
         for told in (*recordings.notes(), *([note] if note else [])):
             progress.note(told)
         plans, left_out = _plans(recordings, out, settings, detector, progress)
         try:
-            _work(plans, recordings, out, settings, detector, progress)
+            parts = _parts(plans, recordings, out, settings, detector, lock.token)
+            _work(plans, parts, out, settings, detector, progress)
         except KeyboardInterrupt:
             progress.note(
                 "Stopped. What is finished is kept: the same command goes on from there.", "warning"
@@ -177,7 +179,7 @@ def _plans(
 
 def _work(
     plans: Sequence[Plan],
-    recordings: Recordings,
+    parts: Sequence[Part],
     out: Path,
     settings: Settings,
     detector: str,
@@ -186,7 +188,6 @@ def _work(
     """Make all parts, and each participant's file as soon as it has them all."""
     by_name = {plan.participant: plan for plan in plans}
     left = {plan.participant: plan.parts for plan in plans if not plan.whole}
-    parts = _parts(plans, recordings, out, settings, detector)
     progress.start(TASK, total=len(parts), unit="parts")
     for name in [name for name, count in left.items() if not count]:
         put_together(by_name[name], out, settings, detector)
@@ -209,16 +210,21 @@ def _work(
 
 
 def _parts(
-    plans: Sequence[Plan], recordings: Recordings, out: Path, settings: Settings, detector: str
+    plans: Sequence[Plan],
+    recordings: Recordings,
+    out: Path,
+    settings: Settings,
+    detector: str,
+    token: str,
 ) -> list[Part]:
     weights = settings.faces.weights and str(Path(settings.faces.weights).absolute())
-    named = {"detector": detector, "weights": weights}
-    for_workers = settings.model_copy(update={"faces": settings.faces.model_copy(update=named)})
+    faces = settings.faces.model_copy(update={"detector": detector, "weights": weights})
+    for_workers = settings.model_copy(update={"faces": faces})
     return [
         part
         for plan in plans
         if not plan.whole
-        for part in parts_of(plan, recordings, out.absolute(), for_workers)
+        for part in parts_of(Task(recordings, plan, out.absolute(), for_workers, token))
     ]
 
 

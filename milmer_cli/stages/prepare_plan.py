@@ -107,9 +107,10 @@ def plan(
     prints = _fingerprints(recordings, participant, trials, settings, detector)
     channels = recordings.channels or ()
     before = _finished(out, participant)
-    if before is not None and before.fingerprints == prints:
-        return Plan(participant, trials, channels, prints, whole=True)
     pieces = TrialPieces(out, participant, prints)
+    if before is not None and before.fingerprints == prints:
+        pieces.clear()  # left by a run that was killed just after it wrote the file
+        return Plan(participant, trials, channels, prints, whole=True)
     if before is not None:
         _take_over(before, trials, prints, pieces)
     videos = tuple(trial for trial in trials if trial.video)

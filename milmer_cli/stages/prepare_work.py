@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import socket
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import joblib
 import numpy as np
@@ -17,6 +19,7 @@ from milmer_cli.settings.schema import Settings
 from milmer_cli.stages.prepare_plan import Plan, onsets
 from milmer_cli.stages.segments import face_segments, no_face_segments
 from milmer_cli.store.layout import ENDING
+from milmer_cli.store.lock import is_held
 from milmer_cli.store.pieces import TrialPieces
 from milmer_cli.store.writing import Header, PreparedTrial, write_participant
 
@@ -33,35 +36,72 @@ class Done:
     warning: str = ""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A part to be made, by any process that sees the same files: call it."""
+class Part(Protocol):
+    """A part to be made, by any process that sees the same files: call it. Picklable."""
 
-    participant: str
-    make: Callable[[], Done]
+    @property
+    def participant(self) -> str:
+        """Whose part it is."""
 
     def __call__(self) -> Done:
         """Make the part and save it."""
-        return self.make()
 
 
 @dataclass(frozen=True)
-class _Eeg:
+class Task:
+    """What all parts of a participant need.
+
+    Attributes
+    ----------
+    recordings
+        The data set; goes to the workers, so it is small and picklable.
+    plan
+        Of the participant.
+    out
+        The store, as an absolute path: workers have other current folders.
+    settings
+        With the detector named, so that all workers use the same.
+    token
+        Of the run that holds the store's lock; without it nothing is saved.
+    """
+
     recordings: Recordings
     plan: Plan
     out: Path
     settings: Settings
+    token: str
+
+    def pieces(self) -> TrialPieces:
+        """Give where the parts are saved.
+
+        Raises
+        ------
+        MilmerError
+            Another run has the store now: this one was killed, and only its worker has outlived it.
+        """
+        if not is_held(self.out, self.token):
+            raise MilmerError(f"Another process prepares in {self.out} now.")
+        return TrialPieces(self.out, self.plan.participant, self.plan.fingerprints)
+
+
+@dataclass(frozen=True)
+class _Eeg:
+    task: Task
+
+    @property
+    def participant(self) -> str:
+        return self.task.plan.participant
 
     def __call__(self) -> Done:
-        plan, settings = self.plan, self.settings
-        pieces = TrialPieces(self.out, plan.participant, plan.fingerprints)
+        recordings, plan, settings = self.task.recordings, self.task.plan, self.task.settings
         by_number = {trial.trial: trial for trial in plan.trials}
         channels: tuple[str, ...] = ()
         interpolated: set[str] = set()
         components: tuple[int, ...] = ()
         remarks: dict[str, None] = {}
-        for block in self.recordings.eeg_blocks(plan.participant):
-            eeg = clean(block, settings.eeg, self.recordings.channels)
+        for block in recordings.eeg_blocks(plan.participant):
+            eeg = clean(block, settings.eeg, recordings.channels)
+            pieces = self.task.pieces()
             channels = eeg.channels
             interpolated |= set(eeg.interpolated)
             components += eeg.eog_components
@@ -76,19 +116,21 @@ class _Eeg:
             "remarks": list(remarks),
         }
         # saved last: it says that all of the participant's EEG is there
-        pieces.save_facts({"channels": channels, "notes": notes})
+        self.task.pieces().save_facts({"channels": channels, "notes": notes})
         return Done(plan.participant)
 
 
 @dataclass(frozen=True)
 class _Faces:
+    task: Task
     trial: Trial
-    plan: Plan
-    out: Path
-    settings: Settings
+
+    @property
+    def participant(self) -> str:
+        return self.task.plan.participant
 
     def __call__(self) -> Done:
-        trial, settings = self.trial, self.settings
+        trial, settings = self.trial, self.task.settings
         starts, warning = onsets(trial, settings), ""
         try:
             faces = face_segments(trial.video, starts, settings.eeg.segment_s, settings.faces)
@@ -98,30 +140,14 @@ class _Faces:
             faces = no_face_segments(len(starts), settings.faces, UNREADABLE)
             where = f"{trial.participant}, trial {trial.trial}"
             warning = f"{where}: {error.message} The trial has no faces."
-        pieces = TrialPieces(self.out, trial.participant, self.plan.fingerprints)
-        pieces.save_faces(trial.trial, faces)
+        self.task.pieces().save_faces(trial.trial, faces)
         return Done(trial.participant, warning)
 
 
-def parts_of(plan: Plan, recordings: Recordings, out: Path, settings: Settings) -> list[Part]:
-    """List what is to be made for a participant, the EEG first.
-
-    Parameters
-    ----------
-    plan
-        Of the participant.
-    recordings
-        The data set; goes to the workers, so it is small and picklable.
-    out
-        The store, as an absolute path: workers have other current folders.
-    settings
-        With the detector named, so that all workers use the same.
-    """
-    eeg = [Part(plan.participant, _Eeg(recordings, plan, out, settings))] if plan.make_eeg else []
-    faces = (
-        Part(plan.participant, _Faces(trial, plan, out, settings)) for trial in plan.make_faces
-    )
-    return [*eeg, *faces]
+def parts_of(task: Task) -> list[Part]:
+    """List what is to be made for a participant, the EEG first."""
+    eeg: list[Part] = [_Eeg(task)] if task.plan.make_eeg else []
+    return [*eeg, *(_Faces(task, trial) for trial in task.plan.make_faces)]
 
 
 def run_parts(parts: Sequence[Part], workers: int, scheduler: str) -> Iterator[Done]:
@@ -162,12 +188,16 @@ def _on_cluster(parts: Sequence[Part], scheduler: str) -> Iterator[Done]:
             "run.scheduler needs the package distributed, which is not installed.",
             "pip install 'milmer-cli[cluster]'",
         ) from error
+    address = urlsplit(scheduler)
     try:
+        # tried first: a client that found nobody takes most of a minute to give up
+        socket.create_connection((address.hostname or "", address.port or 0), _CONNECT_S).close()
         client = distributed.Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"There is no Dask scheduler at {scheduler}.",
-            "Start one with `dask scheduler`, and workers with `dask worker` on the machines.",
+            "Start one with `dask scheduler`, workers with `dask worker`, and give the address it "
+            "prints, as in tcp://host:8786.",
         ) from error
     with client:
         try:
@@ -180,7 +210,7 @@ def _on_cluster(parts: Sequence[Part], scheduler: str) -> Iterator[Done]:
         # pure=False: a part is made for what it saves, so an equal one is not "known" already
         futures = [client.submit(part, pure=False, retries=_RETRIES) for part in parts]
         try:
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 yield _result_of(future)
         finally:
             client.cancel([future for future in futures if not future.done()])

@@ -28,6 +28,11 @@ class StoreLock:
     folder
         The store; made when missing.
 
+    Attributes
+    ----------
+    token
+        What tells this holder from any other, while it holds the lock; see `is_held`.
+
     Raises
     ------
     InputError
@@ -37,6 +42,7 @@ class StoreLock:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / LOCK
+        self.token = ""
 
     def __enter__(self) -> Self:
         try:
@@ -66,9 +72,12 @@ class StoreLock:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             return False
+        pid = os.getpid()
+        self.token = json.dumps(
+            {"pid": pid, "host": socket.gethostname(), "started": _started(pid)}
+        )
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            pid = os.getpid()
-            json.dump({"pid": pid, "host": socket.gethostname(), "started": _started(pid)}, file)
+            file.write(self.token)
         return True
 
     def _remove_stale(self) -> None:
@@ -93,6 +102,14 @@ class StoreLock:
             f"{self.folder} is being prepared by {who}.",
             f"Wait for it, or choose another --out; if it no longer runs, delete {self.path}.",
         )
+
+
+def is_held(folder: Path, token: str) -> bool:
+    """Whether the holder of ``token`` still has the lock of a store.
+
+    Workers outlive a holder that was killed: they must not write once another has taken over.
+    """
+    return _read(folder / LOCK) == json.loads(token)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

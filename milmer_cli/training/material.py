@@ -13,6 +13,7 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
+from milmer_cli.settings.published import LAYOUT
 from milmer_cli.settings.schema import Modalities, Target
 from milmer_cli.store import PreparedStore, Segments, check_store
 
@@ -53,6 +54,8 @@ class Material:
                 raise InputError(f"{finding.where}: {finding.what}", finding.fix)
             progress.note(f"{finding.where}: {finding.what} {finding.fix}", "detail")
         store = PreparedStore.open(prepared)
+        if store.settings["eeg"].get("layout") == "published" != settings.eeg.layout:
+            progress.note(f"{prepared} was prepared with a fault on purpose: {LAYOUT}", "warning")
         chosen = chosen_participants(store.participants, settings.data.participants)
         segments = store.segments(chosen)
         _check_target(segments, settings.data.target)

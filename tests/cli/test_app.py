@@ -68,7 +68,7 @@ def test_the_installed_script_and_the_module_are_the_same(tmp_path):
     ("arguments", "expected"),
     [
         (["nope"], "No such command 'nope'"),
-        (["prepare"], "Missing option '--deap-root'"),
+        (["prepare"], "needs one of --deap-root and --manifest"),
         (["prepare", "--deap-root", "nowhere"], "'nowhere' does not exist"),
         (["prepare", "--deap-root", ".", "--source", "edf"], "data.source must be one of auto"),
         (["prepare", "--deap-root", ".", "--set", "eeg.segmnt_s=2"], "did you mean eeg.segment_s?"),
@@ -82,7 +82,7 @@ def test_the_installed_script_and_the_module_are_the_same(tmp_path):
         (["evaluate", "--prepared", ".", "--folds", "1"], "evaluate.folds must be a whole number"),
         (["predict", "file", "no.bdf", "--model", "."], "'no.bdf' does not exist"),
         (["predict", "file", "file", "--model", ".", "--trial", "0"], "--trial"),
-        (["info", "--preset", "huge"], "'huge' is not one of 'default', 'demo'"),
+        (["info", "--preset", "huge"], "'huge' is not one of 'default', 'published', 'demo'"),
         (["settings"], "Missing command"),
     ],
 )
