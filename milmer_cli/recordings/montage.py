@@ -45,10 +45,8 @@ class ChannelMatch:
 
     @property
     def renamed(self) -> dict[str, str]:
-        """Name of the model -> another name in the file: more than case, spaces and dots."""
-        return {
-            wanted: name for wanted, name in self.found.items() if _plain(name) != _plain(wanted)
-        }
+        """Name of the model -> another name of the electrode: not only written otherwise."""
+        return {wanted: name for wanted, name in self.found.items() if _bare(name) != _bare(wanted)}
 
 
 def match_channels(wanted: Sequence[str], present: Sequence[str], where: str) -> ChannelMatch:
@@ -94,9 +92,12 @@ def match_channels(wanted: Sequence[str], present: Sequence[str], where: str) ->
 
 def canonical(name: str) -> str:
     """Give the one spelling under which all names of an electrode are the same."""
-    text = _REFERENCE.sub("", _PREFIX.sub("", name.strip().lower()))
-    text = re.sub(r"[\s.]", "", text)
-    return SYNONYMS.get(text, text)
+    return SYNONYMS.get(_bare(name), _bare(name))
+
+
+def _bare(name: str) -> str:
+    """Leave out how a name is written: case, spaces, dots, ``EEG`` and the reference."""
+    return _plain(_REFERENCE.sub("", _PREFIX.sub("", name.strip().lower())))
 
 
 def _plain(name: str) -> str:

@@ -249,21 +249,11 @@ def scalp(data: ScalpMap) -> Figure:
         bent = np.linspace(-0.5, 0.5, 20) * np.pi
         ax.plot(ear * (head + 0.09 * np.cos(bent)), 0.2 * np.sin(bent), color=MUTED, linewidth=1.2)
     share = data.attention / (data.attention.max() or 1.0)
-    colours = [to_rgba(ACCENT, 0.12 + 0.73 * float(part)) for part in share]
+    colours = [to_rgba(ACCENT, 0.08 + 0.5 * float(part)) for part in share]
     across, up = data.places.T
-    ax.scatter(across, up, s=60 + 420 * share, color=colours, linewidths=0)
-    for name, (x, y), part in zip(data.names, data.places, share, strict=True):
-        radius = np.sqrt(60 + 420 * part) / 2
-        ax.annotate(
-            name,
-            (x, y),
-            textcoords="offset points",
-            xytext=(0, -radius - 1),
-            ha="center",
-            va="top",
-            color=INK,
-            fontsize=8,
-        )
+    ax.scatter(across, up, s=30 + 470 * share, color=colours, linewidths=0)
+    for name, (x, y) in zip(data.names, data.places, strict=True):
+        ax.text(x, y, name, ha="center", va="center_baseline", color=INK, fontsize=8)
     ax.set_xlim(-1.4, 1.4)
     ax.set_ylim(-1.35, 1.4)
     ax.set_aspect("equal")

@@ -10,8 +10,9 @@ import torch
 from milmer_cli.metrics.calibration import apply_temperature, fit_temperature, reliability
 from milmer_cli.model import MilmerModel
 
-COLDEST = 0.5
-"""A handful of validation trials that all come out right would otherwise make a model certain."""
+COLDEST = 1.0
+"""Confidence is only ever lowered: the few trials of a validation part may all come out right by
+luck, and would make a model certain."""
 
 
 def calibrate(model: MilmerModel, truth: np.ndarray, probabilities: np.ndarray) -> float:

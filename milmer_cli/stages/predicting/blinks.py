@@ -33,7 +33,7 @@ LONGEST_S, REACH_S = 120.0, 5.0
 _FRONTAL = ("Fp1", "Fp2", "Fpz", "AF3", "AF4")
 _AROUND_S = 0.32  # longer than half a blink, shorter than most movements of the head
 _EYES, _REST = (0.12, 0.50), (0.55, 0.95)  # parts of the face box, from its top
-_CLEAR = 6.0
+_CLEAR, _ALIKE, _SHORTEST_S = 6.0, 0.2, 20.0
 _CLOSE_S = 0.2
 
 
@@ -106,7 +106,8 @@ def check_clocks(
     best = int(np.nanargmax(alike))
     away = alike[np.abs(lags - lags[best]) > 0.5]
     spread = 1.4826 * float(np.nanmedian(np.abs(away - np.nanmedian(away)))) or 1.0
-    clear = bool((alike[best] - np.nanmedian(away)) / spread > _CLEAR)
+    stands_out = (alike[best] - np.nanmedian(away)) / spread > _CLEAR
+    clear = bool(stands_out and alike[best] > _ALIKE and times[-1] >= _SHORTEST_S)
     lag = float(lags[best])
     reach = round(REACH_S * RATE_HZ)
     traces = ClockTraces(times, seen, felt[reach : reach + len(times)], name, lags, alike, lag)
@@ -119,7 +120,8 @@ def _sentence(lag: float, clear: bool, onset: float) -> str:
     if not clear:
         return (
             "Blinks in the video and in the EEG do not clearly fall together at any shift up to "
-            f"{REACH_S:g} s: the offset is unproven (few blinks, glasses, or a larger error)."
+            f"{REACH_S:g} s: the offset is unproven (a short recording, few blinks, "
+            "glasses, or a larger error)."
         )
     if abs(lag) <= _CLOSE_S:
         return f"Blinks in the video and in the EEG fall together within {abs(lag):.2f} s."
