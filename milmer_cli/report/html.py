@@ -7,19 +7,18 @@ The functions take plain values and `Scores`; what a page says is decided here, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from milmer_cli.metrics import METRICS, Scores, format_p, headline
+from milmer_cli.metrics import METRICS, Scores, headline
 from milmer_cli.metrics.comparison import deletion_area
 from milmer_cli.report import clock_figures, figures, prediction_figures, trust_figures
 from milmer_cli.report.clock_figures import ClockTraces
+from milmer_cli.report.pages import flat, render, write_page
 from milmer_cli.report.prediction_figures import ScalpMap, Timeline
 from milmer_cli.report.strips import ChosenFace, face_strips, segment_rows
 from milmer_cli.report.theme import class_numbers, to_svg
@@ -28,8 +27,6 @@ from milmer_cli.report.wording import (
     QUADRANT_WORDS,
     ladder_reading,
     metric_row,
-    number,
-    percent,
     verdict,
 )
 
@@ -187,7 +184,7 @@ def evaluation_page(report: EvaluationReport) -> str:
         ladder = to_svg(
             figures.ladder(rungs, leaky), "ladder", "Accuracy with its interval under each protocol"
         )
-    return _render(
+    return render(
         "evaluation.html.j2",
         report=report,
         main=_protocol_view(main),
@@ -196,7 +193,7 @@ def evaluation_page(report: EvaluationReport) -> str:
         deletion=_deletion(report, main),
         reliability=_reliability(report.reliability, main),
         reading=ladder_reading([(result.protocol, result.scores) for result in report.results]),
-        settings=list(_flat(report.settings)),
+        settings=list(flat(report.settings)),
     )
 
 
@@ -214,7 +211,7 @@ def prediction_page(report: PredictionReport) -> str:
     mean = kept.mean(axis=0) if len(kept) else None
     top = None if mean is None else int(mean.argmax())
     strips = list(face_strips(data, report.faces))
-    return _render(
+    return render(
         "prediction.html.j2",
         report=report,
         data=data,
@@ -243,15 +240,8 @@ def prediction_page(report: PredictionReport) -> str:
         reliability=_reliability(report.reliability),
         rows=list(segment_rows(data)),
         class_numbers=class_numbers(len(names)),
-        settings=list(_flat(report.settings)),
+        settings=list(flat(report.settings)),
     )
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a page to ``path``, whole or not at all."""
-    aside = path.with_name(path.name + ".part")
-    aside.write_text(page, encoding="utf-8")
-    aside.replace(path)
 
 
 def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
@@ -318,23 +308,3 @@ def _clocks(found: tuple[ClockTraces, str] | None) -> dict[str, Any] | None:
         "wide": to_svg(clock_figures.clocks(traces, 9.0), "clocks", what),
         "narrow": to_svg(clock_figures.clocks(traces, 4.8), "clocks-s", what),
     }
-
-
-def _flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", str(value)
-
-
-def _render(template: str, **values: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("milmer_cli.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, number=number, p=format_p)
-    return environment.get_template(template).render(**values)

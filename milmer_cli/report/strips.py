@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from milmer_cli.report.pages import face_source
 from milmer_cli.report.prediction_figures import Timeline
 from milmer_cli.report.theme import class_numbers
 
 MOST_STRIPS = 60
 """Segments whose faces a page shows; of a longer recording, this many, evenly spaced."""
-
-FACE_SIDE = 96
-"""Side of a face on the page, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +39,7 @@ def face_strips(
             "share": float(data.probabilities[row].max()),
             "faces": [
                 {
-                    "source": _face_source(face.image),
+                    "source": face_source(face.image),
                     "weight": face.weight,
                     "width": 100 * face.weight / heaviest,
                 }
@@ -70,12 +65,3 @@ def segment_rows(data: Timeline) -> Iterator[dict[str, Any]]:
 
 def _span(data: Timeline, row: int) -> str:
     return f"{data.onset[row]:g} to {data.onset[row] + data.segment_s:g} s"
-
-
-def _face_source(image: np.ndarray) -> str:
-    """Make a data URL of a face, small enough that a page of them stays light."""
-    picture = Image.fromarray(image)
-    picture.thumbnail((FACE_SIDE, FACE_SIDE))
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(encoded.getvalue()).decode("ascii")
