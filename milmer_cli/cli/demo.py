@@ -11,17 +11,26 @@ import typer
 from milmer_cli.cli.command import Call, command, out_option
 
 
-@command(any_setting=False)
+@command(flags={"--device": "run.device"}, any_setting=False)
 def demo(
     call: Call,
     out: Annotated[Path, out_option("Data, store, runs and pages.")] = Path("demo"),
     signal: Annotated[
         float, typer.Option(min=0.0, help="Strength of the planted emotion; 0 plants nothing.")
     ] = 1.0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="One setting for all stages, over those of the preset demo; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Run everything on a small DEAP-shaped data set with known truth.
 
-    Takes some minutes on two cores and needs no data and no network.
+    Takes some minutes on two cores and needs no data and no network. Called again, it goes on where
+    it was interrupted and keeps what is finished.
 
     Example:
       milmer demo --out demo
@@ -35,10 +44,12 @@ def demo(
     """
     from milmer_cli.demo.run import run_demo
 
+    device = call.asked.get("run.device")
     result = run_demo(
         out,
         signal=signal,
         seed=call.settings.seed,
+        overrides=[*(overrides or ()), *([f"run.device={device.value}"] if device else [])],
         stdout=sys.stderr if call.console.as_json else None,
         progress=call.progress,
     )

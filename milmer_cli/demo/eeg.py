@@ -17,8 +17,6 @@ AUXILIARY = tuple(_AUXILIARY.split())
 MARK_UV = 20.0
 EVOKED_EVERY_S = 1.5
 EVOKED_S = 0.35
-EARLY_AT_S = 0.2
-LATE_AT_S = 0.75
 BLINK_S = 0.35
 
 
@@ -79,7 +77,6 @@ def _brain(spec: DemoSpec, truth: ParticipantTruth, rng: np.random.Generator) ->
     size = np.ones((2, 32, n), dtype=np.float32)
     evoked = np.zeros((32, n), dtype=np.float32)
     length = round(spec.stimulus_s * SFREQ_HZ)
-    early, late = (_wavelets(length, at) for at in (EARLY_AT_S, LATE_AT_S))
     ramp = signal.windows.tukey(length, 0.05).astype(np.float32)
     marked = GENEVA.index(MARK_CHANNEL)
     for trial in truth.trials:
@@ -88,8 +85,8 @@ def _brain(spec: DemoSpec, truth: ParticipantTruth, rng: np.random.Generator) ->
         for which, change in enumerate((own.alpha, own.beta)):
             share = np.clip(spec.signal * change, -0.9, None)
             size[which, :, during] += np.outer(_single(share), ramp)
-        evoked[:, during] += np.outer(_single(spec.signal * own.early), early)
-        evoked[:, during] += np.outer(_single(spec.signal * own.late), late)
+        for size_uv, at_s in ((own.early, own.early_at_s), (own.late, own.late_at_s)):
+            evoked[:, during] += np.outer(_single(spec.signal * size_uv), _wavelets(length, at_s))
         if trial.mark_hz is not None:
             phase = 2 * np.pi * trial.mark_hz * np.arange(length) / SFREQ_HZ
             evoked[marked, during] += _single(MARK_UV * np.sin(phase))

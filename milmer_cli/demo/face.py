@@ -21,6 +21,9 @@ FACE_BOX = (179, 83, 266, 170)
 """Left, top, right and bottom of the face as dlib finds it, in pixels of the picture."""
 FACE_CENTRE = (222.5, 126.5)
 _GRID = 4
+_XS = np.arange(150.0, 304.0, _GRID)
+_YS = np.arange(60.0, 208.0, _GRID)
+"""What a movement can reach, in pixels of the picture: a point every ``_GRID``."""
 
 _OUTLINE = (
     "155,96 154,84 158,66 166,52 178,44 184,36 190,24 204,19 222,16 242,18 258,24 276,35 288,46 "
@@ -100,21 +103,30 @@ def express(scale: float, expression: Expression) -> np.ndarray:
     points, moves = _movements(expression)
     # For each place of the result: where in the photograph it comes from.
     back = RBFInterpolator(points + moves, -moves, kernel="thin_plate_spline", smoothing=0.0)
-    xs = np.arange(150.0, 300.0 + _GRID, _GRID)
-    ys = np.arange(60.0, 204.0 + _GRID, _GRID)
-    grid = np.stack(np.meshgrid(xs, ys), axis=-1)
+    grid = np.stack(np.meshgrid(_XS, _YS), axis=-1)
     field = back(grid.reshape(-1, 2)).reshape(grid.shape) * _inside(grid)[..., None]
-    rows, columns = np.indices(still.shape[:2], dtype=np.float32)
-    # Pixels of the result, in units of the grid.
-    at_x = ((columns / scale + LEFT) - float(xs[0])) / _GRID
-    at_y = ((rows / scale + TOP) - float(ys[0])) / _GRID
-    shift = cv2.remap(
-        field.astype(np.float32), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+    # Only the part under the grid moves: the pixels there, in units of the grid.
+    columns = _within((_XS[[0, -1]] - LEFT) * scale, still.shape[1])
+    rows = _within((_YS[[0, -1]] - TOP) * scale, still.shape[0])
+    at_x = np.tile((columns / scale + LEFT - _XS[0]) / _GRID, (rows.size, 1))
+    at_y = np.tile(((rows / scale + TOP - _YS[0]) / _GRID)[:, None], (1, columns.size))
+    shift = cv2.remap(field.astype(np.float32), _single(at_x), _single(at_y), cv2.INTER_LINEAR)
     source_x = columns + shift[..., 0] * scale
-    source_y = rows + shift[..., 1] * scale
-    warped: np.ndarray = cv2.remap(still, source_x, source_y, cv2.INTER_LINEAR)
+    source_y = rows[:, None] + shift[..., 1] * scale
+    warped = still.copy()
+    warped[np.ix_(rows, columns)] = cv2.remap(
+        still, _single(source_x), _single(source_y), cv2.INTER_LINEAR
+    )
     return warped
+
+
+def _within(ends: np.ndarray, size: int) -> np.ndarray:
+    """Return the whole numbers between two ends that are indices of ``size`` pixels."""
+    return np.arange(max(0, int(np.ceil(ends[0]))), min(size, int(ends[1]) + 1))
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return np.asarray(values, dtype=np.float32)
 
 
 def _inside(grid: np.ndarray) -> np.ndarray:

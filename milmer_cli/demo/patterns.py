@@ -29,8 +29,11 @@ _COLUMNS |= {"7": -0.9, "8": 0.9}
 POSITIONS = np.array([(_COLUMNS[name[-1]], _LINES[name[:-1]]) for name in GENEVA])
 """(32, 2): right and front on a head of radius 1, a sketch of the 10-20 system."""
 
-EVOKED_RMS_UV = 3.5
-"""Size of the evoked pattern over the electrodes, at signal 1."""
+EVOKED_RMS_UV = 5.5
+"""Size of an evoked wave over the electrodes, at signal 1."""
+EARLY_AT_S = (0.1, 0.4)
+LATE_AT_S = (0.75, 1.1)
+"""When the waves come after each start: with high and with low valence, and likewise arousal."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Pattern:
         (32,) Change of the amplitude of alpha and beta, as a share, at signal 1.
     early, late
         (32,) Evoked topographies in microvolts at signal 1, without a mean over the electrodes.
+    early_at_s, late_at_s
+        When these waves come, in seconds.
     expression
         What the face does.
     """
@@ -102,14 +107,16 @@ class Pattern:
     beta: np.ndarray
     early: np.ndarray
     late: np.ndarray
+    early_at_s: float
+    late_at_s: float
     expression: Expression
 
 
 def pattern(spec: DemoSpec, index: int) -> Pattern:
     """Return the pattern that `TrialTruth.pattern` and `Span.pattern` name.
 
-    A quadrant's has a part for valence (frontal alpha asymmetry, the early evoked topography) and
-    one for arousal (beta, the late one). A trial's or a clip's is drawn at random.
+    A quadrant's has a part for valence (frontal alpha asymmetry, when the early wave comes) and one
+    for arousal (beta, when the late wave comes). A trial's or a clip's is drawn at random.
     """
     if spec.signal_kind == "quadrant":
         return _quadrant(index)
@@ -119,6 +126,8 @@ def pattern(spec: DemoSpec, index: int) -> Pattern:
         beta=rng.uniform(-0.8, 0.8, 32),
         early=_topography(rng.normal(size=32)),
         late=_topography(rng.normal(size=32)),
+        early_at_s=float(rng.uniform(*EARLY_AT_S)),
+        late_at_s=float(rng.uniform(*LATE_AT_S)),
         expression=Expression(*(float(move) for move in rng.uniform(-1.0, 1.0, 5))),
     )
 
@@ -130,8 +139,10 @@ def _quadrant(index: int) -> Pattern:
     return Pattern(
         alpha=0.25 * valence * np.sign(right) * np.clip(2.0 * frontal, 0.0, 1.0),
         beta=0.2 * arousal * np.clip(np.abs(right) + frontal, 0.0, 1.0),
-        early=valence * _topography(front),
-        late=arousal * _topography(np.exp(-4.0 * (right**2 + front**2))),
+        early=_topography(front),
+        late=_topography(np.exp(-4.0 * (right**2 + front**2))),
+        early_at_s=EARLY_AT_S[valence < 0],
+        late_at_s=LATE_AT_S[arousal < 0],
         expression=QUADRANT_EXPRESSIONS[index],
     )
 

@@ -28,6 +28,8 @@ RATING_S = 1.5
 TAIL_S = 3.0
 SLOTS_PER_BLOCK = 10
 EXPRESSIVE_PER_BLOCK = 3
+OWN_SHARE = 0.5
+"""How often people show what they feel, at signal 1; else an expression drawn from all four."""
 TRIALS_PER_TIE = 16
 
 
@@ -157,7 +159,7 @@ def _spans(spec: DemoSpec, own: int, rng: np.random.Generator) -> tuple[Span, ..
         slots = block + rng.permutation(SLOTS_PER_BLOCK)[: EXPRESSIVE_PER_BLOCK + 1]
         for place, slot in enumerate(slots):
             stranger = int(rng.choice(pool))
-            shown = own if rng.uniform() < spec.signal else stranger
+            shown = own if rng.uniform() < OWN_SHARE * min(spec.signal, 1.0) else stranger
             start, stop = slot * SLOT_S, min((slot + 1) * SLOT_S, spec.stimulus_s)
             if start < stop:
                 pattern = shown if place < EXPRESSIVE_PER_BLOCK else None

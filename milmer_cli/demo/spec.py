@@ -40,9 +40,9 @@ class DemoSpec:
     stimulus_s
         Length of a stimulus, in seconds; DEAP's is 60.
     signal
-        How strongly EEG and face carry the pattern: the size of the EEG effects, and (up to 1) the
-        chance that a facial expression is the trial's own and not drawn at random. 0 is the null
-        twin.
+        How strongly EEG and face carry the pattern: the size of the EEG effects, and (up to 1) how
+        often a facial expression is the trial's own and not drawn at random, which at 1 is half of
+        them. 0 is the null twin.
     seed
         Same spec, same files.
     signal_kind
@@ -67,7 +67,7 @@ class DemoSpec:
     marks: bool = False
     video: bool = True
     formats: tuple[Format, ...] = ("bdf", "dat", "mat")
-    expression_images: int = 30
+    expression_images: int = 200
 
     def __post_init__(self) -> None:
         wrong = (

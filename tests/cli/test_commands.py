@@ -96,9 +96,11 @@ def test_the_demo_offers_only_what_it_honours(milmer, stage):
     assert out == Path("demo")
     assert (named["signal"], named["seed"]) == (0.0, 5)
     shown = milmer("demo", "--help").out
-    for flag in ("--preset", "--settings", "--set", "--device"):
+    for flag in ("--preset", "--settings"):
         assert flag not in shown
         assert milmer("demo", flag, "x").code == 2
+    assert milmer("demo", "--set", "train.lr=1e-3", "--device", "cpu").code == 0
+    assert demo.calls[-1][1]["overrides"] == ["train.lr=1e-3", "run.device=cpu"]
 
 
 def test_the_stdout_of_the_demo_is_one_document(milmer, stage):

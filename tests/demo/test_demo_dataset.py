@@ -87,7 +87,7 @@ def test_there_is_a_folder_of_face_images_for_each_class(made):
         assert len(images) == 2
         for image in images:
             with Image.open(image) as opened:
-                assert opened.size == (160, 160)
+                assert opened.size == (200, 200)
                 assert opened.mode == "RGB"
 
 

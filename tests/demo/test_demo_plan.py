@@ -76,12 +76,14 @@ def _own_share(spec: DemoSpec) -> tuple[int, int]:
 
 
 def test_expressions_are_the_trials_own_with_signal_and_anybodys_without():
-    own, total = _own_share(DemoSpec(signal=1.0))
-    assert own == total
+    # Half of them are the trial's own, the others anybody's: a quarter of those by chance.
+    own, total = _own_share(DemoSpec(signal=1.0, trials=40, participants=8))
+    assert stats.binomtest(own, total, 0.625).pvalue > 0.01
+    assert _own_share(DemoSpec(signal=2.0)) == _own_share(DemoSpec(signal=1.0))
     own, total = _own_share(DemoSpec(signal=0.0, trials=40, participants=8))
     assert stats.binomtest(own, total, 0.25).pvalue > 0.01
     own, total = _own_share(DemoSpec(signal=0.5, trials=40, participants=8))
-    assert stats.binomtest(own, total, 0.625).pvalue > 0.01
+    assert stats.binomtest(own, total, 0.4375).pvalue > 0.01
 
 
 def test_twins_name_the_trial_or_the_clip_only():

@@ -101,7 +101,7 @@ def test_what_is_no_swin_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tokens", "width"), [("scratch:tiny", 49, 768), ("scratch:micro", 49, 96)]
+    ("name", "tokens", "width"), [("scratch:tiny", 49, 768), ("scratch:micro", 4, 96)]
 )
 def test_scratch_sizes(name: str, tokens: int, width: int) -> None:
     config = backbone_config(name)

@@ -119,7 +119,7 @@ def test_settings_make_the_model(tmp_path: Path) -> None:
         2,
         0.5,
     )
-    assert model.fusion.queries.shape[1] == 2 * 49
+    assert model.fusion.queries.shape[1] == 2 * 4
     frozen = build_model(settings.model_copy(update={"freeze_backbone": True}), ("low", "high"))
     assert not any(parameter.requires_grad for parameter in frozen.backbone.parameters())
     eeg = build_model(ModelSettings(modalities="eeg"), NAMES)  # asks the network for nothing
