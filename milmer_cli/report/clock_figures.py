@@ -23,7 +23,7 @@ class ClockTraces:
         (n,) seconds from the start of the stimulus, evenly spaced.
     video, eeg
         (n,) how far the eyes in the video, and the voltage at the eyes, stand out from their usual
-        level; NaN where unknown.
+        level, 0 to 1; NaN where unknown.
     eeg_name
         Which channel.
     lag, alike
@@ -60,7 +60,7 @@ def clocks(data: ClockTraces, width_in: float) -> Figure:
         ax.set_facecolor("none")
         ax.spines[["top", "right", "left"]].set_visible(False)
         ax.fill_between(data.time[shown], 0, trace[shown], color=colour, linewidth=0, alpha=0.85)
-        ax.set_ylim(0, 8.4)
+        ax.set_ylim(0, 1.05)
         ax.set_yticks([])
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         ax.grid(axis="x", color=GRID, linewidth=0.8)

@@ -169,11 +169,12 @@ def _part(grey: np.ndarray, box: np.ndarray, rows: tuple[float, float]) -> np.nd
 
 
 def _change(pixels: np.ndarray) -> np.ndarray:
-    """(n,) how far each frame is from the middle of those before and after it: even motion is 0."""
+    """(n,) how far each frame is from those before and after it: from the one it is more like."""
     step = round(_AROUND_S * RATE_HZ)
     padded = np.pad(pixels, ((step, step), (0, 0)), mode="edge")
-    between = (padded[: -2 * step] + padded[2 * step :]) / 2
-    change: np.ndarray = np.abs(pixels - between).mean(axis=1)
+    before = np.abs(pixels - padded[: -2 * step]).mean(axis=1)
+    after = np.abs(pixels - padded[2 * step :]).mean(axis=1)
+    change: np.ndarray = np.minimum(before, after)
     return change
 
 
@@ -214,11 +215,16 @@ def _of_kind(recording: Recording, kind: str) -> list[str]:
 
 
 def _standing_out(trace: np.ndarray) -> np.ndarray:
-    """How far above its usual level a trace is, in robust standard deviations, 0 to 8."""
+    """How far above its usual level a trace is: 0 to 1, which the highest fiftieth of it reaches.
+
+    Less than eight robust standard deviations are never stretched to 1: noise stays small.
+    """
     usual = np.nanmedian(trace)
     spread = 1.4826 * np.nanmedian(np.abs(trace - usual)) or 1.0
-    risen: np.ndarray = np.clip((trace - usual) / spread, 0.0, 8.0)
-    return risen
+    risen = np.clip((trace - usual) / spread, 0.0, None)
+    highest = max(8.0, float(np.nanpercentile(risen, 98)))
+    shown: np.ndarray = np.clip(risen / highest, 0.0, 1.0)
+    return shown
 
 
 def _at_each_shift(seen: np.ndarray, felt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

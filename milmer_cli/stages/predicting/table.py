@@ -38,14 +38,21 @@ def read_recordings(path: Path) -> dict[str, Request]:
         raise InputError(f"{path} cannot be read: {error}.", "Give a csv file in UTF-8.") from error
     lines = ["" if line.lstrip().startswith("#") else line for line in text.splitlines()]
     first = next((line for line in lines if line.strip()), "")
-    reader = csv.DictReader(lines, delimiter=";" if first.count(";") > first.count(",") else ",")
-    mistakes = [
-        _unknown(name) for name in reader.fieldnames or () if name and name.strip() not in COLUMNS
-    ]
+    reader = csv.reader(lines, delimiter=";" if first.count(";") > first.count(",") else ",")
+    header: list[str] = []
+    mistakes: list[str] = []
     found: dict[str, Request] = {}
     for row in reader:
-        cells = {name.strip(): (cell or "").strip() for name, cell in row.items() if name}
+        if not any(cell.strip() for cell in row):
+            continue
+        if not header:
+            header = [cell.strip() for cell in row]
+            mistakes += [_unknown(name) for name in header if name not in COLUMNS]
+            continue
+        cells = {name: cell.strip() for name, cell in zip(header, row, strict=False)}
         try:
+            if len(row) > len(header):
+                raise ValueError(f"has {len(row)} cells and the header {len(header)}")
             name, request = _read(cells, path.parent)
             if name in found:
                 raise ValueError(f"the name {name} is there already; give names in column name")
@@ -64,8 +71,8 @@ def read_recordings(path: Path) -> dict[str, Request]:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.strip(), COLUMNS, n=1)
-    return f"there is no column {name.strip()}" + (f": is {near[0]} meant?" if near else "")
+    near = difflib.get_close_matches(name, COLUMNS, n=1)
+    return f"there is no column {name}" + (f": is {near[0]} meant?" if near else "")
 
 
 def _read(cells: dict[str, str], folder: Path) -> tuple[str, Request]:
