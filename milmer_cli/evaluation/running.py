@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -136,7 +135,7 @@ def _side_by_side(
         check_classes(visible(job.round.fold, material, job.settings), material.labels,
                       material.names, progress)  # fmt: skip
     workers = min(run.workers, len(jobs))
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, torch.get_num_threads() // workers)
     with joblib.parallel_config(backend="loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         for _ in parallel(

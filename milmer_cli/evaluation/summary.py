@@ -205,6 +205,7 @@ def scores_of(
         confidence=settings.evaluate.confidence,
         seed=settings.seed,
         repeat=tested.seeds[keep],
+        clip=material.segments.stimulus[rows],
     )
 
 

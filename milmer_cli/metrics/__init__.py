@@ -1,7 +1,7 @@
 """Numbers about predictions, with what is needed to believe them. numpy and scipy only.
 
 - `values`      one number each, over any resamples: accuracy, F1, kappa, AUC, Brier, calibration
-- `resampling`  intervals over trials or participants; chance by permutation and by the binomial
+- `resampling`  intervals over trials, clips or participants; chance by permutation and binomial
 - `scores`      `Scores`, the one result type, and `headline`, its one line
 - `scoring`     `score`: predictions -> `Scores`
 - `comparison`  one model against another over folds, corrected for what folds share

@@ -1,7 +1,9 @@
 """How sure a score is, and what luck alone would give.
 
-Segments of a trial are alike, so they are never resampled one by one: intervals resample trials or
-participants, and chance shuffles the labels of whole trials within each participant.
+Segments of a trial are alike, so they are never resampled one by one: intervals resample trials,
+clips or participants, and chance shuffles the labels of whole trials within each participant. What
+people feel about a clip is alike too, and so is what a model makes of it: all who saw the same
+clips are shuffled in the same way, or chance would look narrower than it is.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def bootstrap(
     probabilities
         (n, n_classes).
     unit
-        (n,) number of the trial or participant that each row belongs to, from 0.
+        (n,) number of the trial, clip or participant that each row belongs to, from 0.
     resamples
         How many data sets are drawn.
     seed
@@ -80,6 +82,7 @@ def permuted_accuracy(
     participant: np.ndarray,
     permutations: int,
     seed: int,
+    clip: np.ndarray | None = None,
 ) -> np.ndarray:
     """Accuracies when the labels of trials are shuffled within each participant.
 
@@ -95,17 +98,22 @@ def permuted_accuracy(
         How many shuffles.
     seed
         What they are drawn from.
+    clip
+        (n_trials,) what was shown: participants who saw the same clips are shuffled alike. None
+        when no two trials share a clip.
 
     Returns
     -------
     numpy.ndarray
         (permutations,).
     """
-    random = np.random.default_rng(seed)
+    clip = np.arange(len(truth)) if clip is None else np.unique(clip, return_inverse=True)[1]
+    places = np.random.default_rng(seed).random((permutations, clip.max() + 1))
     hits = np.zeros(permutations)
     for name in np.unique(participant):
         rows = np.flatnonzero(participant == name)
-        shuffled = random.permuted(np.tile(truth[rows], (permutations, 1)), axis=1)
+        rows = rows[np.argsort(clip[rows], kind="stable")]
+        shuffled = truth[rows][np.argsort(places[:, clip[rows]], axis=1, kind="stable")]
         hits += votes[rows, shuffled].sum(axis=1)
     return hits / votes.sum()
 

@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     from milmer_cli.settings.schema import Protocol
 
-Unit = Literal["trial", "participant"]
+Unit = Literal["trial", "participant", "clip"]
 
 METRICS = (
     "accuracy",

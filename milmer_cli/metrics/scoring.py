@@ -38,6 +38,7 @@ def score(
     confidence: float = 0.95,
     seed: int = 0,
     repeat: np.ndarray | None = None,
+    clip: np.ndarray | None = None,
 ) -> Scores:
     """Score the predictions of segments that took no part in training.
 
@@ -62,11 +63,14 @@ def score(
         predicted more than once. A trial is then averaged within each repetition, never over
         models, and intervals and shuffles move all predictions of a trial together: repeating an
         evaluation makes no trial out of nothing.
+    clip
+        (n_segments,) what was shown. Participants who saw the same clips are then shuffled alike.
 
     Raises
     ------
     MilmerError
-        There is nothing to score, a probability is not finite, or a trial has two classes.
+        There is nothing to score, a probability is not finite, a trial has two classes, or clips
+        are to be resampled and not given.
     """
     truth, probabilities = np.asarray(truth, np.int64), np.asarray(probabilities, np.float64)
     participant, trial_id = np.asarray(participant), np.asarray(trial_id)
@@ -88,7 +92,10 @@ def score(
     pass_probabilities /= np.bincount(passed)[:, None]
 
     people, who = np.unique(participant, return_inverse=True)
-    segment_unit = trial if unit == "trial" else who
+    if unit == "clip" and clip is None:
+        raise MilmerError("Intervals over clips need to know which clip each segment is of.")
+    clips = trial if clip is None else np.unique(clip, return_inverse=True)[1]
+    segment_unit = {"trial": trial, "participant": who, "clip": clips}[unit]
     undefined: dict[str, int] = {}
     options = (resamples, confidence, seed, undefined)
     over_segments = _estimates(truth, probabilities, segment_unit, *options)
@@ -120,6 +127,7 @@ def score(
             _votes(trial, predicted, len(trials), n_classes),
             _votes(trial[first], pass_predicted, len(trials), n_classes),
             participant[opening],
+            clips[opening],
             permutations,
             confidence,
             seed,
@@ -133,8 +141,10 @@ def score(
 
 
 def resampled_unit(protocol: Protocol) -> Unit:
-    """Say what intervals resample: participants where participants are unseen, else trials."""
-    return "participant" if "participant" in protocol else "trial"
+    """Say what intervals resample: what the protocol keeps whole, participants before clips."""
+    if "participant" in protocol:
+        return "participant"
+    return "clip" if protocol == "stimulus" else "trial"
 
 
 def _refuse(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> None:
@@ -253,19 +263,21 @@ def _chance(
     votes: np.ndarray,
     trial_votes: np.ndarray,
     participant: np.ndarray,
+    clip: np.ndarray,
     permutations: int,
     confidence: float,
     seed: int,
 ) -> Chance:
-    """Chance from trials: (n_trials,) truth and participant, (n_trials, C) votes.
+    """Chance from trials: (n_trials,) truth, participant and clip, (n_trials, C) votes.
 
     ``votes`` are those of the segments, ``trial_votes`` those of the trial as a whole, one a
     repetition.
     """
     n_trials, n_classes = votes.shape
     numbers = np.arange(n_trials)
-    null = resampling.permuted_accuracy(truth, votes, participant, permutations, seed)
-    trial_null = resampling.permuted_accuracy(truth, trial_votes, participant, permutations, seed)
+    shuffling = participant, permutations, seed, clip
+    null = resampling.permuted_accuracy(truth, votes, *shuffling)
+    trial_null = resampling.permuted_accuracy(truth, trial_votes, *shuffling)
     low, high = np.percentile(null, [50 * (1 - confidence), 50 * (1 + confidence)])
     rate = trial_votes[numbers, truth].sum() / trial_votes.sum()
     guessed = resampling.binomial_band(n_trials, 1 / n_classes, confidence)

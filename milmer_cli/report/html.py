@@ -117,6 +117,8 @@ class EvaluationReport:
     reliability
         Calibration under the headline's protocol: as trained, and after the temperature where one
         was fitted.
+    readings
+        What the ladder says about other models, by their names.
     """
 
     title: str
@@ -128,6 +130,7 @@ class EvaluationReport:
     tables: Sequence[Table] = ()
     deletion: DeletionCurve | None = None
     reliability: tuple[Reliability, Reliability | None] | None = None
+    readings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -262,7 +262,7 @@ class EvaluateSettings(Section):
     """Grid of settings to compare in the same folds, each `section.key=A,B`, as in
     `model.fusion=none,mlp`; sections model and train."""
     bootstrap: Annotated[int, Field(ge=100)] = 2000
-    """Resamples of trials or participants behind each confidence interval."""
+    """Resamples of trials, clips or participants behind each confidence interval."""
     permutations: Annotated[int, Field(ge=100)] = 2000
     """Label shuffles behind each p-value."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.data.split_file import Splits, save_splits
-from milmer_cli.evaluation.rivals import MAIN
+from milmer_cli.evaluation.rivals import MAIN, MAJORITY
 from milmer_cli.evaluation.summary import ProtocolSummary, Tested
 from milmer_cli.metrics import Scores, format_p
 from milmer_cli.report import figures, theme
@@ -94,7 +94,7 @@ def write_all(
         "headline": main.headline,
         "scores": main.scores.to_json(),
         "folds": [dict(row.__dict__) for row in main.folds],
-        "reading": ladder_reading([(one.protocol, one.scores) for one in summaries]),
+        "readings": _readings(summaries),
         "protocols": {one.protocol: _plain(one.to_json()) for one in summaries},
         **facts,
     }
@@ -124,9 +124,19 @@ def write_all(
         tables=list(_tables(summaries, main)),
         deletion=main.deletion,
         reliability=main.reliability,
+        readings={name: lines for name, lines in metrics["readings"].items() if name != MAIN},
     )
     write_page(out / PAGE, evaluation_page(page))
     return metrics
+
+
+def _readings(summaries: Sequence[ProtocolSummary]) -> dict[str, list[str]]:
+    """Read the ladder of each model that learns."""
+    return {
+        name: ladder_reading([(one.protocol, one.models[name]) for one in summaries])
+        for name in summaries[0].models
+        if name != MAJORITY
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -243,6 +243,7 @@ def _score(material: Material, fold: Fold, settings: Settings, probabilities: np
         permutations=settings.evaluate.permutations,
         confidence=settings.evaluate.confidence,
         seed=settings.seed,
+        clip=material.segments.stimulus[fold.test],
     )
 
 

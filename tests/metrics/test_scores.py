@@ -158,5 +158,5 @@ def test_small_words():
         "p undefined",
     ]
     units = [resampled_unit(p) for p in ("segment", "trial", "stimulus", "participant")]
-    assert units == ["trial", "trial", "trial", "participant"]
+    assert units == ["trial", "trial", "clip", "participant"]
     assert resampled_unit("participant-stimulus") == "participant"
