@@ -22,6 +22,7 @@ from milmer_cli.cli.demo import demo
 from milmer_cli.cli.evaluate import evaluate
 from milmer_cli.cli.finetune_swin import finetune_swin
 from milmer_cli.cli.info import info
+from milmer_cli.cli.inspect import inspect
 from milmer_cli.cli.predict import predict
 from milmer_cli.cli.prepare import prepare
 from milmer_cli.cli.train import train
@@ -32,7 +33,7 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="milmer", rich_markup_mode="rich", pretty_exceptions_enable=False, no_args_is_help=False
 )
-for function in (demo, prepare, finetune_swin, train, evaluate, predict):
+for function in (demo, prepare, inspect, finetune_swin, train, evaluate, predict):
     app.command()(function)
 app.add_typer(settings.app, name="settings")
 app.command()(info)

@@ -291,7 +291,8 @@ def _tie_notes(counts: Iterable[_Counts], data: DataSettings) -> list[str]:
         "published": "is treated as in the published code",
     }[data.ties]
     return [
-        f"{tied} trials have a valence or arousal of exactly {data.threshold:g}: "
+        f"{tied} trial{'s have' if tied > 1 else ' has'} a valence or arousal of exactly "
+        f"{data.threshold:g}: "
         f"it {rule} (data.ties={data.ties})."
     ]
 

@@ -15,10 +15,13 @@ import pytest
 from skimage import data
 
 from milmer_cli.data.labels import class_names
+from milmer_cli.demo import DemoSpec, make_demo_data
 from milmer_cli.metrics.calibration import reliability
 from milmer_cli.model import build_model
 from milmer_cli.recordings.channels import GENEVA
+from milmer_cli.recordings.deap import DeapRecordings
 from milmer_cli.settings import dump_yaml, load_settings
+from milmer_cli.stages.prepare import prepare
 from milmer_cli.training.runfolder import save_model
 
 FPS, RATE = 10, 128
@@ -33,6 +36,9 @@ SMALL = [
     "model.encoder_layers=1",
     "run.device=cpu",
 ]
+
+
+PREPARE_SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.size=64", "run.workers=1"]
 
 
 @pytest.fixture(scope="session")
@@ -153,3 +159,19 @@ def write_edf() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def deap(made_once) -> Path:
+    """A data set to prepare: s01 and s29, three trials each; the last of s29 has no video."""
+    spec = DemoSpec(
+        participants=2, trials=3, stimulus_s=4.0, formats=("bdf", "dat", "mat"), expression_images=0
+    )
+    return made_once("prepare-data", lambda folder: make_demo_data(folder, spec, workers=1))
+
+
+@pytest.fixture(scope="session")
+def whole(made_once, deap) -> Path:
+    """A store of it, made without interruption with `PREPARE_SMALL`."""
+    settings = load_settings(overrides=PREPARE_SMALL)
+    return made_once("prepare-store", lambda out: prepare(DeapRecordings(deap), out, settings))

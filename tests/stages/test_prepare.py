@@ -11,7 +11,6 @@ import h5py
 import numpy as np
 import pytest
 
-from milmer_cli.demo import DemoSpec, make_demo_data
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.recordings.deap import DeapRecordings
 from milmer_cli.settings import load_settings
@@ -20,21 +19,7 @@ from milmer_cli.stages.prepare import prepare
 from milmer_cli.store import PreparedParticipant, PreparedStore, check_store
 from milmer_cli.store.lock import StoreLock
 
-SPEC = DemoSpec(
-    participants=2, trials=3, stimulus_s=4.0, formats=("bdf", "dat", "mat"), expression_images=0
-)
 SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.size=64", "run.workers=1"]
-
-
-@pytest.fixture(scope="session")
-def root(made_once):
-    return made_once("prepare-data", lambda folder: make_demo_data(folder, SPEC, workers=1))
-
-
-@pytest.fixture(scope="session")
-def whole(made_once, root):
-    """A store made without interruption."""
-    return made_once("prepare-store", lambda out: run(root, out))
 
 
 @pytest.fixture
@@ -43,10 +28,10 @@ def store(whole, tmp_path):
     return Path(shutil.copytree(whole, tmp_path / "prepared"))
 
 
-def run(root, out, *more, progress=None, **source):
+def run(deap, out, *more, progress=None, **source):
     settings = load_settings(overrides=[*SMALL, *more])
     told = {"progress": progress} if progress else {}
-    return prepare(DeapRecordings(root, **source), out, settings, **told)
+    return prepare(DeapRecordings(deap, **source), out, settings, **told)
 
 
 class Listener:
@@ -76,7 +61,7 @@ def content(folder):
             found[path.name, name, key] = value
 
     for path in sorted(folder.glob("*.h5")):
-        with h5py.File(path) as file:
+        with h5py.File(path, locking=False) as file:
             keep("/", file)
             file.visititems(keep)
     return found
@@ -104,31 +89,31 @@ def test_a_store_has_every_trial_with_its_eeg_faces_and_tables(whole):
     assert not (whole / ".pieces").exists()
 
 
-def test_doing_it_again_does_nothing(root, store):
+def test_doing_it_again_does_nothing(deap, store):
     before = {path: path.stat().st_mtime_ns for path in store.glob("*.h5")}
-    result = run(root, store)
+    result = run(deap, store)
     assert (result.made, result.kept) == ((), ("s01", "s29"))
     assert {path: path.stat().st_mtime_ns for path in store.glob("*.h5")} == before
 
 
-def test_a_new_filter_does_not_decode_video_again(root, whole, store, monkeypatch):
+def test_a_new_filter_does_not_decode_video_again(deap, whole, store, monkeypatch):
     monkeypatch.setattr(prepare_work, "face_segments", None)  # calling it would fail
     listener = Listener()
-    run(root, store, "eeg.band_hz=[4,40]", progress=listener)
+    run(deap, store, "eeg.band_hz=[4,40]", progress=listener)
     told = " ".join(note for _, note in listener.notes)
     assert "s01: eeg.band_hz was [1.0, 50.0] and is [4.0, 40.0]: the EEG is made again" in told
     assert "the faces are kept" in told
     assert differing(whole, store) == {"eeg"}
 
 
-def test_another_face_size_does_not_clean_the_eeg_again(root, whole, store, monkeypatch):
+def test_another_face_size_does_not_clean_the_eeg_again(deap, whole, store, monkeypatch):
     monkeypatch.setattr(prepare_work, "clean", None)
-    run(root, store, "faces.size=32")
+    run(deap, store, "faces.size=32")
     assert differing(whole, store) == {"faces", "faces/encoded", "faces/offsets"}
 
 
-def test_new_ratings_make_neither_again(root, whole, store, tmp_path, monkeypatch):
-    other = Path(shutil.copytree(root, tmp_path / "data", copy_function=os.symlink))
+def test_new_ratings_make_neither_again(deap, whole, store, tmp_path, monkeypatch):
+    other = Path(shutil.copytree(deap, tmp_path / "data", copy_function=os.symlink))
     table = other / "metadata_csv" / "participant_ratings.csv"
     text = table.read_text()
     table.unlink()
@@ -145,34 +130,34 @@ def test_new_ratings_make_neither_again(root, whole, store, tmp_path, monkeypatc
     assert differing(whole, store) == {"ratings"}
 
 
-def test_dat_and_mat_give_the_same_store(root, tmp_path):
+def test_dat_and_mat_give_the_same_store(deap, tmp_path):
     for source in ("dat", "mat"):
-        run(root, tmp_path / source, "faces.instances=1", source=source)
+        run(deap, tmp_path / source, "faces.instances=1", source=source)
     assert differing(tmp_path / "dat", tmp_path / "mat") == set()
     assert (tmp_path / "dat" / "s01.h5").stat().st_size > 0
 
 
-def test_participants_prepared_later_join_the_store(root, whole, tmp_path):
-    run(root, tmp_path / "p", participants="1")
-    result = run(root, tmp_path / "p", participants="29")
+def test_participants_prepared_later_join_the_store(deap, whole, tmp_path):
+    run(deap, tmp_path / "p", participants="1")
+    result = run(deap, tmp_path / "p", participants="29")
     assert result.made == ("s29",)
     assert PreparedStore.open(tmp_path / "p").participants == ["s01", "s29"]
     assert differing(whole, tmp_path / "p") == set()
 
 
-def test_a_second_run_on_the_folder_is_refused(root, tmp_path):
+def test_a_second_run_on_the_folder_is_refused(deap, tmp_path):
     with StoreLock(tmp_path / "p"), pytest.raises(InputError, match="is being prepared by process"):
-        run(root, tmp_path / "p")
+        run(deap, tmp_path / "p")
 
 
-def test_each_participant_and_all_together_tell_how_far_they_are(root, tmp_path):
+def test_each_participant_and_all_together_tell_how_far_they_are(deap, tmp_path):
     listener = Listener()
-    run(root, tmp_path / "p", "faces.instances=1", progress=listener)
+    run(deap, tmp_path / "p", "faces.instances=1", progress=listener)
     assert listener.tasks["prepare"] == [7, 7]  # EEG of two, faces of three and two trials
     assert (listener.tasks["s01"], listener.tasks["s29"]) == ([4, 4], [3, 3])
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_broken(root, whole, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_sentence_and_nothing_is_broken(deap, whole, tmp_path, monkeypatch):
     out = tmp_path / "p"
     real, calls = os.fsync, []
 
@@ -184,18 +169,18 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_broken(root, whole, tmp_path
 
     monkeypatch.setattr("milmer_cli.store.atomic.os.fsync", full)
     with pytest.raises(MilmerError, match="The disk is full") as refused:
-        run(root, out)
+        run(deap, out)
     assert "what is finished is kept" in refused.value.hint
     assert list(out.glob("**/.*.part")) == []
     monkeypatch.undo()
-    run(root, out)
+    run(deap, out)
     assert differing(whole, out) == set()
 
 
 @pytest.fixture
-def broken(root, tmp_path):
+def broken(deap, tmp_path):
     """The data set with one video and one BDF file cut short."""
-    folder = Path(shutil.copytree(root, tmp_path / "data"))
+    folder = Path(shutil.copytree(deap, tmp_path / "data"))
     video = folder / "face_video" / "s01" / "s01_trial02.avi"
     video.write_bytes(video.read_bytes()[:300])
     bdf = folder / "data_original" / "s29.bdf"

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from milmer_cli.demo import DemoSpec, make_demo_data
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.deap import DeapRecordings
 from milmer_cli.settings import load_settings
@@ -20,7 +19,6 @@ from milmer_cli.stages.prepare import prepare
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 
-SPEC = DemoSpec(participants=2, trials=2, stimulus_s=4.0, formats=("bdf",), expression_images=0)
 SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.size=64"]
 PREPARE = """
 import sys
@@ -31,17 +29,6 @@ from milmer_cli.stages.prepare import prepare
 root, out, *settings = sys.argv[1:]
 prepare(DeapRecordings(Path(root)), Path(out), load_settings(overrides=settings))
 """
-
-
-@pytest.fixture(scope="session")
-def root(made_once):
-    return made_once("processes-data", lambda folder: make_demo_data(folder, SPEC, workers=1))
-
-
-@pytest.fixture(scope="session")
-def whole(made_once, root):
-    settings = load_settings(overrides=[*SMALL, "run.workers=1"])
-    return made_once("processes-store", lambda out: prepare(DeapRecordings(root), out, settings))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -57,9 +44,9 @@ def until(found: Callable[[], object], process: subprocess.Popen[bytes]) -> None
     raise AssertionError("it never happened")
 
 
-def test_killed_again_and_again_the_store_is_the_same(root, whole, tmp_path):
+def test_killed_again_and_again_the_store_is_the_same(deap, whole, tmp_path):
     out = tmp_path / "prepared"
-    command = [sys.executable, "-c", PREPARE, root, out, *SMALL, "run.workers=1"]
+    command = [sys.executable, "-c", PREPARE, deap, out, *SMALL, "run.workers=1"]
     instants = [
         lambda: list(out.glob(".pieces/s01/*-eeg-*.npz")),  # while the EEG is cut
         lambda: list(out.glob(".pieces/s01/*-faces-*.npz")),  # between two trials
@@ -77,9 +64,9 @@ def test_killed_again_and_again_the_store_is_the_same(root, whole, tmp_path):
     assert {p.name for p in out.iterdir()} == {p.name for p in whole.iterdir()}
 
 
-def test_interrupted_it_says_how_to_go_on_and_goes_on(root, whole, tmp_path):
+def test_interrupted_it_says_how_to_go_on_and_goes_on(deap, whole, tmp_path):
     out = tmp_path / "prepared"
-    command = [sys.executable, "-m", "milmer_cli", "prepare", "--deap-root", root, "--out", out]
+    command = [sys.executable, "-m", "milmer_cli", "prepare", "--deap-root", deap, "--out", out]
     command += [argument for setting in SMALL for argument in ("--set", setting)]
     command += ["--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
@@ -89,23 +76,23 @@ def test_interrupted_it_says_how_to_go_on_and_goes_on(root, whole, tmp_path):
     assert process.returncode == 130
     assert "the same command goes on from there" in told
     assert "Traceback" not in told
-    prepare(DeapRecordings(root), out, load_settings(overrides=[*SMALL, "run.workers=1"]))
+    prepare(DeapRecordings(deap), out, load_settings(overrides=[*SMALL, "run.workers=1"]))
     assert files(out) == files(whole)
 
 
-def test_a_cluster_makes_the_same_store(root, whole, tmp_path):
+def test_a_cluster_makes_the_same_store(deap, whole, tmp_path):
     distributed = pytest.importorskip("distributed")
     out = tmp_path / "prepared"
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
     ) as cluster:
         settings = load_settings(overrides=[*SMALL, f"run.scheduler={cluster.scheduler_address}"])
-        prepare(DeapRecordings(root), out, settings)
+        prepare(DeapRecordings(deap), out, settings)
     assert files(out) == files(whole)
 
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nowhere"])
-def test_a_scheduler_that_is_not_there_is_one_sentence(root, tmp_path, address):
+def test_a_scheduler_that_is_not_there_is_one_sentence(deap, tmp_path, address):
     settings = load_settings(overrides=[*SMALL, f"run.scheduler={address}"])
     with pytest.raises(InputError, match=f"no Dask scheduler at {address}"):
-        prepare(DeapRecordings(root), tmp_path / "prepared", settings)
+        prepare(DeapRecordings(deap), tmp_path / "prepared", settings)
