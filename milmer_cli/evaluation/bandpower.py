@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from scipy import signal
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -94,7 +96,10 @@ def lda(
     if seen.any():
         model = make_pipeline(
             StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        ).fit(features[train], targets[train])
+        )
+        with warnings.catch_warnings():  # a class with one sample is shrunk to the pooled rest
+            warnings.filterwarnings("ignore", "Only one sample available")
+            model.fit(features[train], targets[train])
         probabilities[seen] = 0.0
         probabilities[np.ix_(seen, model.classes_)] = model.predict_proba(features[test[seen]])
     return probabilities

@@ -181,6 +181,7 @@ def evaluation_page(report: EvaluationReport) -> str:
     """Render the page of an evaluation as one string of HTML."""
     main = main_result(report.results)
     leaky = {result.protocol for result in report.results if result.leaky}
+    views = [_protocol_view(result) for result in report.results]
     ladder = None
     if len(report.results) > 1:
         rungs = [(result.protocol, result.scores) for result in report.results]
@@ -190,8 +191,8 @@ def evaluation_page(report: EvaluationReport) -> str:
     return render(
         "evaluation.html.j2",
         report=report,
-        main=_protocol_view(main),
-        views=[_protocol_view(result) for result in report.results],
+        main=next(view for view in views if view["result"] is main),
+        views=views,
         ladder=ladder,
         deletion=_deletion(report, main),
         reliability=_reliability(report.reliability, main),

@@ -94,3 +94,28 @@ def test_binomial_chance_by_hand():
     assert resampling.binomial_p(0, 5, 0.25) == 1
     low, high = resampling.binomial_band(40, 0.25, 0.95)
     assert (round(40 * low), round(40 * high)) == (5, 16)
+
+
+def test_those_who_saw_the_same_clips_are_shuffled_alike():
+    # four people, who all rate a clip alike and of whom a model says the same: 12 clips, not 48
+    random = np.random.default_rng(0)
+    clip = np.tile(np.arange(12), 4)
+    who = np.repeat(np.arange(4), 12)
+    truth, guess = random.integers(4, size=12)[clip], random.integers(4, size=12)[clip]
+    votes = np.eye(4)[guess]
+    together = resampling.permuted_accuracy(truth, votes, who, 4000, 0, clip)
+    apart = resampling.permuted_accuracy(truth, votes, who, 4000, 0)
+    assert together.mean() == pytest.approx(apart.mean(), abs=0.01)
+    assert together.std() == pytest.approx(2 * apart.std(), rel=0.1)
+    alone = resampling.permuted_accuracy(truth[:12], votes[:12], who[:12], 4000, 0)
+    assert together.std() == pytest.approx(alone.std(), rel=0.1)
+
+
+def test_p_is_uniform_when_clips_are_shared_and_nothing_is_there():
+    small, clip, who = 0, np.tile(np.arange(16), 4), np.repeat(np.arange(4), 16)
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        truth, guess = random.integers(4, size=16)[clip], random.integers(4, size=16)[clip]
+        null = resampling.permuted_accuracy(truth, np.eye(4)[guess], who, 200, seed, clip)
+        small += resampling.permutation_p(np.mean(truth == guess), null) <= 0.1
+    assert small / 300 <= 0.15

@@ -160,3 +160,52 @@ def test_small_words():
     units = [resampled_unit(p) for p in ("segment", "trial", "stimulus", "participant")]
     assert units == ["trial", "trial", "clip", "participant"]
     assert resampled_unit("participant-stimulus") == "participant"
+
+
+def test_repetitions_are_no_new_trials():
+    truth, probabilities, who, names = made(participants=2, trials=10)
+    once = score(truth, probabilities, who, names, QUADRANTS, **FAST)
+    twice = score(
+        np.tile(truth, 2),
+        np.tile(probabilities, (2, 1)),
+        np.tile(who, 2),
+        np.tile(names, 2),
+        QUADRANTS,
+        repeat=np.repeat([0, 1], len(truth)),
+        **FAST,
+    )
+    assert (twice.n_trials, twice.repeats, twice.n_segments) == (20, 2, 2 * once.n_segments)
+    for level in ("segment", "trial"):
+        one, two = getattr(once, level)["accuracy"], getattr(twice, level)["accuracy"]
+        assert (two.value, two.low, two.high) == pytest.approx((one.value, one.low, one.high))
+    assert dataclasses.asdict(twice.chance) == pytest.approx(dataclasses.asdict(once.chance))
+
+
+def test_a_trial_is_averaged_within_a_repetition_and_never_over_models():
+    # each model is wrong on the trial; their mean would be right
+    probabilities = np.array([[0.40, 0.45, 0.15], [0.40, 0.15, 0.45]])
+    found = score(
+        np.array([0, 0]),
+        probabilities,
+        np.array(["s01", "s01"]),
+        np.array(["s01/01", "s01/01"]),
+        ["a", "b", "c"],
+        repeat=np.array([0, 1]),
+        **FAST,
+    )
+    assert probabilities.mean(axis=0).argmax() == 0
+    assert found.trial["accuracy"].value == 0.0
+
+
+def test_clips_are_resampled_where_clips_are_unseen():
+    truth, probabilities, who, names = made(participants=4, trials=12)
+    clip = np.array([int(name[-2:]) for name in names])
+    over = {
+        unit: score(truth, probabilities, who, names, QUADRANTS, unit=unit, clip=clip, **FAST)
+        for unit in ("trial", "clip")
+    }
+    assert over["clip"].unit == "clip"
+    assert over["clip"].segment["accuracy"].value == over["trial"].segment["accuracy"].value
+    assert "(95 % over clips)" in headline(over["clip"], "stimulus")
+    with pytest.raises(MilmerError, match="which clip"):
+        score(truth, probabilities, who, names, QUADRANTS, unit="clip", **FAST)
