@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import numpy as np
 
-from milmer_cli.recordings.faces import FaceBag, FaceFinder, find_faces, no_faces
+from milmer_cli.recordings.faces import NO_VIDEO, FaceBag, FaceFinder, iter_faces, no_faces
 from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.recordings.video import instance_times
 from milmer_cli.settings.schema import FacesSettings
@@ -40,11 +41,31 @@ def face_segments(
     InputError
         The video cannot be decoded.
     """
-    shape = (len(onsets_s), settings.instances)
     if video is None:
-        return _encoded(no_faces(shape))
+        return no_face_segments(len(onsets_s), settings, NO_VIDEO)
+    parts = list(iter_face_segments(video, onsets_s, segment_s, settings))
+    return EncodedFaces(
+        [image for part in parts for image in part.images],
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("found", "time", "box", "score", "reason")
+        ),
+    )
+
+
+def iter_face_segments(
+    video: VideoSpan, onsets_s: np.ndarray, segment_s: float, settings: FacesSettings
+) -> Iterator[EncodedFaces]:
+    """Do the work of `face_segments` stretch by stretch: only what is encoded is kept.
+
+    Yields
+    ------
+    EncodedFaces
+        Of consecutive segments.
+    """
     times = onsets_s[:, None] + instance_times(1, segment_s, settings.instances)
-    return _encoded(find_faces(video, times, settings, face_finder(settings)))
+    for bag in iter_faces(video, times, settings, face_finder(settings)):
+        yield _encoded(bag)
 
 
 def no_face_segments(n_segments: int, settings: FacesSettings, reason: str) -> EncodedFaces:

@@ -1,21 +1,24 @@
 """Faces of a DEAP-like video: how many times faster than it plays, and how much memory.
 
-    python bench/prepare_video.py [--minutes 60] [--detector dlib]
+    python bench/prepare.py [--minutes 5 20 60] [--detector dlib]
 
 A 720x576, 50 fps, H.264 AVI of a real photograph that moves, with camera noise; 10 faces per 3 s.
 Side by side on one core:
 
-- `milmer`: find_faces and JPEG, as `milmer prepare` does it;
+- `milmer`: the code that a worker of `milmer prepare` runs, JPEG included;
 - `every wanted frame whole`: the same frames, each searched whole;
 - `every frame`: decode, convert and search every frame of the video, as most public code does
   (timed on the first 6 s).
 
-With `--minutes` also a long video in one go: time and memory in each tenth of it.
+With `--minutes` also long videos, each in one go in a process of its own: time and memory in each
+tenth.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import platform
 import resource
 import tempfile
 import time
@@ -27,13 +30,14 @@ import numpy as np
 import torch
 from skimage import data
 
-from milmer_cli.recordings.faces import FaceFinder, crop, iter_faces
+from milmer_cli.recordings.faces import FaceFinder, crop
 from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.recordings.video import frames_at, instance_times
 from milmer_cli.settings.schema import FacesSettings
+from milmer_cli.stages.segments import iter_face_segments
 from milmer_cli.store import encode_face
 
-FPS, SEGMENT_S, INSTANCES = 50, 3.0, 10
+FPS, SEGMENT_S, INSTANCES, EVERY_FRAME_S = 50, 3.0, 10, 6
 
 
 def film(path: Path, seconds: float) -> None:
@@ -73,10 +77,9 @@ def repeat(short: Path, long: Path, minutes: float) -> None:
 
 
 def milmer(video: Path, times: np.ndarray, settings: FacesSettings, finder: FaceFinder) -> int:
-    found = 0
-    for bag in iter_faces(VideoSpan(video), times, settings, finder):
-        found += sum(bool(encode_face(image)) for image in bag.images if image is not None)
-    return found
+    onsets = np.arange(len(times)) * SEGMENT_S
+    parts = iter_face_segments(VideoSpan(video), onsets, SEGMENT_S, settings)
+    return sum(int(part.found.sum()) for part in parts)
 
 
 def whole_frames(
@@ -110,59 +113,73 @@ def resident_mb() -> float:
     return pages * resource.getpagesize() / 1e6
 
 
+def long_video(path: Path, minutes: float, settings: FacesSettings) -> None:
+    """Print a row for each tenth; keep what is encoded, as a worker does."""
+    onsets = np.arange(int(minutes * 60 / SEGMENT_S)) * SEGMENT_S
+    print(f"\n{minutes:g} minutes in one go\n\n| minute | s of one core per minute | resident MB |")
+    print("|---|---|---|")
+    start, done, reported, kept = time.process_time(), 0, 0.0, []
+    for part in iter_face_segments(VideoSpan(path), onsets, SEGMENT_S, settings):
+        kept.append(part)
+        done += len(part.found)
+        now = done * SEGMENT_S / 60
+        if now >= reported + minutes / 10 or done == len(onsets):
+            spent = time.process_time() - start
+            print(
+                f"| {now:.0f} | {spent / (now - reported):.2f} | {resident_mb():.0f} |", flush=True
+            )
+            start, reported = time.process_time(), now
+    found = np.concatenate([part.found for part in kept]).mean()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    print(f"\nfaces found: {found:.1%}; peak resident: {peak:.0f} MB", flush=True)
+
+
+def side_by_side(video: Path, settings: FacesSettings) -> None:
+    finder = FaceFinder(settings)
+    times = instance_times(20, SEGMENT_S, INSTANCES)
+    print("| way | faces found | s of one core per minute | times real time |")
+    print("|---|---|---|---|")
+    ways = {
+        "milmer": (milmer, times.size, 60),
+        "every wanted frame whole": (whole_frames, times.size, 60),
+        "every frame": (every_frame, EVERY_FRAME_S * FPS, EVERY_FRAME_S),
+    }
+    for name, (work, wanted, seconds) in ways.items():
+        argument = EVERY_FRAME_S if work is every_frame else times
+        start = time.process_time()
+        found = work(video, argument, settings, finder)
+        spent = time.process_time() - start
+        print(
+            f"| {name} | {found} of {wanted} | {spent / seconds * 60:.1f} "
+            f"| {seconds / spent:.1f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--minutes", type=float, nargs="*", default=[])
     parser.add_argument("--detector", default="dlib")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     settings = FacesSettings(detector=arguments.detector)
-    finder = FaceFinder(settings)
+    print(
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
+        f"PyAV {av.__version__}, detector {arguments.detector}\n"
+    )
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "trial.avi"
         film(video, 60)
-        times = instance_times(20, SEGMENT_S, INSTANCES)
-        print("| way | faces found | s of one core per minute | times real time |")
-        print("|---|---|---|---|")
-        ways = {
-            "milmer": lambda: (milmer(video, times, settings, finder), times.size, 60),
-            "every wanted frame whole": lambda: (
-                whole_frames(video, times, settings, finder),
-                times.size,
-                60,
-            ),
-            "every frame": lambda: (every_frame(video, 6, settings, finder), 6 * FPS, 6),
-        }
-        for name, work in ways.items():
-            start = time.process_time()
-            found, wanted, seconds = work()
-            spent = time.process_time() - start
-            print(
-                f"| {name} | {found} of {wanted} | {spent / seconds * 60:.1f} "
-                f"| {seconds / spent:.1f} |"
-            )
-        if arguments.minutes:
+        side_by_side(video, settings)
+        for minutes in arguments.minutes:
             long = Path(folder) / "long.avi"
-            repeat(video, long, arguments.minutes)
-            times = instance_times(int(arguments.minutes * 60 / SEGMENT_S), SEGMENT_S, INSTANCES)
-            print("\n| minute | s of one core per minute | resident MB | faces found |")
-            print("|---|---|---|---|")
-            start, done, found, reported = time.process_time(), 0, 0, 0
-            for bag in iter_faces(VideoSpan(long), times, settings, finder):
-                found += sum(bool(encode_face(image)) for image in bag.images if image is not None)
-                done += len(bag.found)
-                minutes = done * SEGMENT_S / 60
-                if minutes >= reported + arguments.minutes / 10:
-                    now = time.process_time()
-                    print(
-                        f"| {minutes:.0f} | {(now - start) / (minutes - reported):.1f} "
-                        f"| {resident_mb():.0f} | {found / done / INSTANCES:.3f} |",
-                        flush=True,
-                    )
-                    start, reported = now, minutes
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-            print(f"\npeak resident: {peak:.0f} MB")
+            repeat(video, long, minutes)
+            process = multiprocessing.get_context("spawn").Process(
+                target=long_video, args=(long, minutes, settings)
+            )
+            process.start()
+            process.join()
 
 
 if __name__ == "__main__":
