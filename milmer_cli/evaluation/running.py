@@ -12,6 +12,7 @@ import torch
 from milmer_cli.compute import Compute
 from milmer_cli.errors import MilmerError
 from milmer_cli.evaluation.bandpower import lda
+from milmer_cli.evaluation.rivals import MAIN
 from milmer_cli.evaluation.work import (
     Job,
     Outcome,
@@ -131,7 +132,7 @@ def _side_by_side(
 ) -> None:
     for one in {token_key(job): job for job in jobs}.values():
         make_tokens(one, material, out, compute, progress)
-    for job in jobs:
+    for job in (one for one in jobs if one.rival.name == MAIN):
         check_classes(visible(job.round.fold, material, job.settings), material.labels,
                       material.names, progress)  # fmt: skip
     workers = min(run.workers, len(jobs))

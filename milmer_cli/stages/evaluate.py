@@ -66,7 +66,9 @@ class EvaluateResult:
             *(("and", line) for line in self.headlines[1:]),
             (
                 "tested",
-                f"{scores['n_segments']} segments, {scores['n_trials']} trials, "
+                f"{scores['n_segments']} segments"
+                + (f" (by {scores['repeats']} seeds)" if scores["repeats"] > 1 else "")
+                + f", {scores['n_trials']} trials, "
                 f"{scores['n_participants']} participants",
             ),
             *(("compared", one["sentence"]) for one in shown["comparisons"]),
