@@ -60,7 +60,7 @@ def test_all_that_can_be_predicted_is_and_what_fails_says_why(
     assert {row["error"] for row in summary(out).values()} == {""}
     os.utime(tmp_path / "b.edf")
     assert predict_many(table, run, out, SETTINGS).kept == ("first", "third")
-    stricter = load_settings(overrides=["run.device=cpu", "predict.max_uv=90"])
+    stricter = load_settings(overrides=["run.device=cpu", "run.workers=1", "predict.max_uv=90"])
     assert predict_many(table, run, out, stricter).kept == ()
 
 
