@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from milmer_cli.cli.command import Call, command, folder_option, out_option
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, MilmerError
 
 if TYPE_CHECKING:
     from milmer_cli.recordings.trial import Recordings
@@ -80,7 +80,10 @@ def prepare(
         raise InputError(f"{found.title}: nothing can be used.{lacking}", hint)
     from milmer_cli.stages.prepare import prepare as run
 
-    call.show(run(read(), out, call.settings, progress=call.progress))
+    result = run(read(), out, call.settings, progress=call.progress)
+    call.show(result)
+    if not result.complete:
+        raise typer.Exit(MilmerError.exit_code)
 
 
 def _source(

@@ -21,6 +21,7 @@ from milmer_cli.recordings.trial import Recordings
 from milmer_cli.settings.schema import Settings
 from milmer_cli.stages.prepare_plan import Plan, plan
 from milmer_cli.stages.prepare_work import (
+    UNREADABLE,
     Part,
     Task,
     kept_settings,
@@ -57,6 +58,8 @@ class PrepareResult:
         Share of the images looked at on which there was a face; NaN without any video.
     without_video, without_eeg
         Names of those trials, ``s03/40``.
+    unreadable
+        Names of the trials whose video is there and cannot be decoded.
     detector
         The face detector in use.
     tables
@@ -72,8 +75,14 @@ class PrepareResult:
     faces_found: float
     without_video: tuple[str, ...]
     without_eeg: tuple[str, ...]
+    unreadable: tuple[str, ...]
     detector: str
     tables: tuple[Path, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether no recording that is there had to be left out."""
+        return not self.left_out and not self.unreadable
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -97,6 +106,7 @@ class PrepareResult:
             ("left out", tuple(self.left_out)),
             ("no video", self.without_video),
             ("no EEG", self.without_eeg),
+            ("video unreadable", self.unreadable),
         ):
             if names:
                 rows.append((label, _few(names)))
@@ -282,6 +292,8 @@ def _result(
     looked = np.concatenate([np.isfinite(store.participant(name).time) for name in names])
     found = np.concatenate([store.participant(name).found for name in names])
     with_video = set(segments.trial_id[looked.any(axis=1)])
+    reasons = np.concatenate([store.participant(name).reason for name in names])
+    unreadable = np.unique(segments.trial_id[(reasons == UNREADABLE).any(axis=1)])
     return PrepareResult(
         out=store.folder,
         made=made,
@@ -292,6 +304,7 @@ def _result(
         faces_found=float(found[looked].mean()) if looked.any() else float("nan"),
         without_video=tuple(str(name) for name in trial_id if name not in with_video),
         without_eeg=tuple(str(name) for name in trial_id[~segments.eeg_found[first]]),
+        unreadable=tuple(str(name) for name in unreadable),
         detector=detector,
         tables=tables,
     )

@@ -56,6 +56,7 @@ def milmer(
 class FakeResult:
     paths: str = "runs/first"
     score: float = float("nan")
+    complete: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {"out": self.paths, "accuracy": self.score, "nested": [{"x": float("inf")}]}

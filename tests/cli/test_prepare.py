@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from milmer_cli.demo import DemoSpec, make_demo_data
@@ -60,6 +63,16 @@ def test_a_run_begins_with_the_table_and_ends_with_a_store_to_look_at(milmer, de
     seen = milmer("inspect", "prepared", "--trial", "1", "--json")
     assert seen.document["trials"] == 4
     assert (tmp_path / "inspection.html").is_file()
+
+
+def test_a_broken_recording_is_exit_code_1_when_the_rest_is_made(milmer, deap, tmp_path):
+    data = Path(shutil.copytree(deap, tmp_path / "data"))
+    video = data / "face_video" / "s01" / "s01_trial01.avi"
+    video.write_bytes(b"no video" * 100)
+    outcome = milmer("prepare", "--deap-root", data, "--participants", "1", *SMALL, "--json")
+    assert outcome.code == 1
+    assert "s01, trial 1:" in outcome.err
+    assert outcome.document["unreadable"] == ["s01/01"]
 
 
 def test_one_data_set_must_be_named_and_no_more(milmer, deap, tmp_path):

@@ -196,6 +196,7 @@ def test_what_is_broken_is_told_and_left_out_and_the_rest_is_made(broken, tmp_pa
     assert "s29 is left out:" in warnings
     assert "truncated" in result.left_out["s29"]
     assert ("left out", "1: s29") in result.summary()
+    assert (result.unreadable, result.complete) == (("s01/02",), False)
     with PreparedParticipant.open(tmp_path / "p" / "s01.h5") as p:
         assert set(p.reason[p.trial == 2].ravel()) == {"video not readable"}
         assert not p.found[p.trial == 2].any()
