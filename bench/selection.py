@@ -12,8 +12,9 @@ images
     class is an expression: smiling or frowning mouth x wide or narrowed eyes. Distractors are
     neutral, speak, blink, look away, hold a hand before the mouth, or are blurred by motion. As in
     Milmer's flow, a small Swin (two stages, 49 tokens of width 48) is first fine-tuned on single
-    faces, the four expressions and neutral (2,000 of them; it never sees the other five kinds),
-    and then learns on with the rest from the bags. All methods of a seed share it.
+    faces, the four expressions and neutral (2,000 of them; it never sees the other five kinds).
+    All methods of a seed share it. With ``images`` it then stays frozen, with ``images-live`` it
+    learns on from the bags.
 
 Everything comes from generators seeded by the seed. Recall is the share of informative instances
 among the three chosen (for the pooling models: among the three of largest weight), on 600 unseen
@@ -21,6 +22,7 @@ bags.
 
     python bench/selection.py tokens
     python bench/selection.py images
+    python bench/selection.py images-live --methods default published
 """
 
 from __future__ import annotations
@@ -41,6 +43,8 @@ from milmer_cli.model.selection import WeightedMean, masked_softmax
 INSTANCES, INFORMATIVE, CLASSES, DISTRACTORS = 10, 2, 4, 6
 TOKENS, WIDTH, SCALE = 4, 48, 0.4
 SIDE = 56
+EPOCHS = {"tokens": 30, "images": 10, "images-live": 6}
+BAGS = {"tokens": 800, "images": 1600, "images-live": 1600}
 METHODS = ("default", "noise 1", "no noise", "gated", "mean", "published")
 
 
@@ -140,9 +144,9 @@ class Mean(WeightedMean):
         return tokens.mean((1, 2))[:, None], found[:, :1], weights
 
 
-def build(method: str, level: str) -> MilmerModel:
-    sizes = {"width": WIDTH, "tokens_per_face": TOKENS}
-    if level == "images":
+def build(method: str, tokens: int, live: bool) -> MilmerModel:
+    sizes = {"width": WIDTH, "tokens_per_face": tokens}
+    if live:
         swin = SwinConfig(
             image_size=SIDE, embed_dim=WIDTH // 2, depths=[1, 1], num_heads=[3, 6], window_size=7
         )
@@ -202,20 +206,22 @@ def compare(
     generator = torch.Generator().manual_seed(1000 + seed)
     draw = token_drawer(generator) if level == "tokens" else image_drawer(generator)
     train, unseen = plant(n_train, draw, generator), plant(600, draw, generator)
-    argument = "face_tokens" if level == "tokens" else "faces"
+    live = level == "images-live"
+    argument = "faces" if live else "face_tokens"
     torch.manual_seed(seed)
-    swin = None
-    if level == "images":
-        teacher = build("default", level).train()
+    if level != "tokens":
+        teacher = build("default", TOKENS, live=True).train()
         finetune(teacher, draw, generator)
-        swin = teacher.backbone.state_dict()
+        if not live:
+            for bags in (train, unseen):
+                bags.instances = encoded(teacher.eval(), bags.instances)
     results = {}
     for method in methods:
         torch.manual_seed(seed)
         generator.manual_seed(seed)
-        model = build(method, level).train()
-        if swin is not None:
-            model.backbone.load_state_dict(swin)
+        model = build(method, train.instances.shape[2], live).train()
+        if live:
+            model.backbone.load_state_dict(teacher.backbone.state_dict())
         for rows, optimizer in steps([model], n_train, 32, epochs, generator):
             model(**{argument: train.instances[rows], "labels": train.labels[rows]}).loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -223,6 +229,15 @@ def compare(
         results[method] = judge(model.eval(), argument, unseen)
         print(f"  seed {seed} {method}: {results[method]}", file=sys.stderr, flush=True)
     return results
+
+
+@torch.no_grad()
+def encoded(model: MilmerModel, faces: Tensor) -> Tensor:
+    chunks = [
+        model.backbone(model._pixels(chunk)).last_hidden_state
+        for chunk in faces.flatten(0, 1).split(32)
+    ]
+    return torch.cat(chunks).unflatten(0, faces.shape[:2])
 
 
 @torch.no_grad()
@@ -240,16 +255,16 @@ def judge(model: MilmerModel, argument: str, unseen: Bags) -> tuple[float, float
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("level", choices=("tokens", "images"))
+    parser.add_argument("level", choices=tuple(EPOCHS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--epochs", type=int, help="30 for tokens, 4 for images")
+    parser.add_argument("--epochs", type=int, help="30 for tokens, 10 for images, 6 live")
     parser.add_argument("--bags", type=int, help="800 for tokens, 1600 for images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    epochs = options.epochs or (30 if options.level == "tokens" else 4)
-    bags = options.bags or (800 if options.level == "tokens" else 1600)
+    epochs = options.epochs or EPOCHS[options.level]
+    bags = options.bags or BAGS[options.level]
     results = [
         compare(options.methods, options.level, seed, epochs, bags) for seed in options.seeds
     ]
