@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from filelock import FileLock
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Started in the background of a script, Ctrl-C is ignored, and so by every process the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Maker = Callable[[Path], None]
 
