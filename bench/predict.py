@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import edfio
@@ -115,7 +116,7 @@ def shares(predictor: Predictor, video: Path, eeg: Path, out: Path, seconds: flo
     with torch.inference_mode():
         for first in range(0, len(images), 10):
             batch = torch.from_numpy(np.stack(images[first : first + 10]))[None]
-            model._encode(batch, torch.ones(batch.shape[:2], dtype=torch.bool))
+            model.encode_faces(batch, torch.ones(batch.shape[:2], dtype=torch.bool))
     swin = time.process_time() - began
     torch.set_num_threads(threads)
 
@@ -171,8 +172,9 @@ def both_ways(predictor: Predictor, bags: list[FaceBag], threads: int) -> None:
 
 def long(predictor: Predictor, folder: Path, short: Path, minutes: float) -> None:
     video, eeg = folder / "long.avi", folder / "long.edf"
-    repeat(short, video, minutes)
-    record_eeg(eeg, minutes)
+    with ProcessPoolExecutor(1) as other:  # making the files is not to count in the peak
+        other.submit(repeat, short, video, minutes).result()
+        other.submit(record_eeg, eeg, minutes).result()
     watch = Watch(max(1, round(minutes * 20 / 10)))
     before = resident_mb()
     predictor.predict(video, eeg, out=folder / "long", progress=watch)

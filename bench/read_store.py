@@ -43,7 +43,6 @@ from milmer_cli.store import (
 
 INSTANCES, SEGMENTS, TRIALS, STEP = 10, 20, 40, 4
 CHANNELS = tuple(f"E{number}" for number in range(32))
-PER_PARTICIPANT = SEGMENTS * TRIALS
 
 
 def some_faces(random: np.random.Generator, count: int = 200) -> list[bytes]:
@@ -58,14 +57,15 @@ def some_faces(random: np.random.Generator, count: int = 200) -> list[bytes]:
     return faces
 
 
-def make_store(folder: Path, bags: int) -> None:
+def make_store(folder: Path, bags: int, n_trials: int = TRIALS) -> None:
+    """Make a store of at least so many bags, participants having ``n_trials`` trials each."""
     random = np.random.default_rng(0)
     faces = some_faces(random)
     shape = (SEGMENTS, INSTANCES)
-    names = [f"s{number + 1:02d}" for number in range(-(-bags // PER_PARTICIPANT))]
+    names = [f"s{number + 1:02d}" for number in range(-(-bags // (SEGMENTS * n_trials)))]
     for name in names:
         trials = []
-        for trial in range(1, TRIALS + 1):
+        for trial in range(1, n_trials + 1):
             images = [faces[index] for index in random.integers(len(faces), size=shape).ravel()]
             bag = EncodedFaces(
                 images,

@@ -43,7 +43,7 @@ from milmer_cli.model.selection import WeightedMean, masked_softmax
 INSTANCES, INFORMATIVE, CLASSES, DISTRACTORS = 10, 2, 4, 6
 TOKENS, WIDTH, SCALE = 4, 48, 0.4
 SIDE = 56
-EPOCHS = {"tokens": 30, "images": 10, "images-live": 6}
+EPOCHS = {"tokens": 30, "images": 20, "images-live": 6}
 BAGS = {"tokens": 800, "images": 1600, "images-live": 1600}
 METHODS = ("default", "noise 1", "no noise", "gated", "mean", "published")
 
@@ -257,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("level", choices=tuple(EPOCHS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--epochs", type=int, help="30 for tokens, 10 for images, 6 live")
+    parser.add_argument("--epochs", type=int, help="30 for tokens, 20 for images, 6 live")
     parser.add_argument("--bags", type=int, help="800 for tokens, 1600 for images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)

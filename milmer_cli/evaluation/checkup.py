@@ -53,7 +53,7 @@ def checkup(
                 if key not in ("index", "labels")
             }
             if "faces" in bags:
-                bags["face_tokens"] = model._encode(bags.pop("faces"), bags["faces_found"])
+                bags["face_tokens"] = model.encode_faces(bags.pop("faces"), bags["faces_found"])
             for name, values in _of_batch(model, bags, rows, seed).items():
                 parts.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in parts.items()}

@@ -60,6 +60,7 @@ def build_model(
         class_names=class_names,
         n_channels=n_channels,
         n_samples=n_samples,
+        channel_embedding=settings.channel_embedding,
         instances=instances,
         selection=settings.selection,
         scorer=settings.scorer,

@@ -33,6 +33,9 @@ class MilmerConfig(PretrainedConfig):
         Names of the classes in the order of the logits; the four quadrants by default.
     n_channels, n_samples
         EEG channels and samples a channel in a segment.
+    channel_embedding
+        Whether each EEG token also says which channel it is of. Without (as published) the model
+        sees a set of channels and cannot tell one from another.
     instances
         Face images a bag.
     selection
@@ -69,6 +72,7 @@ class MilmerConfig(PretrainedConfig):
         class_names: tuple[str, ...] | list[str] | None = None,
         n_channels: int = 32,
         n_samples: int = 384,
+        channel_embedding: bool = True,
         instances: int = 10,
         selection: Selection = "attention_weighted_topk",
         scorer: Scorer = "pooled",
@@ -98,6 +102,7 @@ class MilmerConfig(PretrainedConfig):
         self.backbone_config: PretrainedConfig | None = backbone_config
         self.n_channels = n_channels
         self.n_samples = n_samples
+        self.channel_embedding = channel_embedding
         self.instances = instances
         self.selection = selection
         self.scorer = scorer

@@ -55,7 +55,8 @@ class MilmerOutput(ModelOutput):
 class MilmerModel(PreTrainedModel):
     """Multimodal emotion classifier on EEG and a bag of face images.
 
-    1. EEG tokens: LayerNorm over each channel's samples, Linear, ReLU; one token a channel.
+    1. EEG tokens: LayerNorm over each channel's samples, Linear, ReLU, and which channel it is of
+       (a learned embedding; not in the published model); one token a channel.
     2. Face tokens: the last hidden state of a Swin or SwinV2 backbone, per instance.
     3. Selection: which instances of the bag are kept (`milmer_cli.model.selection`).
     4. Fusion: what happens to their tokens (`milmer_cli.model.fusion`).
@@ -98,6 +99,8 @@ class MilmerModel(PreTrainedModel):
         if config.modalities != "face":
             self.eeg_norm = nn.LayerNorm(config.n_samples)
             self.eeg_project = nn.Linear(config.n_samples, width)
+            if config.channel_embedding:
+                self.channel_embedding = nn.Parameter(torch.zeros(config.n_channels, width))
         self.backbone: Any = None
         if config.modalities != "eeg":
             if (backbone := config.backbone_config) is not None:
@@ -128,6 +131,9 @@ class MilmerModel(PreTrainedModel):
             case MilmerModel():
                 nn.init.normal_(module.cls_token, std=0.02)
                 nn.init.normal_(module.token_types, std=0.02)
+                if hasattr(module, "channel_embedding"):
+                    # As large as the tokens it is added to: smaller ones take longer to be heard.
+                    nn.init.normal_(module.channel_embedding, std=0.3)
                 if module.backbone is not None:
                     module.image_mean.copy_(255 * torch.tensor(module.config.image_mean))
                     module.image_std.copy_(255 * torch.tensor(module.config.image_std))
@@ -273,7 +279,8 @@ class MilmerModel(PreTrainedModel):
     def _eeg_tokens(self, eeg: Tensor, found: Tensor) -> Tensor:
         """(B, C, T) microvolts to (B, C, d)."""
         eeg = torch.where(found[:, None, None], eeg, 0.0).to(self.eeg_norm.weight.dtype)
-        return torch.relu(self.eeg_project(self.eeg_norm(eeg)))
+        tokens = torch.relu(self.eeg_project(self.eeg_norm(eeg)))
+        return tokens + self.channel_embedding if self.config.channel_embedding else tokens
 
     def _select(
         self, faces: Tensor, found: Tensor, encoded: bool
@@ -284,7 +291,7 @@ class MilmerModel(PreTrainedModel):
             tokens = torch.where(found[..., None, None], faces, 0).to(self.cls_token.dtype)
         if isinstance(self.selection, WeightedMean):
             if tokens is None:
-                tokens = self._encode(faces, found)
+                tokens = self.encode_faces(faces, found)
             kept, valid, weights = self.selection(tokens, found)
             return kept, valid, weights, None
 
@@ -292,23 +299,33 @@ class MilmerModel(PreTrainedModel):
         if self.selection.reads != "nothing":
             if tokens is None and self.lean and torch.is_grad_enabled() and self._backbone_learns():
                 with torch.no_grad(), self._evaluating_backbone():
-                    summaries = self._encode(faces, found, mean=self.selection.reads == "mean")
+                    summaries = self.encode_faces(faces, found, mean=self.selection.reads == "mean")
             else:
                 if tokens is None:
-                    tokens = self._encode(faces, found)
+                    tokens = self.encode_faces(faces, found)
                 summaries = tokens.mean(2) if self.selection.reads == "mean" else tokens
         choice: Choice = self.selection.choose(summaries.detach(), found)
         if tokens is None:
-            tokens = self._encode(take(faces, choice.indices), choice.valid)
+            tokens = self.encode_faces(take(faces, choice.indices), choice.valid)
         else:
             tokens = take(tokens, choice.indices)
         kept, valid = choice.keep(tokens)
         return kept, valid, choice.weights, choice.indices.masked_fill(~choice.valid, -1)
 
-    def _encode(self, faces: Tensor, found: Tensor, mean: bool = False) -> Tensor:
-        """Run the backbone on the found ones of (B, J) faces; zeros for the others.
+    def encode_faces(self, faces: Tensor, found: Tensor, mean: bool = False) -> Tensor:
+        """Run the backbone on the found faces, in chunks where it does not learn.
 
-        Returns (B, J, N, d), or each face's mean token (B, J, d).
+        Parameters
+        ----------
+        faces : (B, J, H, W, 3) uint8
+        found : (B, J) bool
+        mean
+            Return each face's mean token only.
+
+        Returns
+        -------
+        Tensor
+            (B, J, N, d), or (B, J, d) with ``mean``; zeros for a face that was not found.
         """
         images = faces[found]  # (n, H, W, 3)
         learns = torch.is_grad_enabled() and self._backbone_learns()

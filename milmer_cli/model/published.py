@@ -75,6 +75,7 @@ def load_published(
         selection=selection,
         scorer="published",
         fusion=fusion,
+        channel_embedding=False,
         modality_dropout=0.0,
         **{**_sizes(state, backbone_config if swin else None, num_select), **fields},
     )

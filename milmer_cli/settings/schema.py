@@ -130,6 +130,9 @@ class ModelSettings(Section):
     `scratch:micro`."""
     freeze_backbone: bool = False
     """Keep the backbone as it is and train only what follows it."""
+    channel_embedding: bool = True
+    """Whether the model is told which electrode an EEG token is of. Without (published) it cannot
+    tell electrodes apart: shuffling them changes nothing."""
     selection: Selection = "attention_weighted_topk"
     """How the instances of a bag are chosen (paper: attention-weighted top-k); `mean` chooses none
     and weighs all alike, as a baseline."""

@@ -12,7 +12,9 @@ from transformers import PreTrainedModel, SwinModel, Swinv2Model
 
 from milmer_cli.settings.schema import LearningSettings
 
-UNDECAYED = re.compile(r"bias|norm|position|cls_token|query_tokens|token_type|logit_scale")
+UNDECAYED = re.compile(
+    r"bias|norm|position|cls_token|queries|token_types|channel_embedding|logit_scale"
+)
 """Names of parameters that weight decay leaves alone; so does every vector."""
 
 BLOCK = re.compile(r"encoder\.layers\.(\d+)\.(?:blocks\.(\d+)\.|downsample)")

@@ -163,7 +163,7 @@ def _compute(
                 faces = np.stack([participant.faces(row) for row in rows])
                 found = np.array(participant.found[rows.start : rows.stop], dtype=bool)
                 with torch.inference_mode(), compute.autocast():
-                    tokens = model._encode(
+                    tokens = model.encode_faces(
                         torch.from_numpy(faces).to(compute.device),
                         torch.from_numpy(found).to(compute.device),
                     )

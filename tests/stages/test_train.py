@@ -327,13 +327,13 @@ def test_tokens_are_computed_once_and_again_for_other_weights(prepared, tmp_path
     material = Material.open(prepared, frozen)
     model = new_model(material.store, material.segments, frozen, compute)
     calls = []
-    encode = type(model)._encode
+    encode = type(model).encode_faces
 
     def counted(self, faces, *rest):
         calls.append(len(faces))
         return encode(self, faces, *rest)
 
-    monkeypatch.setattr(type(model), "_encode", counted)
+    monkeypatch.setattr(type(model), "encode_faces", counted)
     args = (material.store, ["s01", "s02"], tmp_path, compute)
     first = face_token_files(model, *args)
     assert sum(calls) == 32

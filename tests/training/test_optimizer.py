@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import SwinConfig, SwinForImageClassification
 
+from milmer_cli.model import MilmerConfig, MilmerModel
 from milmer_cli.settings import load_settings
 from milmer_cli.training.optimizer import balanced_weights, parameter_groups
 
@@ -37,6 +38,14 @@ def test_norms_biases_and_position_tables_do_not_decay(swin) -> None:
     for name, value in decay.items():
         if name.endswith("bias") or "norm" in name or "position_bias_table" in name:
             assert value == 0.0, name
+
+
+def test_learned_tokens_of_the_model_do_not_decay() -> None:
+    model = MilmerModel(MilmerConfig(width=24, heads=2, tokens_per_face=4, feedforward=32))
+    decay = {name: pair[1] for name, pair in rates(model, weight_decay=0.5).items()}
+    tokens = {"cls_token", "token_types", "channel_embedding", "fusion.queries"}
+    assert {decay[name] for name in tokens} == {0.0}
+    assert decay["eeg_project.weight"] == 0.5
 
 
 def test_rate_falls_with_the_distance_from_the_output(swin) -> None:
