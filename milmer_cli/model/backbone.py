@@ -15,6 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from huggingface_hub import constants, try_to_load_from_cache
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     PretrainedConfig,
@@ -61,22 +62,59 @@ def load_backbone(name: str | Path, image_size: int = 0) -> Backbone:
     config = backbone_config(name, image_size)
     if is_scratch(name):
         return Backbone(MODELS[config.model_type](config, add_pooling_layer=False), ())
-    with quiet():
-        model, info = MODELS[config.model_type].from_pretrained(
-            str(name),
-            config=config,
-            add_pooling_layer=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-            local_files_only=_is_cached(name),
-        )
-    if lost := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
+    model, unused = load_weights(
+        MODELS[config.model_type],
+        name,
+        config=config,
+        add_pooling_layer=False,
+        local_files_only=_is_cached(name),
+    )
+    return Backbone(model, unused)
+
+
+def load_weights(
+    model_class: Any, source: str | Path, **options: Any
+) -> tuple[Any, tuple[str, ...]]:
+    """Load a checkpoint that holds every weight of the model, in evaluation mode.
+
+    Parameters
+    ----------
+    model_class
+        With ``from_pretrained``, which fills in what is missing with random numbers and only warns.
+    source
+        Folder or name on the hub.
+    **options
+        For ``from_pretrained``.
+
+    Returns
+    -------
+    model
+    unused : tuple of str
+        What else the checkpoint holds.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing or damaged, or lacks some of the weights or has them in another shape.
+    """
+    try:
+        with quiet():
+            model, info = model_class.from_pretrained(
+                str(source), output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
+    except (OSError, SafetensorError) as error:
         raise WeightsError(
-            f"The checkpoint {name} lacks {len(lost)} weights of its {config.model_type} backbone, "
-            f"or has them in another shape ({', '.join(lost[:3])} ...).",
-            "Use a checkpoint of a whole Swin or SwinV2, as finetune-swin writes it.",
+            f"The weights of {source} cannot be read: {str(error).splitlines()[0]}",
+            "Take them from a copy, or make them again.",
+        ) from error
+    if lost := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
+        shown = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        raise WeightsError(
+            f"The checkpoint {source} lacks {len(lost)} weights of a {model_class.__name__}, or "
+            f"has them in another shape ({shown}).",
+            "Use a whole checkpoint, as finetune-swin (a backbone) or train (a run) writes it.",
         )
-    return Backbone(model, tuple(sorted(info["unexpected_keys"])))
+    return model.eval(), tuple(sorted(info["unexpected_keys"]))
 
 
 def backbone_config(name: str | Path, image_size: int = 0) -> PretrainedConfig:

@@ -31,7 +31,7 @@ import milmer_cli
 from milmer_cli.data.split_file import Splits
 from milmer_cli.errors import InputError
 from milmer_cli.model import MilmerModel
-from milmer_cli.model.backbone import quiet
+from milmer_cli.model.backbone import load_weights, quiet
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
 
@@ -133,9 +133,15 @@ class Run:
         return self.settings.train.protocol
 
     def load_model(self) -> MilmerModel:
-        """Load the model, in evaluation mode."""
-        with quiet():
-            return MilmerModel.from_pretrained(self.path / MODEL).eval()
+        """Load the model, in evaluation mode.
+
+        Raises
+        ------
+        WeightsError
+            Its weights are missing, damaged, or not those that its config.json asks for.
+        """
+        model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)[0]
+        return model
 
     def splits(self, segments: Segments, labels: np.ndarray | None = None) -> Splits:
         """Read the split, and check it against the segments of the store it was made for."""

@@ -69,6 +69,20 @@ def test_lost_weights_are_refused_and_named(
         load_backbone(classifier[0])
 
 
+@pytest.mark.parametrize("fault", ["cut", "gone"])
+def test_a_broken_weights_file_is_one_sentence(
+    classifier: tuple[Path, SwinForImageClassification], fault: str
+) -> None:
+    file = classifier[0] / "model.safetensors"
+    if fault == "cut":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        file.unlink()
+    with pytest.raises(WeightsError, match="cannot be read") as caught:
+        load_backbone(classifier[0])
+    assert "\n" not in str(caught.value)
+
+
 def test_the_hub_out_of_reach_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from milmer_cli.compute import Compute
 from milmer_cli.data.dataset import Bags, collate
 from milmer_cli.data.splits import holdout
-from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train
 from milmer_cli.stages.train_plan import plan_training
@@ -243,6 +245,17 @@ def test_missing_store_and_foreign_folder_are_one_sentence(tmp_path):
         train(tmp_path / "nowhere", tmp_path / "run", asked())
     with pytest.raises(InputError, match="not a run folder"):
         Run.open(tmp_path)
+
+
+def test_a_run_whose_weights_do_not_fit_is_refused_and_never_filled_up(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run.run, copy)
+    weights = copy / "model" / "model.safetensors"
+    state = load_file(weights)
+    del state["channel_embedding"]
+    save_file(state, weights, metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"lacks 1 weights .*channel_embedding"):
+        Run.open(copy).load_model()
 
 
 def test_participants_are_chosen_by_name_number_and_range(prepared, tmp_path):
