@@ -110,9 +110,10 @@ def load_weights(
     if lost := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
         shown = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
         raise WeightsError(
-            f"The checkpoint {source} lacks {len(lost)} weights of a {model_class.__name__}, or "
+            f"The checkpoint {source} lacks {len(lost)} of a {model_class.__name__}'s weights, or "
             f"has them in another shape ({shown}).",
-            "Use a whole checkpoint, as finetune-swin (a backbone) or train (a run) writes it.",
+            "Use a whole checkpoint, as this version's finetune-swin (a backbone) or train (a run) "
+            "writes it.",
         )
     return model.eval(), tuple(sorted(info["unexpected_keys"]))
 

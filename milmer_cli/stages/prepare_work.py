@@ -99,6 +99,7 @@ class _Eeg:
         interpolated: set[str] = set()
         components: tuple[int, ...] = ()
         remarks: dict[str, None] = {}
+        cleaned = False
         for block in recordings.eeg_blocks(plan.participant):
             eeg = clean(block, settings.eeg, recordings.channels)
             pieces = self.task.pieces()
@@ -106,6 +107,7 @@ class _Eeg:
             interpolated |= set(eeg.interpolated)
             components += eeg.eog_components
             remarks |= dict.fromkeys(eeg.notes)
+            cleaned = cleaned or block.cleaned
             for number in block.onset_s:
                 if number in by_number:
                     duration = by_number[number].duration_s
@@ -114,6 +116,7 @@ class _Eeg:
             "interpolated": sorted(interpolated),
             "eog_components": list(components),
             "remarks": list(remarks),
+            "cleaned": cleaned,
         }
         # saved last: it says that all of the participant's EEG is there
         self.task.pieces().save_facts({"channels": channels, "notes": notes})

@@ -42,7 +42,8 @@ class Header:
         Which face detector was used.
     notes
         What else a careful reader should know, as plain values: ``interpolated`` (channels),
-        ``eog_components`` (removed), ``remarks`` (a sentence each).
+        ``eog_components`` (removed), ``remarks`` (a sentence each), ``cleaned`` (whether the EEG
+        came filtered and referenced, as DEAP's preprocessed files do).
     """
 
     participant: str

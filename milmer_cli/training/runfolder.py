@@ -165,6 +165,7 @@ def store_facts(store: PreparedStore, segments: Segments) -> dict[str, Any]:
         "participants": names,
         "segments": len(segments),
         "channels": list(first.channels),
+        "cleaned": [p.participant for p in with_eeg if p.notes.get("cleaned")],
         "sfreq": first.sfreq,
         "segment_s": first.segment_s,
         "instances": first.instances,

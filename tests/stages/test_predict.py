@@ -136,6 +136,23 @@ def test_names_order_and_unit_of_the_channels_do_not_matter(
     assert not any(segment.interpolated for segment in other.segments)
 
 
+@pytest.mark.parametrize(
+    ("cleaned", "said"),
+    [([], ""), (["s01", "s02"], "on DEAP's preprocessed EEG"), (["s02"], "on 1 of 2 of DEAP's")],
+)
+def test_a_model_of_preprocessed_eeg_says_that_a_raw_recording_differs(
+    tmp_path, files, run_folder, cleaned, said
+):
+    trained = run_folder(tmp_path / "run")
+    about = json.loads((trained / "environment.json").read_text())
+    about["store"] |= {"participants": ["s01", "s02"], "cleaned": cleaned}
+    (trained / "environment.json").write_text(json.dumps(about))
+    result = load_model(trained).predict(eeg=files / "cap.edf")
+    notes = [note for note in result.notes if "preprocessed" in note]
+    assert len(notes) == bool(said)
+    assert all(said in note and "4 to 45 Hz" in note and "1 to 50 Hz" in note for note in notes)
+
+
 def test_a_few_missing_channels_are_made_and_told_many_are_refused(
     tmp_path, model, write_edf, brain
 ):

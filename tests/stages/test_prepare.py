@@ -82,7 +82,8 @@ def test_a_store_has_every_trial_with_its_eeg_faces_and_tables(whole):
         assert p.eeg.shape == (6, 32, 256)
         assert np.isfinite(p.eeg[()]).all()
         assert p.found.mean() > 0.5
-        assert set(p.notes) == {"interpolated", "eog_components", "remarks"}
+        assert set(p.notes) == {"interpolated", "eog_components", "remarks", "cleaned"}
+        assert not p.notes["cleaned"]
     assert [finding for finding in check_store(whole) if finding.severity == "error"] == []
     assert len((whole / "coverage.csv").read_text().splitlines()) == 1 + 6
     assert len((whole / "faces.csv").read_text().splitlines()) == 1 + 12 * 2
@@ -134,7 +135,8 @@ def test_dat_and_mat_give_the_same_store(deap, tmp_path):
     for source in ("dat", "mat"):
         run(deap, tmp_path / source, "faces.instances=1", source=source)
     assert differing(tmp_path / "dat", tmp_path / "mat") == set()
-    assert (tmp_path / "dat" / "s01.h5").stat().st_size > 0
+    with PreparedParticipant.open(tmp_path / "dat" / "s01.h5") as p:
+        assert p.notes["cleaned"]
 
 
 def test_participants_prepared_later_join_the_store(deap, whole, tmp_path):

@@ -254,7 +254,7 @@ def test_a_run_whose_weights_do_not_fit_is_refused_and_never_filled_up(run, tmp_
     state = load_file(weights)
     del state["channel_embedding"]
     save_file(state, weights, metadata={"format": "pt"})
-    with pytest.raises(WeightsError, match=r"lacks 1 weights .*channel_embedding"):
+    with pytest.raises(WeightsError, match=r"lacks 1 of .*channel_embedding"):
         Run.open(copy).load_model()
 
 

@@ -85,12 +85,27 @@ def _reliability(plain: dict[str, Any]) -> Reliability:
 def differences(run: Run, recording: Recording | None, request: Request) -> Iterator[str]:
     """Say what a recording has otherwise than the data that the model was trained on."""
     if recording is not None:
+        yield from _source(run)
         yield from _channels(recording)
         yield from _signals(run, recording)
     if request.video is not None and run.settings.model.modalities != "eeg":
         trained, here = run.environment["store"]["detector"], face_finder(run.settings.faces).name
         if trained != here:
             yield f"Faces are found by {here} here and were by {trained} in training."
+
+
+def _source(run: Run) -> Iterator[str]:
+    store, eeg = run.environment["store"], run.settings.eeg
+    if not (cleaned := store.get("cleaned")):
+        return
+    everybody = store["participants"]
+    share = "" if len(cleaned) == len(everybody) else f"{len(cleaned)} of {len(everybody)} of "
+    low, high = eeg.band_hz
+    yield (
+        f"The model was trained on {share}DEAP's preprocessed EEG (4 to 45 Hz, cleaned by its "
+        f"authors) and this is a raw recording, which is cleaned here ({low:g} to {high:g} Hz): "
+        "the two differ, and the result may suffer. Prepare with --source bdf to train on raw EEG."
+    )
 
 
 def _channels(recording: Recording) -> Iterator[str]:
