@@ -82,13 +82,16 @@ def run(made_once, run_folder) -> Path:
 
 @pytest.fixture(scope="session")
 def write_video() -> Callable[..., Path]:
-    """``write_video(path, seconds, here, sound, begun)``: the astronaut, where ``here(t)``."""
+    """``write_video(path, seconds, here, sound, begun)``: the astronaut, where ``here(t)``.
+
+    ``sound`` names a codec; what is heard is a tone that begins after half of the time.
+    """
 
     def write(
         path: Path,
         seconds: float = 9.0,
         here: Callable[[float], bool] = lambda t: True,
-        sound: bool = False,
+        sound: str = "",
         begun: str = "",
         fps: int = FPS,
         touch: Callable[[np.ndarray, float], None] = lambda frame, t: None,
@@ -98,7 +101,7 @@ def write_video() -> Callable[..., Path]:
                 container.metadata["creation_time"] = begun
             stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
             stream.width, stream.height, stream.pix_fmt = 400, 320, "yuv420p"
-            track = container.add_stream("aac", rate=8000) if sound else None
+            track = container.add_stream(sound, rate=8000) if sound else None
             for number in range(round(seconds * fps)):
                 frame = np.full((320, 400, 3), 90, np.uint8)
                 if here(number / fps):
@@ -109,6 +112,7 @@ def write_video() -> Callable[..., Path]:
             container.mux(stream.encode(None))
             if track is not None:
                 tone = np.sin(np.arange(round(8000 * seconds)) / 5).astype(np.float32)[None]
+                tone[:, : tone.shape[1] // 2] = 0
                 for first in range(0, tone.shape[1], 1024):
                     part = av.AudioFrame.from_ndarray(
                         tone[:, first : first + 1024], format="fltp", layout="mono"

@@ -48,7 +48,7 @@ class Listener:
 def files(made_once, write_video, write_edf, brain):
     def make(folder):
         folder.mkdir()
-        write_video(folder / "face.mp4", 9.0, sound=True)
+        write_video(folder / "face.mp4", 9.0, sound="aac")
         write_edf(folder / "cap.edf", GENEVA, brain(12.0))
 
     return made_once("predict-files", make)
@@ -341,6 +341,19 @@ def test_the_annotated_video_keeps_its_length_and_its_sound(tmp_path, files, mod
     assert np.abs(edge - plain).max() > 15, "the face has a box"
     assert frames[31][325:].std() > 20, "the band below says something"
     assert [p.name for p in path.parent.iterdir()] == ["said.mp4"]
+
+
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])  # copied; no sound for an mp4: coded anew
+def test_the_sound_of_the_annotated_video_is_in_step(tmp_path, model, write_video, codec):
+    video = write_video(tmp_path / "tone.mkv", 9.0, sound=codec)  # silent for the first 4.5 s
+    path = tmp_path / "said.mp4"
+    model.predict(video, video_out=path, video_onset_s=1.5, duration_s=6)
+    with av.open(str(path)) as container:
+        assert container.streams.audio[0].codec_context.name == "aac"
+        heard = [(frame.time, frame.to_ndarray()) for frame in container.decode(audio=0)]
+    loud = [time for time, sound in heard if np.abs(sound).max() > 0.3]
+    assert min(loud) == pytest.approx(3.0, abs=0.2)
+    assert max(loud) == pytest.approx(6.0, abs=0.3)
 
 
 def test_a_wrong_offset_shows_in_the_blinks(tmp_path, model, write_video, write_edf, brain):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import cv2
@@ -110,10 +111,10 @@ class _Sound:
         copied = stream.codec_context.name in _HELD.get(target.format.name.split(",")[0], ())
         if copied:
             track = target.add_stream_from_template(stream)
-            self._packets = _copied(original, stream, track, begin, duration_s)
+            self._packets = _copied(original.demux(stream), track, begin, duration_s)
         else:
             track = target.add_stream("aac", rate=stream.codec_context.sample_rate)
-            self._packets = _recoded(original, stream, track, begin, duration_s)
+            self._packets = _recoded(original.decode(stream), track, begin, duration_s)
 
     def up_to(self, time_s: float) -> None:
         """Write what is heard until a time."""
@@ -146,44 +147,40 @@ def _first_picture_s(original: av.container.InputContainer) -> float:
 
 
 def _copied(
-    original: av.container.InputContainer,
-    stream: av.AudioStream,
-    track: av.AudioStream,
-    begin_s: float,
-    duration_s: float,
+    packets: Iterator[av.Packet], track: av.AudioStream, begin_s: float, duration_s: float
 ) -> Iterator[av.Packet]:
-    for packet in original.demux(stream):
-        if packet.pts is None or packet.time_base is None:
-            continue
-        time = float(packet.pts * packet.time_base) - begin_s
-        if time >= duration_s:
-            return
-        if time >= 0:
-            shift = round(begin_s / packet.time_base)
-            packet.pts -= shift
-            if packet.dts is not None:
-                packet.dts -= shift
-            packet.stream = track
-            yield packet
+    for packet, shift in _within(packets, begin_s, duration_s):
+        if packet.dts is not None:
+            packet.dts -= shift
+        packet.stream = track
+        yield packet
 
 
 def _recoded(
-    original: av.container.InputContainer,
-    stream: av.AudioStream,
-    track: av.AudioStream,
-    begin_s: float,
-    duration_s: float,
+    frames: Iterator[av.AudioFrame], track: av.AudioStream, begin_s: float, duration_s: float
 ) -> Iterator[av.Packet]:
-    for frame in original.decode(stream):
-        if frame.pts is None or frame.time_base is None:
-            continue
-        time = float(frame.pts * frame.time_base) - begin_s
-        if time >= duration_s:
-            break
-        if time >= 0:
-            frame.pts -= round(begin_s / frame.time_base)
-            yield from track.encode(frame)
+    for frame, _ in _within(frames, begin_s, duration_s):
+        yield from track.encode(frame)
     yield from track.encode(None)
+
+
+_Timed = TypeVar("_Timed", av.Packet, av.AudioFrame)
+
+
+def _within(
+    parts: Iterator[_Timed], begin_s: float, duration_s: float
+) -> Iterator[tuple[_Timed, int]]:
+    """Give what begins in a stretch, its time stamps counted from there, and by how many ticks."""
+    for part in parts:
+        if part.pts is None or part.time_base is None:
+            continue
+        time = float(part.pts * part.time_base) - begin_s
+        if time >= duration_s:
+            return
+        if time >= 0:
+            shift = round(begin_s / part.time_base)
+            part.pts -= shift
+            yield part, shift
 
 
 class _Painter:
