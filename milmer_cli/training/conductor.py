@@ -22,7 +22,8 @@ class Conductor(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Count the step; save and stop in the middle of an epoch where that is wished."""
         engine = self.engine
-        engine.follow_average()
+        if engine.average:
+            engine.average.follow(state.global_step)
         engine.task.progress.advance(engine.task.name)
         wishes = self._wishes()
         ends_epoch = state.global_step % (state.max_steps // args.num_train_epochs) == 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +23,7 @@ from transformers import PrinterCallback, Trainer
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.metrics import values
 from milmer_cli.training import checkpoints
+from milmer_cli.training.average import MovingAverage, learned
 from milmer_cli.training.conductor import Conductor
 from milmer_cli.training.history import Epoch, best_of
 from milmer_cli.training.optimizer import parameter_groups
@@ -61,7 +61,6 @@ class Engine(Trainer):
         self._best: dict[str, torch.Tensor] = {}
         self._best_on_disk = 0
         self.saving_s = 0.0
-        self._average: dict[str, torch.Tensor] = {}
         super().__init__(
             model=model,
             args=training_arguments(task),
@@ -78,8 +77,10 @@ class Engine(Trainer):
         self._weights = (
             None if task.class_weights is None else task.class_weights.to(self.args.device)
         )
+        self.average: MovingAverage | None = None
         if task.recipe.ema_decay:
-            self._average = {n: v.clone() for n, v in self._learned().items()}
+            plain = self.accelerator.unwrap_model(self.model)
+            self.average = MovingAverage(plain, task.recipe.ema_decay)
 
     # what a step sees
 
@@ -218,21 +219,13 @@ class Engine(Trainer):
 
     # what an epoch is judged by
 
-    def follow_average(self) -> None:
-        """Move the averaged weights a little towards the present ones."""
-        if self._average:
-            step = self.state.global_step
-            decay = min(self.task.recipe.ema_decay, (1 + step) / (10 + step))
-            for name, value in self._learned().items():
-                self._average[name].lerp_(value, 1 - decay)
-
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Judge the weights on the validation part and write the epoch's row."""
         start = time.perf_counter()
         sums = self._total_sums()
         self._refuse_unless_finite(sums[0], "during this epoch")
         self._sums.zero_()
-        with self._averaged():
+        with self.average.in_place() if self.average else nullcontext():
             truth, logits = self._validate()
             chances = log_softmax(logits)[np.arange(len(truth)), truth]
             self._refuse_unless_finite(torch.tensor(chances.sum()), "on the validation part")
@@ -299,27 +292,6 @@ class Engine(Trainer):
     def _total_sums(self) -> torch.Tensor:
         return self.accelerator.reduce(self._sums) if self.world > 1 else self._sums.clone()
 
-    def _learned(self) -> dict[str, torch.Tensor]:
-        model = self.accelerator.unwrap_model(self.model)
-        return {n: p.detach() for n, p in model.named_parameters() if p.requires_grad}
-
-    @contextmanager
-    def _averaged(self) -> Iterator[None]:
-        """Put the averaged weights in the place of the present ones, where they are kept."""
-        if not self._average:
-            yield
-            return
-        present = {name: value.clone() for name, value in self._learned().items()}
-        self._fill(self._average)
-        try:
-            yield
-        finally:
-            self._fill(present)
-
-    def _fill(self, weights: dict[str, torch.Tensor]) -> None:
-        for name, value in self._learned().items():
-            value.copy_(weights[name])
-
     # what is kept
 
     def restore_best(self) -> int:
@@ -338,15 +310,15 @@ class Engine(Trainer):
         if folder is None:
             return
         start = time.perf_counter()
-        for name, value in self._learned().items():
+        for name, value in learned(self.accelerator.unwrap_model(self.model)).items():
             self._refuse_unless_finite(value, f"and spoiled the weights of {name}")
         sums = self._total_sums().tolist()
         with checkpoints.saying_what_failed(folder):
             super()._save_checkpoint(model, trial)
             if self.is_main:
                 staged = folder / checkpoints.STAGING / f"checkpoint-{self.state.global_step}"
-                if self._average:
-                    save_file(self._average, staged / checkpoints.AVERAGE)
+                if self.average:
+                    self.average.save(staged / checkpoints.AVERAGE)
                 (staged / STATE).write_text(
                     json.dumps(
                         {
@@ -392,9 +364,8 @@ class Engine(Trainer):
         self.micro_batch = self.task.run.micro_batch or state["micro_batch"]
         if self.is_main:
             self._sums.copy_(torch.tensor(state["sums"]))
-        if self._average:
-            average = load_file(checkpoint / checkpoints.AVERAGE)
-            self._average = {n: v.to(self.args.device) for n, v in average.items()}
+        if self.average:
+            self.average.load(checkpoint / checkpoints.AVERAGE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         checkpoints.restore(model or self.model, Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
