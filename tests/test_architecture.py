@@ -34,7 +34,12 @@ DOORS = {
     "yaml": ("settings/",),
     "h5py": ("store/",),
     "mne": ("recordings/",),
-    "av": ("recordings/video.py", "stages/predicting/film.py", "demo/"),
+    "av": (
+        "recordings/decoding.py",
+        "recordings/video.py",
+        "stages/predicting/film.py",
+        "demo/",
+    ),
     "edfio": ("demo/",),
     "skimage": ("demo/",),
     "face_alignment": ("recordings/",),

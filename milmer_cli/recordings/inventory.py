@@ -26,7 +26,7 @@ from milmer_cli.recordings.ratings import Rated, read_ratings
 from milmer_cli.settings.schema import Source
 
 if TYPE_CHECKING:
-    from milmer_cli.recordings.video import VideoProbe
+    from milmer_cli.recordings.probe import VideoProbe
 
 FILMED = range(1, 23)
 """Participants whose faces DEAP filmed."""
@@ -168,7 +168,7 @@ def inventory(
     root, source, participants
         As for `DeapRecordings`.
     probe_video
-        Opens a video (`recordings.video.probe_video`); None to go by names.
+        Opens a video (`recordings.probe.probe_video`); None to go by names.
     progress
         Advanced by participants.
 

@@ -15,8 +15,8 @@ from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.recordings.inventory import FILMED, Missing, ParticipantInventory, inventory
 from milmer_cli.recordings.manifest import ManifestRecordings
+from milmer_cli.recordings.probe import VideoProbe, probe_video
 from milmer_cli.recordings.trial import Trial
-from milmer_cli.recordings.video import VideoProbe, probe_video
 from milmer_cli.settings.schema import DataSettings, Settings
 
 _SHOWN = 6

@@ -10,7 +10,7 @@ from milmer_cli.demo.preprocessed import write_dat
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.channels import GENEVA
 from milmer_cli.recordings.inventory import Inventory, inventory
-from milmer_cli.recordings.video import VideoProbe
+from milmer_cli.recordings.probe import VideoProbe
 
 N = 40
 STIMULUS = {trial: N + 1 - trial for trial in range(1, N + 1)}

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from milmer_cli.errors import InputError
+from milmer_cli.recordings.probe import probe_video
 from milmer_cli.recordings.video import (
     AFTER,
     BEFORE,
@@ -14,7 +15,6 @@ from milmer_cli.recordings.video import (
     Video,
     frames_at,
     instance_times,
-    probe_video,
 )
 
 FPS = 50

@@ -17,6 +17,7 @@ import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.recordings.decoding import moving_pictures
 from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.recordings.video import Video
 from milmer_cli.report.theme import class_colours
@@ -140,7 +141,7 @@ _HELD = {
 
 
 def _first_picture_s(original: av.container.InputContainer) -> float:
-    stream = original.streams.video[0]
+    stream = moving_pictures(original)
     if stream.start_time is None or stream.time_base is None:
         return 0.0
     return float(stream.start_time * stream.time_base)

@@ -12,8 +12,9 @@ import numpy as np
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.bdf import open_bdf, stimulus_marks
 from milmer_cli.recordings.events import event_onsets
+from milmer_cli.recordings.probe import measured_duration, started_at
 from milmer_cli.recordings.trial import EegBlock
-from milmer_cli.recordings.video import Video, measured_duration, started_at
+from milmer_cli.recordings.video import Video
 from milmer_cli.stages.predicting.request import Request
 
 _EARLIEST_YEAR = 2001  # EDF's and mne's anonymous dates are 1985 and 2000
