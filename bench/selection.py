@@ -43,7 +43,7 @@ from milmer_cli.model.selection import WeightedMean, masked_softmax
 INSTANCES, INFORMATIVE, CLASSES, DISTRACTORS = 10, 2, 4, 6
 TOKENS, WIDTH, SCALE = 4, 48, 0.4
 SIDE = 56
-EPOCHS = {"tokens": 30, "images": 20, "images-live": 6}
+EPOCHS = {"tokens": 30, "images": 20, "images-live": 10}
 BAGS = {"tokens": 800, "images": 1600, "images-live": 1600}
 METHODS = ("default", "noise 1", "no noise", "gated", "mean", "published")
 
@@ -135,15 +135,6 @@ class GatedAttention(WeightedMean):
         return torch.einsum("bi,bid->bd", weights, means)[:, None], found[:, :1], weights
 
 
-class Mean(WeightedMean):
-    """Mean pooling."""
-
-    def forward(self, tokens: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `WeightedMean.forward`."""
-        weights = found / found.sum(1, keepdim=True)
-        return tokens.mean((1, 2))[:, None], found[:, :1], weights
-
-
 def build(method: str, tokens: int, live: bool) -> MilmerModel:
     sizes = {"width": WIDTH, "tokens_per_face": tokens}
     if live:
@@ -158,15 +149,13 @@ def build(method: str, tokens: int, live: bool) -> MilmerModel:
             feedforward=2 * WIDTH,
             dropout=0.1,
             scorer="published" if method == "published" else "pooled",
-            selection="amil" if method in ("gated", "mean") else "attention_weighted_topk",
+            selection={"gated": "amil", "mean": "mean"}.get(method, "attention_weighted_topk"),
             selection_noise={"no noise": 0.0, "noise 1": 1.0}.get(method, 2.0),
             **sizes,
         )
     )
     if method == "gated":
         model.selection = GatedAttention(WIDTH)
-    elif method == "mean":
-        model.selection = Mean(WIDTH)
     return model
 
 
@@ -257,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("level", choices=tuple(EPOCHS))
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
-    parser.add_argument("--epochs", type=int, help="30 for tokens, 20 for images, 6 live")
+    parser.add_argument("--epochs", type=int, help="30 for tokens, 20 for images, 10 live")
     parser.add_argument("--bags", type=int, help="800 for tokens, 1600 for images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)

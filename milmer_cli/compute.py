@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import nn
@@ -88,9 +90,26 @@ class Compute:
         )
 
     def compile(self, module: nn.Module | None) -> None:
-        """Compile ``module`` in place, where that pays; its parameters keep their names."""
-        if self.compiles and module is not None:
-            module.compile(dynamic=True)
+        """Compile the forward pass of ``module`` in place, where that pays.
+
+        Batches may be of any size, and only they: with every size left open, tracing Swin's windows
+        takes longer than many a training (bench/compile.py).
+
+        Parameters
+        ----------
+        module
+            Its first argument has the batch axis first. Its parameters keep their names.
+        """
+        if not self.compiles or module is None:
+            return
+        compiled = torch.compile(module.forward)
+
+        @functools.wraps(module.forward)
+        def forward(batch: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            torch._dynamo.maybe_mark_dynamic(batch, 0)
+            return compiled(batch, *args, **kwargs)
+
+        module.forward = forward
 
     def activate(self) -> None:
         """Apply `deterministic` to this process. Call it once, before the device is first used."""

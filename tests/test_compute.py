@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -78,3 +81,23 @@ def test_deterministic_mode_is_switched_on_and_off() -> None:
     finally:
         Compute.choose(RunSettings()).activate()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_compiled_module_takes_any_batch_with_one_tracing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Squared(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.square().sum(1)
+
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    counters.clear()
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    module = Squared()
+    replace(Compute.choose(RunSettings(device="cpu")), compiles=True).compile(module)
+    for size in (3, 5, 4):
+        images = torch.randn(size, 7)
+        assert torch.equal(module(images), images.square().sum(1))
+    assert counters["stats"]["unique_graphs"] == 1

@@ -103,6 +103,7 @@ def train_and_test(
         progress,
         task=job.name,
     )
+    settings = settings.with_micro_batch(history.micro_batch)  # what memory has shown to hold
     fold = job.round.fold
     temperature = 1.0
     if not np.array_equal(fold.validation, fold.test):
@@ -133,7 +134,7 @@ def looked_into(
         model, material.store, material.segments, material.labels, fold.test, settings, compute,
         out=out,
     )  # fmt: skip
-    return checkup(model, data, compute, settings.train.batch_size, settings.seed)
+    return checkup(model, data, compute, settings.samples_at_once, settings.seed)
 
 
 def visible(fold: Fold, material: Material, settings: Settings) -> Fold:
@@ -254,7 +255,7 @@ def _probabilities(
     data = bags_of(
         model, material.store, material.segments, material.labels, rows, settings, compute, out=out
     )
-    return predict_probabilities(model, data, compute, settings.train.batch_size, collate=collate)
+    return predict_probabilities(model, data, compute, settings.samples_at_once, collate=collate)
 
 
 def _named(
@@ -270,7 +271,7 @@ def _named(
     data = bags_of(
         model, material.store, material.segments, material.labels, rows, settings, compute, out=out
     )
-    read = features_of(model, data, compute, settings.train.batch_size)
+    read = features_of(model, data, compute, settings.samples_at_once)
     features = np.full((len(material.segments), read.shape[1]), np.nan, dtype=np.float32)
     features[rows] = read
     return {

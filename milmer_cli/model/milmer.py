@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -222,6 +220,7 @@ class MilmerModel(PreTrainedModel):
         images = faces if face_tokens is None else face_tokens
         if eeg is None and images is None:
             raise ValueError(f"MilmerModel ({self.config.modalities}) needs eeg, faces or both")
+        self._check_shapes(eeg, images)
         batch = len(next(part for part in (eeg, images) if part is not None))
         if eeg is None or eeg_found is None:
             eeg_found = torch.full((batch,), eeg is not None, device=self.cls_token.device)
@@ -267,6 +266,21 @@ class MilmerModel(PreTrainedModel):
             loss = nn.functional.cross_entropy(logits.float(), labels)
         return MilmerOutput(loss, logits, weights, chosen, eeg_attention, face_attention)
 
+    def _check_shapes(self, eeg: Tensor | None, images: Tensor | None) -> None:
+        config = self.config
+        if eeg is not None:
+            channels, samples = eeg.shape[1:]
+            known = config.n_channels if config.channel_embedding else channels
+            if (channels, samples) != (known, config.n_samples):
+                raise ValueError(
+                    f"the EEG is {channels} channels of {samples} samples, and this MilmerModel "
+                    f"knows {known} of {config.n_samples}"
+                )
+        if images is not None and images.shape[1] < config.kept_faces:
+            raise ValueError(
+                f"a bag of {images.shape[1]} faces, of which {config.kept_faces} are to be chosen"
+            )
+
     def _drop_modality(self, eeg_found: Tensor, faces_found: Tensor) -> tuple[Tensor, Tensor]:
         """Take one modality, either with equal odds, from some of the segments that have both."""
         both = eeg_found & faces_found.any(1)
@@ -286,25 +300,26 @@ class MilmerModel(PreTrainedModel):
         self, faces: Tensor, found: Tensor, encoded: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Keep tokens (B, n, d) with their validity (B, n), weights (B, I) and indices (B, k)."""
-        tokens = None
+        selection, tokens = self.selection, None
+        reads = "tokens" if isinstance(selection, WeightedMean) else selection.reads
+        chooses = not isinstance(selection, WeightedMean)
+        scores_first = self.lean and chooses and self._learning_backbone()
         if encoded:
             tokens = torch.where(found[..., None, None], faces, 0).to(self.cls_token.dtype)
-        if isinstance(self.selection, WeightedMean):
-            if tokens is None:
-                tokens = self.encode_faces(faces, found)
-            kept, valid, weights = self.selection(tokens, found)
+        elif reads != "nothing" and not scores_first:
+            tokens = self.encode_faces(faces, found)
+        if isinstance(selection, WeightedMean):
+            kept, valid, weights = selection(tokens, found)
             return kept, valid, weights, None
 
-        summaries = self.cls_token.new_empty(0)
-        if self.selection.reads != "nothing":
-            if tokens is None and self.lean and torch.is_grad_enabled() and self._backbone_learns():
-                with torch.no_grad(), self._evaluating_backbone():
-                    summaries = self.encode_faces(faces, found, mean=self.selection.reads == "mean")
-            else:
-                if tokens is None:
-                    tokens = self.encode_faces(faces, found)
-                summaries = tokens.mean(2) if self.selection.reads == "mean" else tokens
-        choice: Choice = self.selection.choose(summaries.detach(), found)
+        if reads == "nothing":
+            summaries = self.cls_token.new_empty(0)
+        elif tokens is None:
+            summaries = self._summaries_without_gradient(faces, found, mean=reads == "mean")
+        else:
+            summaries = tokens.mean(2) if reads == "mean" else tokens
+        with torch.autocast(self.device.type, enabled=False):  # ranks are lost in half precision
+            choice: Choice = selection.choose(summaries.detach().to(self.cls_token.dtype), found)
         if tokens is None:
             tokens = self.encode_faces(take(faces, choice.indices), choice.valid)
         else:
@@ -328,9 +343,9 @@ class MilmerModel(PreTrainedModel):
             (B, J, N, d), or (B, J, d) with ``mean``; zeros for a face that was not found.
         """
         images = faces[found]  # (n, H, W, 3)
-        learns = torch.is_grad_enabled() and self._backbone_learns()
         outputs = []
-        for chunk in images.split(max(len(images), 1) if learns else self.score_chunk):
+        whole = max(len(images), 1)
+        for chunk in images.split(whole if self._learning_backbone() else self.score_chunk):
             if len(chunk):
                 output = self.backbone(self._pixels(chunk)).last_hidden_state
                 outputs.append(output.mean(1) if mean else output)
@@ -342,24 +357,34 @@ class MilmerModel(PreTrainedModel):
 
     def _pixels(self, images: Tensor) -> Tensor:
         """(n, H, W, 3) uint8 to normalised (n, 3, h, w) of the backbone's size."""
-        pixels = images.permute(0, 3, 1, 2).to(self.image_mean.dtype)
+        pixels = images.permute(0, 3, 1, 2).float()
         size = image_size(self.config.backbone_config)
         if tuple(pixels.shape[-2:]) != size:
             pixels = nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True)
             pixels = pixels.clamp(0, 255)
-        return (pixels - self.image_mean[:, None, None]) / self.image_std[:, None, None]
+        mean, std = (values.float()[:, None, None] for values in (self.image_mean, self.image_std))
+        return ((pixels - mean) / std).to(self.image_mean.dtype)
 
     def _backbone_learns(self) -> bool:
         return any(parameter.requires_grad for parameter in self.backbone.parameters())
 
-    @contextmanager
-    def _evaluating_backbone(self) -> Iterator[None]:
-        mode = self.backbone.training
+    def _learning_backbone(self) -> bool:
+        """Whether what goes through the backbone now is kept for a backward pass."""
+        return self.backbone is not None and torch.is_grad_enabled() and self._backbone_learns()
+
+    def _summaries_without_gradient(self, faces: Tensor, found: Tensor, mean: bool) -> Tensor:
+        """Score a bag with the whole backbone, as in use: nothing is kept for a backward pass."""
+        modes = {module: module.training for module in self.backbone.modules()}
         self.backbone.eval()
         try:
-            yield
+            with torch.no_grad():
+                return self.encode_faces(faces, found, mean)
         finally:
-            self.backbone.train(mode)
+            for module, mode in modes.items():
+                module.training = mode
+            # Before torch 2.10 autocast would hand the weights it cast here, which know of no
+            # gradient, to the pass that follows (pytorch issue 158232).
+            torch.clear_autocast_cache()
 
 
 AutoConfig.register("milmer", MilmerConfig, exist_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, SwinConfig, SwinModel
 
-from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.model.backbone import MODELS, quiet
 from milmer_cli.model.config import MilmerConfig
 from milmer_cli.settings.schema import Fusion, Selection
@@ -70,14 +71,19 @@ def load_published(
     if swin and backbone_config is None:
         backbone_config = _swin_config(swin)
     num_select = fields.get("num_select", 3)
+    sizes = _sizes(state, backbone_config if swin else None, num_select)
+    names, classes = fields.get("class_names"), sizes["num_labels"]
+    if names is not None and len(names) != classes:
+        raise SettingsError(
+            f"The published checkpoint has {classes} classes, and {len(names)} are named.",
+            "Name all of them, in the order of the logits.",
+        )
     config = MilmerConfig(
         backbone_config=backbone_config if swin else None,
         selection=selection,
         scorer="published",
         fusion=fusion,
-        channel_embedding=False,
-        modality_dropout=0.0,
-        **{**_sizes(state, backbone_config if swin else None, num_select), **fields},
+        **{"channel_embedding": False, "modality_dropout": 0.0, **sizes, **fields},
     )
     with torch.device("meta"):  # the flat scorers hold gigabytes: never draw them first
         model = model_class(config)
@@ -116,7 +122,8 @@ def load_published(
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        mapped = zipfile.is_zipfile(path)  # torch.save wrote no zip files before version 1.6
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError as error:
         raise InputError(f"There is no checkpoint {path}.") from error
     except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:

@@ -6,7 +6,8 @@ their tokens. Missing instances weigh exactly 0 and are never chosen while a fou
 
 With the published scorer a choice is a bare index and no gradient reaches the scorer. With the
 pooled one the chosen tokens are scaled by ``k x softmax`` of the scores *of the chosen instances*
-(1 each while all score alike, which is the published arithmetic), and two things make it learn to
+(1 each while all score alike, which is the published arithmetic; a single one by 1, with the
+gradient of its weight in the bag), and two things make it learn to
 choose:
 
 - In training, Gumbel noise is added to the scores before the best are taken, which draws instances
@@ -113,8 +114,11 @@ class Selection(nn.Module):
             drawn = scores - self.noise * torch.empty_like(weights).exponential_().log()
         indices, valid = top(drawn, found, self.num_select)
         gates = None
-        if self.gated:
+        if self.gated and self.num_select > 1:
             gates = masked_softmax(scores.gather(1, indices), valid) * valid.sum(1, keepdim=True)
+        elif self.gated:  # a softmax of one is 1 whatever its score: only the gradient goes through
+            weight = weights.gather(1, indices)
+            gates = (1 + weight - weight.detach()) * valid
         return Choice(weights, indices, valid, gates)
 
 
@@ -144,52 +148,39 @@ class LearnedPositions(Selection):
         return self._choice(masked_softmax(scores, found), scores, found)
 
 
-class PooledAttention(Selection):
-    """Scores each instance on its mean token (attention-based MIL; Ilse et al. 2018, eq. 8).
+class Attention(Selection):
+    """Scores each instance by itself (attention-based MIL; Ilse et al. 2018, eq. 8).
+
+    ``pooled`` scores its mean token. Otherwise, as published, all its tokens in one row, with a
+    square layer on them and a bare index out of it.
 
     ``recover`` (attention_topk): the weighted mean of the bag gives the scores that choose.
     """
 
-    reads = "mean"
-
     def __init__(
-        self, width: int, instances: int, num_select: int, recover: bool, noise: float
+        self,
+        features: int,
+        instances: int,
+        num_select: int,
+        recover: bool,
+        pooled: bool,
+        noise: float,
     ) -> None:
-        super().__init__(num_select, gated=True, noise=noise)
-        self.value = nn.Linear(width, width)
-        self.score = nn.Linear(width, 1, bias=False)  # a softmax would give a bias no gradient
-        self.recover = nn.Linear(width, instances) if recover else None
+        super().__init__(num_select, gated=pooled, noise=noise)
+        self.reads = "mean" if pooled else "tokens"
+        self.value = nn.Linear(features, features)
+        # behind a softmax a bias gets no gradient; the published scorer has one all the same
+        self.score = nn.Linear(features, 1, bias=not pooled)
+        self.recover = nn.Linear(features, instances) if recover else None
 
     def choose(self, summaries: Tensor, found: Tensor) -> Choice:
         """See `Selection.choose`."""
-        scores = self.score(torch.tanh(self.value(summaries))).squeeze(-1)  # (B, I)
+        features = summaries.flatten(2)  # (B, I, features)
+        scores = self.score(torch.tanh(self.value(features))).squeeze(-1)  # (B, I)
         weights = masked_softmax(scores, found)
         if self.recover is not None:
-            scores = self.recover(
-                torch.einsum("bi,bid->bd", weights.to(summaries.dtype), summaries)
-            )
-            weights = masked_softmax(scores, found)
-        return self._choice(weights, scores, found)
-
-
-class FlatAttention(Selection):
-    """The published scorer: each face flattened, a square layer on it, a bare index out of it."""
-
-    reads = "tokens"
-
-    def __init__(self, flat: int, instances: int, num_select: int, recover: bool) -> None:
-        super().__init__(num_select, gated=False)
-        self.value = nn.Linear(flat, flat)
-        self.score = nn.Linear(flat, 1)
-        self.recover = nn.Linear(flat, instances) if recover else None
-
-    def choose(self, summaries: Tensor, found: Tensor) -> Choice:
-        """See `Selection.choose`."""
-        flat = summaries.flatten(2)  # (B, I, N * d)
-        scores = self.score(torch.tanh(self.value(flat))).squeeze(-1)  # (B, I)
-        weights = masked_softmax(scores, found)
-        if self.recover is not None:
-            scores = self.recover(torch.einsum("bi,bif->bf", weights.to(flat.dtype), flat))
+            bags = torch.einsum("bi,bif->bf", weights.to(features.dtype), features)
+            scores = self.recover(bags)
             weights = masked_softmax(scores, found)
         return self._choice(weights, scores, found)
 
@@ -233,7 +224,6 @@ class WeightedMean(nn.Module):
 def build_selection(config: MilmerConfig) -> Selection | WeightedMean:
     """Build the parts of the chosen selection only."""
     pooled = config.scorer == "pooled"
-    flat = config.width * config.tokens_per_face
     noise = config.selection_noise if pooled else 0.0
     match config.selection:
         case "none":
@@ -246,8 +236,5 @@ def build_selection(config: MilmerConfig) -> Selection | WeightedMean:
             return WeightedMean(config.width, learned=False)
         case "attention_topk" | "attention_weighted_topk":
             recover = config.selection == "attention_topk"
-            if pooled:
-                return PooledAttention(
-                    config.width, config.instances, config.num_select, recover, noise
-                )
-            return FlatAttention(flat, config.instances, config.num_select, recover)
+            features = config.width * (1 if pooled else config.tokens_per_face)
+            return Attention(features, config.instances, config.num_select, recover, pooled, noise)

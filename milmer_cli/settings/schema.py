@@ -341,3 +341,13 @@ class Settings(BaseModel):
     evaluate: EvaluateSettings = EvaluateSettings()
     predict: PredictSettings = PredictSettings()
     run: RunSettings = RunSettings()
+
+    @property
+    def samples_at_once(self) -> int:
+        """Samples that go through the model at once where it is judged."""
+        return self.run.micro_batch or self.train.batch_size
+
+    def with_micro_batch(self, samples: int) -> Settings:
+        """Give the same settings, for so many samples through the model at once."""
+        run = self.run.model_copy(update={"micro_batch": samples})
+        return self.model_copy(update={"run": run})

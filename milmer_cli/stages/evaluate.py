@@ -206,7 +206,7 @@ def _evaluate_run(
         data = Bags(
             material.store, material.segments, material.labels, rows, settings.model.modalities
         )
-        extras = checkup(model, data, compute, settings.train.batch_size, settings.seed)
+        extras = checkup(model, data, compute, settings.samples_at_once, settings.seed)
     temperature = float(getattr(model.config, "calibration_temperature", 1.0))
     tested = {MAIN: Tested([one], [Outcome(probabilities, temperature=temperature, extras=extras)])}
     summaries = [summarise(one.protocol, tested, material, settings, None)]

@@ -156,7 +156,8 @@ def train(
         resume=resume,
         level="info",
     )
-    tested = _test(model, material, fold, resolved, compute, progress)
+    fits = resolved.with_micro_batch(history.micro_batch)  # as memory has shown
+    tested = _test(model, material, fold, fits, compute, progress)
     if others.is_main:
         runfolder.save_model(model, out / runfolder.MODEL)
         _write(out, settings, resolved, material, fold, history, tested, compute, identity)

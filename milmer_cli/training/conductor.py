@@ -42,6 +42,7 @@ class Conductor(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Stop after this epoch when somebody wishes it or patience has run out."""
         self.engine.interrupted = self._wishes()[0]
+        control.should_save |= self.engine.interrupted
         control.should_training_stop |= self.engine.interrupted or self.engine.run_out_of_patience
         return control
 

@@ -164,7 +164,7 @@ def probabilities_of(
         model,
         Bags(store, segments, labels, indices, settings.model.modalities),
         compute,
-        settings.train.batch_size,
+        settings.samples_at_once,
         progress,
         collate=collate,
     )

@@ -2,8 +2,9 @@
 
 A frozen backbone gives the same tokens for the same face in every epoch, fold and run. They are
 kept beside the store as ``face-tokens/BACKBONE/PARTICIPANT-FACES.npy``, (n_segments, instances,
-tokens, width) float16, where BACKBONE is a fingerprint of the weights and FACES that of the
-participant's faces. The folder may be deleted at any time.
+tokens, width) float16, where BACKBONE is a fingerprint of the weights and FACES one of the
+participant's faces and of the rows they are in. They are computed in float32 whatever the training
+works in, so that all trainings can share them. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from milmer_cli.data.dataset import Bag, Bags
 from milmer_cli.model import MilmerModel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import Modalities
-from milmer_cli.store import PreparedStore, Segments
+from milmer_cli.store import PreparedParticipant, PreparedStore, Segments
 from milmer_cli.store.atomic import written_aside
 from milmer_cli.training.processes import Processes
 
@@ -116,7 +117,7 @@ def face_token_files(
     files = {}
     for name in participants:
         with store.participant(name) as participant:
-            files[name] = here / f"{name}-{participant.fingerprints['faces'][:16]}.npy"
+            files[name] = here / f"{name}-{_faces_fingerprint(participant)}.npy"
     missing = [name for name in participants if not files[name].exists()]
     others = Processes.join(compute)
     if missing:
@@ -162,13 +163,24 @@ def _compute(
                 rows = range(start, min(start + SEGMENTS_AT_ONCE, len(participant)))
                 faces = np.stack([participant.faces(row) for row in rows])
                 found = np.array(participant.found[rows.start : rows.stop], dtype=bool)
-                with torch.inference_mode(), compute.autocast():
+                with torch.inference_mode():
                     tokens = model.encode_faces(
                         torch.from_numpy(faces).to(compute.device),
                         torch.from_numpy(found).to(compute.device),
                     )
                 opened.write(tokens.to(torch.float16).cpu().numpy().tobytes())
                 progress.advance(task, len(rows))
+
+
+def _faces_fingerprint(participant: PreparedParticipant) -> str:
+    """Digest of a participant's faces, and of which row of the file has which of them.
+
+    A trial without video moves the rows of the others and changes nothing about the faces.
+    """
+    digest = hashlib.sha256(participant.fingerprints["faces"].encode())
+    for column in (participant.trial, participant.onset, participant.found):
+        digest.update(np.ascontiguousarray(column).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _fingerprint(model: MilmerModel) -> str:

@@ -28,10 +28,11 @@ def step(model: MilmerModel, batch: Batch) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.parametrize("num_select", [1, 3])
 def test_every_parameter_of_the_default_learns(
-    make_model: Callable[..., MilmerModel], batch: Batch
+    num_select: int, make_model: Callable[..., MilmerModel], batch: Batch
 ) -> None:
-    model = make_model().train()
+    model = make_model(num_select=num_select).train()
     gradients = step(model, batch)
     still = [
         name
@@ -53,6 +54,39 @@ def test_the_lean_gradient_is_the_plain_one(
     assert lean.keys() == plain.keys()
     for name, gradient in plain.items():
         torch.testing.assert_close(lean[name], gradient, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_lean_step_in_half_precision_leaves_no_parameter_without_gradient(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().train()
+    with torch.autocast("cpu", torch.bfloat16):
+        gradients = step(model, batch)
+    assert gradients.keys() == {name for name, _ in model.named_parameters()}
+
+
+def test_half_precision_ranks_the_faces_as_full_precision_does(
+    make_model: Callable[..., MilmerModel],
+) -> None:
+    model = make_model(backbone_config=None, width=24, tokens_per_face=16).eval()
+    generator = torch.Generator().manual_seed(2)
+    alike = torch.randn(64, 1, 16, 24, generator=generator)
+    tokens = alike + 0.01 * torch.randn(64, 6, 16, 24, generator=generator)
+    with torch.no_grad():
+        full = model(face_tokens=tokens)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = model(face_tokens=tokens)
+    assert torch.equal(half.chosen, full.chosen)
+
+
+def test_scoring_leaves_every_part_of_the_backbone_in_its_mode(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().train()
+    model.backbone.embeddings.eval()
+    step(model, batch)
+    assert not model.backbone.embeddings.training
+    assert model.backbone.encoder.training
 
 
 def test_the_lean_step_sends_only_the_chosen_faces_backward(

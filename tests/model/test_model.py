@@ -37,6 +37,16 @@ def test_every_tensor_moves(make_model: Callable[..., MilmerModel]) -> None:
         assert all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
 
 
+def test_what_the_model_does_not_know_is_refused(
+    make_model: Callable[..., MilmerModel], batch: Batch
+) -> None:
+    model = make_model().eval()
+    with pytest.raises(ValueError, match=r"3 channels of 32 samples.* knows 4 of 32"):
+        model(eeg=batch["eeg"][:, :3])
+    with pytest.raises(ValueError, match="2 faces, of which 3 are to be chosen"):
+        model(faces=batch["faces"][:, :2])
+
+
 def test_sizes_follow_from_the_backbone() -> None:
     v2 = Swinv2Config(
         image_size=64, embed_dim=12, depths=[1, 1, 1], num_heads=[1, 2, 4], window_size=4

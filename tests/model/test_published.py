@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import SwinConfig, SwinModel
 
-from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.model import MilmerModel
 
 SIZES = {"d": 24, "tokens": 16, "ff": 40, "samples": 32}
@@ -56,6 +56,22 @@ def test_the_swin_is_recognised_by_its_shapes(recipe: SimpleNamespace) -> None:
     for field in ("embed_dim", "patch_size", "window_size", "image_size"):
         assert getattr(found, field) == getattr(config, field)
     assert (list(found.depths), list(found.num_heads)) == ([1, 2, 1, 1], [1, 1, 3, 6])
+
+
+def test_a_file_of_before_torch_1_6_loads(state: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    path = tmp_path / "old.pt"
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    model = MilmerModel.from_published(path)
+    assert torch.equal(model.classifier.weight, state["classifier.weight"])
+
+
+def test_fields_of_the_configuration_can_be_given(state: dict[str, torch.Tensor]) -> None:
+    names = ("a", "b", "c", "d")
+    model = MilmerModel.from_published(state, class_names=names, modality_dropout=0.2)
+    assert model.config.class_names == names
+    assert model.config.modality_dropout == 0.2
+    with pytest.raises(SettingsError, match="has 4 classes, and 2 are named"):
+        MilmerModel.from_published(state, class_names=("low", "high"))
 
 
 def test_cls_token_may_be_absent(state: dict[str, torch.Tensor]) -> None:

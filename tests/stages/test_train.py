@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from milmer_cli.compute import Compute
 from milmer_cli.data.dataset import Bags, collate
 from milmer_cli.data.splits import holdout
 from milmer_cli.errors import InputError, SettingsError, WeightsError
+from milmer_cli.model import MilmerModel
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train
 from milmer_cli.stages.train_plan import plan_training
@@ -308,6 +310,23 @@ def test_participant_without_eeg_is_told_and_trained_on_faces(tmp_path):
     assert set(seen.segments.participant[seen.labels >= 0]) == {"s02"}
 
 
+def test_a_training_that_fell_back_to_smaller_pieces_is_tested_in_them(
+    prepared, tmp_path, monkeypatch
+):
+    forward = MilmerModel.forward
+
+    @functools.wraps(forward)  # Trainer looks at its signature
+    def small(self, *args, **bags):
+        if len(next(iter(bags.values()))) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, *args, **bags)
+
+    monkeypatch.setattr(MilmerModel, "forward", small)
+    result = train(prepared, tmp_path / "run", asked("train.epochs=1"))
+    assert result.metrics["training"]["micro_batch"] == 4
+    assert result.metrics["test"] is not None
+
+
 # A frozen backbone ---------------------------------------------------------------------------
 
 
@@ -358,6 +377,22 @@ def test_tokens_are_computed_once_and_again_for_other_weights(prepared, tmp_path
     again = face_token_files(model, *args)
     assert sum(calls) == 80
     assert not set(again.values()) & set(first.values())
+
+
+def test_tokens_are_those_of_the_rows_and_the_same_for_every_precision(tmp_path):
+    """The fingerprint of the faces alone stays when a trial without video moves the rows."""
+    files = {}
+    for trials, precision in ((2, "float32"), (2, "bfloat16"), (3, "float32")):
+        frozen = asked("model.freeze_backbone=true", f"run.precision={precision}")
+        compute = Compute.choose(frozen.run)
+        make_store(tmp_path / f"{trials}", participants=1, trials=trials)
+        material = Material.open(tmp_path / f"{trials}", frozen)
+        model = new_model(material.store, material.segments, frozen, compute)
+        to = tmp_path / f"{trials}{precision}"
+        files[trials, precision] = face_token_files(model, material.store, ["s01"], to, compute)
+    plain, half, moved = (found["s01"] for found in files.values())
+    assert plain.name == half.name != moved.name
+    np.testing.assert_array_equal(np.load(half), np.load(plain))
 
 
 def test_frozen_backbone_does_not_move(prepared, tmp_path):

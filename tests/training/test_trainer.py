@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import Subset
 from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.training import checkpoints
+from milmer_cli.training.conductor import Conductor
 from milmer_cli.training.history import Epoch, best_of, read_history
 from milmer_cli.training.predictions import predict_probabilities
 from milmer_cli.training.trainer import fit
@@ -172,6 +174,27 @@ def test_resume_equals_an_unbroken_training_bit_for_bit(lab, compute, tmp_path, 
     assert resumed.epochs == unbroken.epochs
     assert resumed.best_epoch == unbroken.best_epoch
     assert same(weights(model), weights(whole))
+
+
+def test_a_wish_to_stop_while_an_epoch_is_judged_saves_that_epoch(
+    lab, compute, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(Conductor, "_is_worth_saving", lambda self: False)  # saving is slow
+
+    class Impatient(lab.Points):
+        looks = 0
+
+        def __getitem__(self, i):
+            self.looks += 1
+            if self.looks == 6 + 1:  # in the second epoch
+                signal.raise_signal(signal.SIGINT)
+            return super().__getitem__(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(lab.net(), lab.Points(24, 0), Impatient(6, 1), lab.settings(), tmp_path, compute)
+    last = checkpoints.last_checkpoint(tmp_path / "checkpoints")
+    assert last is not None
+    assert checkpoints.step_of(last) == 2 * 3
 
 
 def test_resume_of_a_finished_training_changes_nothing(lab, compute, tmp_path) -> None:
