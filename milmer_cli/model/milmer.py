@@ -300,18 +300,18 @@ class MilmerModel(PreTrainedModel):
         self, faces: Tensor, found: Tensor, encoded: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Keep tokens (B, n, d) with their validity (B, n), weights (B, I) and indices (B, k)."""
-        selection, tokens = self.selection, None
-        reads = "tokens" if isinstance(selection, WeightedMean) else selection.reads
-        chooses = not isinstance(selection, WeightedMean)
-        scores_first = self.lean and chooses and self._learning_backbone()
+        tokens = None
         if encoded:
             tokens = torch.where(found[..., None, None], faces, 0).to(self.cls_token.dtype)
-        elif reads != "nothing" and not scores_first:
-            tokens = self.encode_faces(faces, found)
-        if isinstance(selection, WeightedMean):
-            kept, valid, weights = selection(tokens, found)
+        if isinstance(self.selection, WeightedMean):
+            tokens = self.encode_faces(faces, found) if tokens is None else tokens
+            kept, valid, weights = self.selection(tokens, found)
             return kept, valid, weights, None
 
+        reads = self.selection.reads
+        scores_first = self.lean and self._learning_backbone()
+        if tokens is None and reads != "nothing" and not scores_first:
+            tokens = self.encode_faces(faces, found)
         if reads == "nothing":
             summaries = self.cls_token.new_empty(0)
         elif tokens is None:
@@ -319,7 +319,9 @@ class MilmerModel(PreTrainedModel):
         else:
             summaries = tokens.mean(2) if reads == "mean" else tokens
         with torch.autocast(self.device.type, enabled=False):  # ranks are lost in half precision
-            choice: Choice = selection.choose(summaries.detach().to(self.cls_token.dtype), found)
+            choice: Choice = self.selection.choose(
+                summaries.detach().to(self.cls_token.dtype), found
+            )
         if tokens is None:
             tokens = self.encode_faces(take(faces, choice.indices), choice.valid)
         else:
