@@ -41,7 +41,7 @@ from milmer_cli.stages.predicting.signals import (
 )
 from milmer_cli.stages.predicting.stream import read_ahead, stretches
 from milmer_cli.stages.predicting.timing import Timing, find_timing
-from milmer_cli.stages.predicting.trust import differences, doubts, trust
+from milmer_cli.stages.predicting.trust import differences, doubts, rested_on, trust
 from milmer_cli.training.runfolder import Run, write_json
 
 __all__ = ["PredictResult", "Predictor", "Segment", "load_model", "predict"]
@@ -236,6 +236,13 @@ class Predictor:
                 f"{request.eeg} holds less than a segment of {run.segment_s:g} s from its onset.",
                 "Give a longer recording.",
             )
+        cleaning = () if reader is None else reader.notes
+        found = [note for note in cleaning if not any(said.startswith(note) for said in notes)]
+        for note in found:
+            progress.note(note)
+        rested, late = rested_on(run, seen, segments)
+        for note in late:
+            progress.note(note, "warning")
         result = PredictResult(
             out=out,
             class_names=run.class_names,
@@ -243,9 +250,9 @@ class Predictor:
             segments=tuple(segments),
             channels=run.channels if len(attention) else (),
             attention=attention,
-            trust=trust(run, seen),
+            trust=trust(run, rested),
             timing=timing.to_json(),
-            notes=(*warnings, *notes, *(reader.notes if reader else ())),
+            notes=(*late, *warnings, *notes, *found),
             request={"title": asked.title, "run": str(run.path), **asked.to_json()},
         )
         if out is not None:

@@ -80,6 +80,8 @@ def test_a_prediction_leaves_a_table_a_document_and_a_page(tmp_path, files, run)
         assert (row["valence"], row["arousal"]) == segment.sides
         assert len(row["chosen_instances"].split()) == 2
     assert "The EEG lasts 12.0 s from its onset and the video 9.0 s" in listener.text
+    assert listener.text.count("No channel shows the eyes") == 1
+    assert sum("No channel shows the eyes" in note for note in result.notes) == 1
     document = json.loads((out / "timeline.json").read_text())
     assert document == json.loads(json.dumps(result.to_json()))
     assert document["timing"] == {
@@ -243,6 +245,40 @@ def test_what_is_too_poor_abstains(tmp_path, model, write_video, write_edf, brai
     silent = predict(gone, None, model.run.path, tmp_path / "silent", unsure)
     assert silent.mean is None
     assert "abstained on every segment" in (tmp_path / "silent" / "report.html").read_text()
+
+
+def test_a_modality_that_is_there_and_useless_is_told_and_not_trusted(
+    tmp_path, model, write_video, write_edf, brain
+):
+    nobody = write_video(tmp_path / "nobody.mp4", 3.0, here=lambda t: False)
+    signals = brain(6.0)
+    eeg = write_edf(tmp_path / "fine.edf", GENEVA, signals)
+    listener = Listener()
+    result = model.predict(nobody, eeg, out=tmp_path / "out", progress=listener)
+    assert result.trust == "with EEG alone: trial protocol: accuracy 31.3 %"
+    assert "found nowhere in the video" in result.notes[0]
+    assert ("warning", result.notes[0]) in listener.notes
+    document = json.loads((tmp_path / "out" / "timeline.json").read_text())
+    assert document["trust"] == result.trust
+    assert document["notes"][0] == result.notes[0]
+
+    signals[4:16, 100:120] += 3000
+    wild = write_edf(tmp_path / "wild.edf", GENEVA, signals)
+    listener = Listener()
+    result = model.predict(write_video(tmp_path / "v.mp4", 3.0), wild, progress=listener)
+    assert result.trust.startswith("with video alone")
+    assert "No segment has EEG good enough" in result.notes[0]
+    assert ("warning", result.notes[0]) in listener.notes
+
+
+def test_what_cleaning_finds_is_said_before_the_result(tmp_path, model, write_edf, brain):
+    signals = brain(6.0)
+    signals[5] = 0
+    listener = Listener()
+    result = model.predict(eeg=write_edf(tmp_path / "flat.edf", GENEVA, signals), progress=listener)
+    [told] = [note for note in result.notes if note.startswith("Interpolated")]
+    assert GENEVA[5] in told
+    assert ("info", told) in listener.notes
 
 
 @pytest.mark.parametrize(
