@@ -19,6 +19,8 @@ channel's. Intact channels, over the eyes and the temples too, stay within a fac
 MOST_BAD = 0.25
 """When more than this share of the channels is bad, the rest cannot vouch for them."""
 
+NO_EYES = "No channel shows the eyes, so eye artefacts were not removed."
+
 _ALIVE_UV = 0.5
 _EYE_CORRELATION = 0.5
 _EYE_BAND_HZ = (1.0, 10.0)
@@ -122,7 +124,7 @@ def remove_eog(
     """
     alive = [signal for signal in eyes if _amplitude(signal) >= _ALIVE_UV]
     if not alive:
-        return (), ("No channel shows the eyes, so eye artefacts were not removed.",)
+        return (), (NO_EYES,)
     eyes = np.array(alive)
     eyes -= eyes.mean(axis=1, keepdims=True)
     if method == "regression":

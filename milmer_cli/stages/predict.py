@@ -7,7 +7,6 @@ those that `prepare` would store, and so are the probabilities.
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
 from milmer_cli.stages.predicting.film import film
 from milmer_cli.stages.predicting.inference import Inference
+from milmer_cli.stages.predicting.modalities import FACE, refuse_useless, shown_to
 from milmer_cli.stages.predicting.outcome import (
     PAGE,
     RESULT,
@@ -41,7 +41,7 @@ from milmer_cli.stages.predicting.signals import (
 )
 from milmer_cli.stages.predicting.stream import read_ahead, stretches
 from milmer_cli.stages.predicting.timing import Timing, find_timing
-from milmer_cli.stages.predicting.trust import differences, doubts, trust
+from milmer_cli.stages.predicting.trust import differences, doubts, rested_on, trust
 from milmer_cli.training.runfolder import Run, write_json
 
 __all__ = ["PredictResult", "Predictor", "Segment", "load_model", "predict"]
@@ -202,24 +202,28 @@ class Predictor:
         """Predict what a `Request` asks for; see `predict`."""
         run = self.run
         request.check()
-        asked, request, notes = request, *self._seen(request)
+        asked = request
+        seen, request, notes = shown_to(run, asked)
+        refuse_useless(seen, align_check, video_out is not None)
         recording, block = None, None
-        if request.eeg is not None and self._knows != "face":
+        if request.eeg is not None and seen != FACE:
             recording = open_recording(request.eeg, run, self.settings.predict, request.eog)
             block = recording.block
         elif request.eeg is not None:
             block = open_block(request.eeg)
-        timing = find_timing(request, block)
-        onsets = self._onsets(request, timing)
-        seen = "both" if request.video and recording else "eeg" if recording else "face"
+        cut = run.settings.eeg
+        timing = find_timing(request, block, cut.segment_s)
+        onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
         notes += [*differences(run, recording, request), *timing.notes]
         for note in notes:
             progress.note(note)
-        warnings = list(doubts(run, seen))
+        warnings = [*timing.warnings, *doubts(run, seen)]
         for note in warnings:
             progress.note(note, "warning")
         span = None if request.video is None else VideoSpan(request.video, timing.video_onset_s)
-        clocks = self._clocks(span, recording, timing, out, progress) if align_check else None
+        clocks = None
+        if align_check and span is not None and recording is not None:
+            clocks = self._clocks(span, recording, timing, out, progress)
         reader = None
         if recording is not None:
             limits = self.settings.predict
@@ -229,9 +233,16 @@ class Predictor:
         segments, attention, faces = self._answers(onsets, reader, span, out, progress)
         if not segments:
             raise InputError(
-                f"{request.title} hold less than a segment of {run.segment_s:g} s.",
-                "Check --eeg-onset and --video-onset.",
+                f"{request.eeg} holds less than a segment of {run.segment_s:g} s from its onset.",
+                "Give a longer recording.",
             )
+        cleaning = () if reader is None else reader.notes
+        found = [note for note in cleaning if not any(said.startswith(note) for said in notes)]
+        for note in found:
+            progress.note(note)
+        rested, late = rested_on(run, seen, segments)
+        for note in late:
+            progress.note(note, "warning")
         result = PredictResult(
             out=out,
             class_names=run.class_names,
@@ -239,8 +250,9 @@ class Predictor:
             segments=tuple(segments),
             channels=run.channels if len(attention) else (),
             attention=attention,
-            trust=trust(run, seen),
-            notes=(*warnings, *notes, *(reader.notes if reader else ())),
+            trust=trust(run, rested),
+            timing=timing.to_json(),
+            notes=(*late, *warnings, *notes, *found),
             request={"title": asked.title, "run": str(run.path), **asked.to_json()},
         )
         if out is not None:
@@ -249,54 +261,14 @@ class Predictor:
             film(video_out, span, result, timing.duration_s, progress)
         return result
 
-    @property
-    def _knows(self) -> str:
-        """``both``, ``eeg`` or ``face``: what the model was trained on."""
-        return self.run.settings.model.modalities if self.run.channels else "face"
-
-    def _seen(self, request: Request) -> tuple[Request, list[str]]:
-        """Leave out a modality that the model does not take."""
-        if self._knows == "eeg":
-            if request.eeg is None:
-                raise InputError(
-                    f"The model of {self.run.path} sees EEG only, and there is none.",
-                    "Give an EEG recording, or another --model.",
-                )
-            if request.video is not None:
-                note = "The model sees EEG only: the video is not read."
-                return replace(request, video=None), [note]
-        if self._knows == "face":
-            if request.video is None:
-                raise InputError(
-                    f"The model of {self.run.path} sees faces only, and there is no video.",
-                    "Give a video, or another --model.",
-                )
-            if request.eeg is not None:
-                note = "The model sees faces only: of the EEG only the times are read."
-                return request, [note]
-        return request, []
-
-    def _onsets(self, request: Request, timing: Timing) -> np.ndarray:
-        cut = self.run.settings.eeg
-        onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
-        if not len(onsets):
-            raise InputError(
-                f"{request.title} hold {timing.duration_s:.1f} s of the stimulus, less than a "
-                f"segment of {cut.segment_s:g} s.",
-                "Check --eeg-onset and --video-onset.",
-            )
-        return onsets
-
     def _clocks(
         self,
-        span: VideoSpan | None,
-        recording: Recording | None,
+        span: VideoSpan,
+        recording: Recording,
         timing: Timing,
         out: Path | None,
         progress: Progress,
     ) -> ClockCheck:
-        if span is None or recording is None:
-            raise InputError("--align-check compares a video with EEG, and one of them is absent.")
         check = check_clocks(
             span,
             recording,
@@ -357,8 +329,7 @@ class Predictor:
     ) -> None:
         facts = [
             *((name, str(value)) for name, value in result.request.items() if name != "title"),
-            ("start of the stimulus in the video", f"{timing.video_onset_s:g} s"),
-            ("start of the stimulus in the EEG", f"{timing.eeg_onset_s:g} s"),
+            *timing.facts(),
             ("device", self._device),
         ]
         write_page(out / PAGE, page(result, self.run, faces, facts, clocks))

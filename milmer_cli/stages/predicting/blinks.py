@@ -34,7 +34,13 @@ _FRONTAL = ("Fp1", "Fp2", "Fpz", "AF3", "AF4")
 _AROUND_S = 0.32  # longer than half a blink, shorter than most movements of the head
 _EYES, _REST = (0.12, 0.50), (0.55, 0.95)  # parts of the face box, from its top
 _CLEAR, _ALIKE, _SHORTEST_S = 6.0, 0.2, 20.0
+_APART_S, _RIVAL = 0.5, 0.75  # so high a share of the best, further away, leaves it open
 _CLOSE_S = 0.2
+_UNCLEAR = (
+    "Blinks in the video and in the EEG do not clearly fall together at any shift up to "
+    f"{REACH_S:g} s: the offset is unproven (a short recording, few blinks, glasses, or a larger "
+    "error)."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +54,7 @@ class ClockCheck:
     lag_s
         Where they are most alike: how much later things happen in the EEG.
     clear
-        Whether that stands out from all other shifts.
+        Whether that stands out from all other shifts, and none comes near it.
     agrees
         Whether it is clear, and close to zero.
     sentence
@@ -103,32 +109,46 @@ def check_clocks(
     progress.done(TASK)
     name, felt = _eeg_trace(recording, eeg_onset_s, len(times))
     lags, alike = _at_each_shift(seen, felt)
-    best = int(np.nanargmax(alike))
-    away = alike[np.abs(lags - lags[best]) > 0.5]
-    spread = 1.4826 * float(np.nanmedian(np.abs(away - np.nanmedian(away)))) or 1.0
-    stands_out = (alike[best] - np.nanmedian(away)) / spread > _CLEAR
-    clear = bool(stands_out and alike[best] > _ALIKE and times[-1] >= _SHORTEST_S)
-    lag = float(lags[best])
+    lag, rival, stands_out = _best(lags, alike)
+    stands_out &= bool(times[-1] >= _SHORTEST_S)
+    clear = stands_out and rival is None
     reach = round(REACH_S * RATE_HZ)
     traces = ClockTraces(times, seen, felt[reach : reach + len(times)], name, lags, alike, lag)
-    return ClockCheck(
-        traces, lag, clear, clear and abs(lag) <= _CLOSE_S, _sentence(lag, clear, eeg_onset_s)
-    )
-
-
-def _sentence(lag: float, clear: bool, onset: float) -> str:
-    if not clear:
-        return (
-            "Blinks in the video and in the EEG do not clearly fall together at any shift up to "
-            f"{REACH_S:g} s: the offset is unproven (a short recording, few blinks, "
-            "glasses, or a larger error)."
+    if clear:
+        sentence = _finding(lag, video.onset_s, eeg_onset_s)
+    elif stands_out:
+        sentence = (
+            "Blinks in the video and in the EEG fall together about as well at a shift of "
+            f"{lag:+.2f} s as at {rival:+.2f} s: the offset is unproven."
         )
+    else:
+        sentence = _UNCLEAR
+    return ClockCheck(traces, lag, clear, clear and abs(lag) <= _CLOSE_S, sentence)
+
+
+def _best(lags: np.ndarray, alike: np.ndarray) -> tuple[float, float | None, bool]:
+    """Best shift, the next one if it is nearly as good, and whether they stand out of the rest."""
+    best = int(np.nanargmax(alike))
+    far = np.abs(lags - lags[best]) > _APART_S
+    away = alike[far]
+    usual = float(np.nanmedian(away))
+    spread = 1.4826 * float(np.nanmedian(np.abs(away - usual))) or 1.0
+    stands_out = bool((alike[best] - usual) / spread > _CLEAR and alike[best] > _ALIKE)
+    second = int(np.nanargmax(away))
+    rival = float(lags[far][second]) if away[second] > _RIVAL * alike[best] else None
+    return float(lags[best]), rival, stands_out
+
+
+def _finding(lag: float, video_onset_s: float, eeg_onset_s: float) -> str:
     if abs(lag) <= _CLOSE_S:
         return f"Blinks in the video and in the EEG fall together within {abs(lag):.2f} s."
+    # the video moves against the EEG, whose onset may be marked; neither before its start
+    moved = video_onset_s - lag
+    video_onset_s, eeg_onset_s = max(0.0, moved), eeg_onset_s - min(0.0, moved)
     return (
         f"Blinks come {abs(lag):.2f} s {'later' if lag > 0 else 'earlier'} in the EEG than in the "
-        f"video: the offset looks wrong. --eeg-onset {max(0.0, onset + lag):.2f} would bring them "
-        "together."
+        f"video: the offset looks wrong. --video-onset {video_onset_s:.2f} --eeg-onset "
+        f"{eeg_onset_s:.2f} would bring them together."
     )
 
 

@@ -146,6 +146,8 @@ class PredictResult:
         What differs from the training data, and how the time was found, one sentence each.
     request
         What was asked for, as plain values.
+    timing
+        Where the stimulus was found in each file, and how, as plain values.
     """
 
     out: Path | None
@@ -157,6 +159,7 @@ class PredictResult:
     trust: str
     notes: tuple[str, ...] = ()
     request: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def onset(self) -> np.ndarray:
@@ -205,6 +208,7 @@ class PredictResult:
             "notes": list(self.notes),
             "eeg_attention": dict(zip(self.channels, self.attention.tolist(), strict=True)),
             "request": self.request,
+            "timing": self.timing,
             "segments": [_plain(segment) for segment in self.segments],
         }
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.eeg import open_eeg
@@ -48,10 +52,7 @@ class Request:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, without what was not asked."""
-        plain = {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in vars(self).items()
-        }
+        plain = {name: _plain(value) for name, value in vars(self).items()}
         return {name: value for name, value in plain.items() if value not in (None, "")}
 
     def check(self) -> None:
@@ -69,16 +70,36 @@ class Request:
                 "--trial and --eeg-event are found in the EEG, and none is given.",
                 "Give --video-onset instead.",
             )
-        for flag, value in (
-            ("--video-onset", self.video_onset_s),
-            ("--eeg-onset", self.eeg_onset_s),
-        ):
+        if self.trial is not None and (not isinstance(self.trial, Integral) or self.trial < 1):
+            raise InputError(f"There is no trial {self.trial}.", "They are counted 1, 2, 3, ...")
+        self._refuse_ignored()
+        onsets = {"--video-onset": self.video_onset_s, "--eeg-onset": self.eeg_onset_s}
+        for flag, value in {**onsets, "--duration": self.duration_s}.items():
+            if value is not None and not math.isfinite(value):
+                raise InputError(f"{flag} {value} is no number of seconds.")
+        for flag, value in onsets.items():
             if value is not None and value < 0:
                 raise InputError(f"{flag} {value:g} lies before the start of the file.")
         if self.duration_s is not None and self.duration_s <= 0:
             raise InputError(f"--duration {self.duration_s:g} leaves nothing to predict.")
         if self.video is not None and self.eeg is not None:
             _refuse_swapped(self.video, self.eeg)
+
+    def _refuse_ignored(self) -> None:
+        """Refuse what speaks of a file that is not given."""
+        for name, file, flags in (
+            ("video", self.video, {"--video-onset": self.video_onset_s}),
+            ("EEG", self.eeg, {"--eeg-onset": self.eeg_onset_s, "--eog": self.eog or None}),
+        ):
+            for flag, value in flags.items():
+                if file is None and value is not None:
+                    raise InputError(f"{flag} is about the {name}, and none is given.", "Drop it.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _refuse_swapped(video: Path, eeg: Path) -> None:

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.bdf import open_bdf, stimulus_marks
+from milmer_cli.recordings.bdf import StimulusMark, open_bdf, stimulus_marks
+from milmer_cli.recordings.eeg import segment_count
 from milmer_cli.recordings.events import event_onsets
-from milmer_cli.recordings.probe import measured_duration, started_at
+from milmer_cli.recordings.probe import measured_duration
 from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.recordings.video import Video
+from milmer_cli.stages.predicting.clocks import by_clocks
 from milmer_cli.stages.predicting.request import Request
 
-_EARLIEST_YEAR = 2001  # EDF's and mne's anonymous dates are 1985 and 2000
 _SAID_FROM_S = 0.5
+EEG, VIDEO = "EEG", "video"
+_FLAGS = {EEG: "--eeg-onset", VIDEO: "--video-onset"}
+
+
+@dataclass(frozen=True)
+class Onset:
+    """Where the stimulus starts in a file.
+
+    Attributes
+    ----------
+    at_s
+        Seconds from the start of the file.
+    by
+        How it was found: ``asked``, ``trial``, ``event``, ``clocks``, or ``start`` of the file.
+    """
+
+    at_s: float
+    by: str
 
 
 @dataclass(frozen=True)
@@ -27,24 +46,57 @@ class Timing:
 
     Attributes
     ----------
-    video_onset_s, eeg_onset_s
-        Its start in each file, in seconds.
+    video, eeg
+        Its start in each file; None without the file.
     duration_s
-        How much of it all files show.
+        How much of it is predicted.
     marked
         Whether the EEG marks its start and its end, as DEAP's does.
-    notes
-        How this was found, one sentence each.
+    notes, warnings
+        What a reader should know of it, and what to check, one sentence each.
     """
 
-    video_onset_s: float
-    eeg_onset_s: float
+    video: Onset | None
+    eeg: Onset | None
     duration_s: float
     marked: bool
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def video_onset_s(self) -> float:
+        """Start in the video, in seconds; 0 without."""
+        return self.video.at_s if self.video else 0.0
+
+    @property
+    def eeg_onset_s(self) -> float:
+        """Start in the EEG, in seconds; 0 without."""
+        return self.eeg.at_s if self.eeg else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        found: dict[str, Any] = {"duration_s": self.duration_s}
+        for name, onset in (("video_onset", self.video), ("eeg_onset", self.eeg)):
+            if onset is not None:
+                found |= {f"{name}_s": onset.at_s, f"{name}_found_by": onset.by}
+        return found
+
+    def facts(self) -> Iterator[tuple[str, str]]:
+        """Rows of label and value."""
+        for name, onset in (("video", self.video), ("EEG", self.eeg)):
+            if onset is not None:
+                yield f"start of the stimulus in the {name}", f"{onset.at_s:g} s ({onset.by})"
 
 
-def find_timing(request: Request, block: EegBlock | None) -> Timing:
+class _Findings:
+    """What is said while the stimulus is sought."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+
+def find_timing(request: Request, block: EegBlock | None, segment_s: float) -> Timing:
     """Find the stimulus in the files.
 
     Parameters
@@ -53,42 +105,67 @@ def find_timing(request: Request, block: EegBlock | None) -> Timing:
         What is asked for.
     block
         The EEG; None without.
+    segment_s
+        Length of a segment: less than one is refused.
 
     Raises
     ------
     InputError
-        A mark is absent or not clear, or a file ends before the stimulus begins.
+        A mark is absent or not clear, a file ends before the stimulus begins, or the files hold
+        less than a segment of it.
     """
-    notes: list[str] = []
-    eeg_onset, marked_s = None, None
-    if block is not None and request.eeg is not None:
-        eeg_onset, marked_s = _marked(request, request.eeg, block)
-    if request.eeg_onset_s is not None:
-        eeg_onset = request.eeg_onset_s
-    video_onset = request.video_onset_s
-    if video_onset is None and marked_s is None and request.eeg_onset_s is None:
-        by_clocks = _by_clocks(request, block, eeg_onset, notes)
-        if by_clocks is not None:
-            video_onset, eeg_onset = by_clocks
-    video_onset, eeg_onset = video_onset or 0.0, eeg_onset or 0.0
-    left = dict(_left(request, block, video_onset, eeg_onset))
-    if marked_s is not None:
-        duration = min(marked_s, request.duration_s or marked_s)
-        return Timing(video_onset, eeg_onset, duration, True, tuple(notes))
-    shared = min(left.values())
-    if max(left.values()) - shared >= _SAID_FROM_S and request.duration_s is None:
-        notes.append(
-            f"The EEG lasts {left['EEG']:.1f} s from its onset and the video {left['video']:.1f} s:"
-            f" the {shared:.1f} s that both show are used."
+    said = _Findings()
+    lengths = dict(_lengths(request, block))
+    mark = _mark(request, block)
+    onsets = _onsets(request, block, mark, lengths, said)
+    left = {name: lengths[name] - onset.at_s for name, onset in onsets.items()}
+    for name, seconds in left.items():
+        if seconds <= 0:
+            raise InputError(
+                f"{_file(request, name)} ends before {_FLAGS[name]} {onsets[name].at_s:g} s.",
+                "Check the onset.",
+            )
+    stimulus_s = None if mark is None else mark.duration_s
+    if stimulus_s is None:
+        duration_s = _shared(request, left, said)
+    else:
+        duration_s = _of_marked(request, stimulus_s, left, said)
+    if not segment_count(duration_s, segment_s):
+        raise _too_short(request, onsets, left, stimulus_s, segment_s)
+    return Timing(
+        onsets.get(VIDEO),
+        onsets.get(EEG),
+        duration_s,
+        stimulus_s is not None,
+        tuple(said.notes),
+        tuple(said.warnings),
+    )
+
+
+def _lengths(request: Request, block: EegBlock | None) -> Iterator[tuple[str, float]]:
+    """Seconds that each file lasts."""
+    if block is not None:
+        yield EEG, block.raw.n_times / float(block.raw.info["sfreq"])
+    if request.video is not None:
+        yield VIDEO, _seconds(request.video)
+
+
+def _seconds(video: Path) -> float:
+    declared = Video(video).duration_s
+    seconds = declared if np.isfinite(declared) else measured_duration(video)
+    if not np.isfinite(seconds):
+        raise InputError(
+            f"{video} does not tell how long it lasts.",
+            "Write it anew, as with `ffmpeg -i VIDEO -c copy NEW.mp4`.",
         )
-    wanted = shared if request.duration_s is None else request.duration_s
-    if wanted - shared >= _SAID_FROM_S:
-        notes.append(f"--duration asks for {wanted:g} s, and the files hold {shared:.1f} s of it.")
-    return Timing(video_onset, eeg_onset, min(wanted, shared), False, tuple(notes))
+    return seconds
 
 
-def _marked(request: Request, eeg: Path, block: EegBlock) -> tuple[float | None, float | None]:
-    """Start of the stimulus as the EEG marks it, and how long it ran: None where unknown."""
+def _mark(request: Request, block: EegBlock | None) -> StimulusMark | None:
+    """Find the stimulus that the EEG marks; its duration is None where only its start is marked."""
+    if block is None or request.eeg is None:
+        return None
+    eeg = request.eeg
     if request.eeg_event is not None:
         onsets = event_onsets(eeg, block.raw, request.eeg_event)
         which = request.trial or 1
@@ -97,9 +174,9 @@ def _marked(request: Request, eeg: Path, block: EegBlock) -> tuple[float | None,
                 f"{eeg} has the event {request.eeg_event} {len(onsets)} times.",
                 f"Say which with --trial 1 to --trial {len(onsets)}.",
             )
-        return onsets[which - 1], None
+        return StimulusMark(onsets[which - 1], None)
     if request.trial is None:
-        return None, None
+        return None
     if eeg.suffix.lower() != ".bdf":
         raise InputError(
             f"--trial alone reads DEAP's status codes, and {eeg} is no BDF file.",
@@ -117,66 +194,121 @@ def _marked(request: Request, eeg: Path, block: EegBlock) -> tuple[float | None,
             f"{eeg} does not say when the stimulus of trial {request.trial} ends.",
             "Give --eeg-onset instead of --trial.",
         )
-    return mark.onset_s, mark.duration_s
+    return mark
+
+
+def _onsets(
+    request: Request,
+    block: EegBlock | None,
+    mark: StimulusMark | None,
+    lengths: Mapping[str, float],
+    said: _Findings,
+) -> dict[str, Onset]:
+    """Start of the stimulus in each file that is there: as asked, marked, by the clocks, or 0."""
+    found: dict[str, Onset] = {}
+    if mark is not None:
+        found[EEG] = Onset(mark.onset_s, "event" if request.eeg_event else "trial")
+    for name, asked_s in ((EEG, request.eeg_onset_s), (VIDEO, request.video_onset_s)):
+        if asked_s is not None:
+            found[name] = Onset(asked_s, "asked")
+    open_still = VIDEO not in found and request.eeg_onset_s is None
+    if open_still and (mark is None or mark.duration_s is None):
+        found = _by_clocks(request, block, mark, lengths, said) | found
+    if block is not None and block.onset_s and EEG not in found:
+        said.warnings.append(
+            f"{request.eeg} marks {len(block.onset_s)} stimuli and none was asked for, so the "
+            "prediction begins with the recording: --trial N picks a stimulus."
+        )
+    return {name: found.get(name, Onset(0.0, "start")) for name in lengths}
 
 
 def _by_clocks(
-    request: Request, block: EegBlock | None, eeg_onset: float | None, notes: list[str]
-) -> tuple[float, float] | None:
-    """Onsets in video and EEG by the times at which the two files say they were begun."""
-    if block is None or request.video is None:
-        return None
-    eeg_start, video_start = block.raw.info["meas_date"], started_at(request.video)
-    if not isinstance(eeg_start, datetime) or eeg_start.year < _EARLIEST_YEAR or not video_start:
-        return None
-    later = (video_start - eeg_start).total_seconds()
-    onset = max(0.0, later) if eeg_onset is None else eeg_onset
-    clocks = f"The EEG says it was begun at {_clock(eeg_start)} and the video at "
-    clocks += f"{_clock(video_start)}"
-    if onset - later < 0 or onset - later >= _seconds(request.video) or onset >= _length(block):
-        notes.append(
-            f"{clocks}, so they would share nothing: these times are not used, and both files are "
-            "taken from their onsets. Check with --align-check."
+    request: Request,
+    block: EegBlock | None,
+    mark: StimulusMark | None,
+    lengths: Mapping[str, float],
+    said: _Findings,
+) -> dict[str, Onset]:
+    if block is None or request.video is None or request.eeg is None:
+        return {}
+    marked_s = None if mark is None else mark.onset_s
+    clocks = by_clocks(request.video, request.eeg, block, marked_s, lengths)
+    if clocks is None:
+        return {}
+    (said.warnings if clocks.doubtful else said.notes).append(clocks.sentence)
+    if clocks.onsets is None:
+        return {}
+    video_s, eeg_s = clocks.onsets
+    return {VIDEO: Onset(video_s, "clocks"), EEG: Onset(eeg_s, "clocks")}
+
+
+def _shared(request: Request, left: Mapping[str, float], said: _Findings) -> float:
+    """Seconds to predict of a stimulus whose end is not marked: what both files hold."""
+    shared = min(left.values())
+    if max(left.values()) - shared >= _SAID_FROM_S and request.duration_s is None:
+        said.notes.append(
+            f"The EEG lasts {left[EEG]:.1f} s from its onset and the video {left[VIDEO]:.1f} s:"
+            f" the {shared:.1f} s that both show are used."
         )
-        return None
-    notes.append(
-        f"{clocks}: the stimulus is taken to begin {onset:.1f} s into the EEG and "
-        f"{onset - later:.1f} s into the video. Such clocks are right to a second at best (some "
-        "phones write when a video ended): check with --align-check."
-    )
-    return onset - later, onset
-
-
-def _clock(time: datetime) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _left(
-    request: Request, block: EegBlock | None, video_onset: float, eeg_onset: float
-) -> Iterator[tuple[str, float]]:
-    """Seconds from the onset to the end of each file."""
-    parts = []
-    if block is not None:
-        parts.append(("EEG", request.eeg, "--eeg-onset", eeg_onset, _length(block)))
-    if request.video is not None:
-        seconds = _seconds(request.video)
-        parts.append(("video", request.video, "--video-onset", video_onset, seconds))
-    for name, path, flag, onset, length in parts:
-        if length - onset <= 0:
-            raise InputError(f"{path} ends before {flag} {onset:g} s.", "Check the onset.")
-        yield name, length - onset
-
-
-def _length(block: EegBlock) -> float:
-    return block.raw.n_times / float(block.raw.info["sfreq"])
-
-
-def _seconds(video: Path) -> float:
-    declared = Video(video).duration_s
-    seconds = declared if np.isfinite(declared) else measured_duration(video)
-    if not np.isfinite(seconds):
-        raise InputError(
-            f"{video} does not tell how long it lasts.",
-            "Write it anew, as with `ffmpeg -i VIDEO -c copy NEW.mp4`.",
+    wanted = shared if request.duration_s is None else request.duration_s
+    if wanted - shared >= _SAID_FROM_S:
+        said.notes.append(
+            f"--duration asks for {wanted:g} s, and the files hold {shared:.1f} s of it."
         )
-    return seconds
+    return min(wanted, shared)
+
+
+def _of_marked(
+    request: Request, stimulus_s: float, left: Mapping[str, float], said: _Findings
+) -> float:
+    """Seconds to predict of a marked stimulus: all of it that the EEG holds, as in training."""
+    wanted = request.duration_s or stimulus_s
+    if wanted - stimulus_s >= _SAID_FROM_S:
+        said.notes.append(
+            f"--duration asks for {wanted:g} s, and the stimulus lasts {stimulus_s:.1f} s."
+        )
+    wanted = min(wanted, stimulus_s)
+    predicted = min(wanted, left[EEG])
+    if wanted - predicted >= _SAID_FROM_S:
+        said.warnings.append(
+            f"The EEG ends {left[EEG]:.1f} s after its onset and the stimulus lasts "
+            f"{stimulus_s:.1f} s: {predicted:.1f} s are predicted."
+        )
+    shown = left.get(VIDEO, predicted)
+    if predicted - shown >= _SAID_FROM_S:
+        said.warnings.append(
+            f"The video ends {shown:.1f} s after its onset and the stimulus lasts "
+            f"{stimulus_s:.1f} s: {predicted:.1f} s are predicted, the last "
+            f"{predicted - shown:.1f} s without video."
+        )
+    return predicted
+
+
+def _too_short(
+    request: Request,
+    onsets: Mapping[str, Onset],
+    left: Mapping[str, float],
+    stimulus_s: float | None,
+    segment_s: float,
+) -> InputError:
+    """Say what holds less than a segment: the asked duration, the marked stimulus, or a file."""
+    less = f"less than a segment of {segment_s:g} s"
+    if request.duration_s is not None and not segment_count(request.duration_s, segment_s):
+        return InputError(f"--duration {request.duration_s:g} s is {less}.", "Ask for more.")
+    if stimulus_s is not None and not segment_count(stimulus_s, segment_s):
+        return InputError(
+            f"The stimulus of trial {request.trial} in {request.eeg} lasts {stimulus_s:.1f} s, "
+            f"{less}.",
+            "Check --trial.",
+        )
+    name = EEG if stimulus_s is not None else min(left, key=lambda name: left[name])
+    onset = onsets[name]
+    begin = f" from {onset.at_s:.1f} s on" if onset.at_s else ""
+    hint = f"Check {_FLAGS[name]}." if onset.at_s else "Give a longer recording."
+    if onset.by == "clocks":
+        hint = f"Its onset comes from the files' clocks: {' and '.join(_FLAGS.values())} override."
+    return InputError(f"{_file(request, name)} holds {left[name]:.1f} s{begin}, {less}.", hint)
+
+
+def _file(request: Request, name: str) -> Path | None:
+    return request.eeg if name == EEG else request.video

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.metrics.calibration import Reliability
+from milmer_cli.recordings.artefacts import NO_EYES
+from milmer_cli.stages.predicting.outcome import Segment
 from milmer_cli.stages.predicting.request import Request
 from milmer_cli.stages.predicting.signals import Recording
 from milmer_cli.stages.segments import face_finder
@@ -40,23 +42,51 @@ def trust(run: Run, seen: str) -> str:
     return f"with {_WORDS[seen]} alone: {alone or 'never tested'}"
 
 
-def doubts(run: Run, seen: str) -> Iterator[str]:
-    """Say what to think of a model that is shown one of its two modalities only."""
+def doubts(run: Run, seen: str, why: str = "") -> Iterator[str]:
+    """Say what to think of a model that is shown one of its two modalities only.
+
+    Parameters
+    ----------
+    run, seen
+        As for `trust`.
+    why
+        Why the other one is not seen; by default that it is not there.
+    """
     model = run.settings.model
     if model.modalities != "both" or seen == "both":
         return
     absent = "video" if seen == "eeg" else "EEG"
+    why = why or f"There is no {absent}."
     if not model.modality_dropout:
         yield (
-            "This model was trained without modality dropout: it never saw a segment without "
-            f"{absent}, so its answers here are guesswork, whatever their probabilities. "
+            f"{why} This model was trained without modality dropout: it never saw a segment "
+            f"without {absent}, so its answers here are guesswork, whatever their probabilities. "
             f"{_tested(run, seen)}"
         )
     else:
         yield (
-            f"There is no {absent}. The model met this in {model.modality_dropout / 2:.0%} of its "
+            f"{why} The model met this in {model.modality_dropout / 2:.0%} of its "
             f"training segments. {_tested(run, seen)}"
         )
+
+
+def rested_on(run: Run, seen: str, segments: Sequence[Segment]) -> tuple[str, list[str]]:
+    """Tell what the answers rest on in the end, and warn where it is less than was given.
+
+    Returns
+    -------
+    rested, warnings
+        As ``seen`` of `trust`; one sentence where a modality could be used in no segment.
+    """
+    if seen != "both":
+        return seen, []
+    if all(segment.faces == 0 for segment in segments):
+        why = "The participant's face was found nowhere in the video: the EEG alone is judged."
+        return "eeg", list(doubts(run, "eeg", why))
+    if all("eeg_artefact" in segment.flags for segment in segments):
+        why = "No segment has EEG good enough to judge it: --no-eeg predicts from the video alone."
+        return "face", [f"{why} {_tested(run, 'face')}"]
+    return seen, []
 
 
 def _tested(run: Run, seen: str) -> str:
@@ -143,8 +173,7 @@ def _signals(run: Run, recording: Recording) -> Iterator[str]:
     eyes = recording.block.eog or [k for k in recording.block.raw.get_channel_types() if k == "eog"]
     if eeg.eog != "none" and not eyes:
         yield (
-            "No channel shows the eyes, so eye artefacts stay in the EEG; in training they were "
-            "removed where there were such channels. Name them with --eog."
+            f"{NO_EYES} In training they were where there was one: name such channels with --eog."
         )
 
 
