@@ -12,12 +12,17 @@ from typing import Literal
 import mne
 import numpy as np
 
+from milmer_cli.recordings.channels import few
+
 FLAT, WILD = 0.05, 6.0
 """A channel is flat (wild) when its robust amplitude is below (above) this many times the median
 channel's. Intact channels, over the eyes and the temples too, stay within a factor of about 3."""
 
 MOST_BAD = 0.25
 """When more than this share of the channels is bad, the rest cannot vouch for them."""
+
+SWING_S = 0.25
+"""Stretch over which `swing` looks: at most half of the shortest segment."""
 
 _ALIVE_UV = 0.5
 _EYE_CORRELATION = 0.5
@@ -37,13 +42,30 @@ def find_bad_channels(data: np.ndarray, names: Sequence[str]) -> dict[str, str]:
     usual_own, usual_apart = float(np.median(own)), float(np.median(apart))
     bad = {}
     for name, alone, away in zip(names, own, apart, strict=True):
-        if usual_own >= _ALIVE_UV and alone < FLAT * usual_own:
+        if alone < FLAT * max(usual_own, _ALIVE_UV):  # where most are dead, the median is too
             bad[name] = f"flat: {alone:.2g} microvolts where the median channel has {usual_own:.2g}"
         elif usual_apart >= _ALIVE_UV and away > WILD * usual_apart:
             bad[name] = (
                 f"wild: {away:.3g} microvolts where the median channel has {usual_apart:.2g}"
             )
     return bad
+
+
+def swing(data: np.ndarray, sfreq: float) -> np.ndarray:
+    """Give (n_channels, n_stretches) float32: peak-to-peak in each whole stretch of `SWING_S`."""
+    length = round(SWING_S * sfreq)
+    whole = data.shape[1] // length
+    stretches = data[:, : whole * length].reshape(len(data), whole, length)
+    return np.ptp(stretches, axis=2).astype(np.float32)
+
+
+def flat_segments(swings: np.ndarray, starts_s: np.ndarray, segment_s: float) -> np.ndarray:
+    """Give (n_segments, n_channels): whether no stretch of a segment (see `swing`) shows life."""
+    first = np.ceil(starts_s / SWING_S - 1e-6).astype(int)
+    count = max(1, int(segment_s / SWING_S) - 1)  # those that lie in it wherever it begins
+    at = np.clip(first[:, None] + np.arange(count), 0, swings.shape[1] - 1)
+    flat: np.ndarray = (swings[:, at] < _ALIVE_UV).all(axis=2).T
+    return flat
 
 
 def _amplitude(signal: np.ndarray) -> float:
@@ -69,7 +91,7 @@ def interpolate(
     """
     if not bad:
         return (), ()
-    listed = "; ".join(f"{name} ({why})" for name, why in bad.items())
+    listed = few([f"{name} ({why})" for name, why in bad.items()], between="; ")
     if len(bad) > MOST_BAD * len(names):
         return (), (f"{len(bad)} of {len(names)} channels are bad and were kept: {listed}.",)
     info = mne.pick_info(info, range(len(names)), copy=True)

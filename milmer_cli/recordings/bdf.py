@@ -13,7 +13,7 @@ import mne
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.channels import DEAP_EOG, GENEVA, find_channels
+from milmer_cli.recordings.channels import DEAP_EOG, GENEVA, few, find_channels
 from milmer_cli.recordings.trial import EegBlock
 
 STIMULUS, AFTER_STIMULUS = 4, 5
@@ -101,7 +101,7 @@ def _status_channel(names: list[str], path: Path) -> str:
     if not found:
         raise InputError(
             f"{path} has no status channel: none is named Status and none is unnamed.",
-            f"It has: {', '.join(names)}.",
+            f"It has: {few(names)}.",
         )
     return found[-1]
 

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog
-from milmer_cli.recordings.channels import find_channels
+from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog, swing
+from milmer_cli.recordings.channels import few, find_channels
 from milmer_cli.recordings.published import published_segments
 from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.settings.schema import EegSettings
@@ -47,6 +47,11 @@ class CleanEeg:
         For each trial, seconds from the first sample to the start of the stimulus.
     interpolated
         Channels that were flat or wild and were replaced from their neighbours.
+    kept
+        Channels that were flat or wild and are too many for that.
+    swings
+        (n_channels, n) float32, microvolts: `artefacts.swing` before the average reference, after
+        which a dead channel carries minus the average. None for a ``cleaned`` block.
     eog_components
         Independent components removed as eye artefacts (``eog: ica`` only).
     notes
@@ -58,6 +63,8 @@ class CleanEeg:
     channels: tuple[str, ...]
     onset_s: dict[int, float]
     interpolated: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    swings: np.ndarray | None = None
     eog_components: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -90,7 +97,7 @@ def open_eeg(path: Path) -> mne.io.BaseRaw:
     }
     raw.set_channel_types(kinds, on_unit_change="ignore", verbose="error")
     if "eeg" not in raw.get_channel_types():
-        raise InputError(f"{path} has no EEG channel.", f"It has: {', '.join(raw.ch_names)}.")
+        raise InputError(f"{path} has no EEG channel.", f"It has: {few(raw.ch_names)}.")
     return raw
 
 
@@ -143,11 +150,14 @@ def clean(
     data, notes = _load(raw, electrodes, settings), _band_notes(raw, settings)
     _check_amplitude(data, where)
     interpolated: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     if settings.bad_channels == "interpolate":
         bad = find_bad_channels(data, names)
         info = mne.pick_info(raw.info, [raw.ch_names.index(name) for name in electrodes])
         interpolated, more = interpolate(data, names, info, bad)
+        kept = () if interpolated else tuple(bad)
         notes += more
+    swings = swing(data, sfreq)
     data -= data.mean(axis=0)
     components: tuple[int, ...] = ()
     if settings.eog != "none":
@@ -155,7 +165,9 @@ def clean(
         eyes = _load_eyes(raw, block.eog, settings)
         components, more = remove_eog(data, eyes, sfreq, settings.eog, rank)
         notes += more
-    return CleanEeg(data, sfreq, names, dict(block.onset_s), interpolated, components, notes)
+    return CleanEeg(
+        data, sfreq, names, dict(block.onset_s), interpolated, kept, swings, components, notes
+    )
 
 
 def _load_eyes(

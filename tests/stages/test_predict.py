@@ -253,6 +253,28 @@ def test_what_is_too_poor_abstains(tmp_path, model, write_video, write_edf, brai
     assert "abstained on every segment" in (tmp_path / "silent" / "report.html").read_text()
 
 
+def test_dead_channels_are_seen_though_the_reference_moves_them(tmp_path, model, write_edf, brain):
+    signals = brain(12.0)
+    signals[:20] = 0
+    dead = model.predict(eeg=write_edf(tmp_path / "dead.edf", GENEVA, signals))
+    assert dead.abstained.all()
+    assert {segment.eeg_good for segment in dead.segments} == {12 / 32}
+    assert any("20 of 32 channels are bad and were kept: Fp1 (flat" in note for note in dead.notes)
+
+    signals = brain(15.0)
+    signals[:9, 10 * 128 :] = signals[:9, 10 * 128 : 10 * 128 + 1]  # nine come off in the end
+    late = model.predict(eeg=write_edf(tmp_path / "late.edf", GENEVA, signals))
+    assert late.segments[0].eeg_good == 1
+    assert late.segments[4].eeg_good == 23 / 32
+    assert late.segments[4].flags == ("eeg_artefact", "abstained")
+
+    signals = brain(12.0)
+    signals[:2] = 0
+    mended = model.predict(eeg=write_edf(tmp_path / "two.edf", GENEVA, signals))
+    assert {segment.interpolated for segment in mended.segments} == {2}
+    assert not mended.abstained.any()
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
