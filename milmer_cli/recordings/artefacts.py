@@ -64,8 +64,8 @@ def flat_segments(swings: np.ndarray, starts_s: np.ndarray, segment_s: float) ->
     first = np.ceil(starts_s / SWING_S - 1e-6).astype(int)
     count = max(1, int(segment_s / SWING_S) - 1)  # those that lie in it wherever it begins
     at = np.clip(first[:, None] + np.arange(count), 0, swings.shape[1] - 1)
-    flat: np.ndarray = (swings[:, at] < _ALIVE_UV).all(axis=2).T
-    return flat
+    flat: np.ndarray = np.all(swings[:, at] < _ALIVE_UV, axis=2)
+    return flat.T
 
 
 def _amplitude(signal: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from milmer_cli.recordings.trial import VideoSpan
 from milmer_cli.report.html import write_page
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
-from milmer_cli.stages.predicting.film import film
+from milmer_cli.stages.predicting.film import check_target, film
 from milmer_cli.stages.predicting.inference import Inference
 from milmer_cli.stages.predicting.outcome import (
     PAGE,
@@ -203,6 +203,8 @@ class Predictor:
         run = self.run
         request.check()
         asked, request, notes = request, *self._seen(request)
+        if video_out is not None:
+            check_target(video_out, (asked.video, asked.eeg), request.video)
         recording, block = None, None
         if request.eeg is not None and self._knows != "face":
             recording = open_recording(request.eeg, run, self.settings.predict, request.eog)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import shutil
 import threading
 import time
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -17,7 +21,9 @@ from milmer_cli.errors import InputError
 from milmer_cli.recordings.channels import GENEVA
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
+from milmer_cli.stages.predicting.film import _rate
 from milmer_cli.stages.predicting.outcome import side
+from milmer_cli.stages.predicting.painter import Painter
 from milmer_cli.stages.predicting.signals import SignalReader, open_recording
 from milmer_cli.stages.predicting.stream import read_ahead
 from milmer_cli.training.runfolder import Run
@@ -376,6 +382,59 @@ def test_the_sound_of_the_annotated_video_is_in_step(tmp_path, model, write_vide
     loud = [time for time, sound in heard if np.abs(sound).max() > 0.3]
     assert min(loud) == pytest.approx(3.0, abs=0.2)
     assert max(loud) == pytest.approx(6.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("face.mp4", "is the very file that is read"),
+        ("link.mp4", "is the very file that is read"),
+        ("said.webm", "names no container"),
+        ("cap.edf/said.mp4", "--video-out .*said.mp4 cannot be written"),
+    ],
+)
+def test_a_video_that_must_not_be_written_is_refused_first(tmp_path, files, model, name, message):
+    video = shutil.copy(files / "face.mp4", tmp_path)
+    (tmp_path / "link.mp4").symlink_to("face.mp4")
+    eeg = shutil.copy(files / "cap.edf", tmp_path)
+    before = Path(video).read_bytes()
+    with pytest.raises(InputError, match=message):
+        model.predict(video, eeg, video_out=tmp_path / name, out=tmp_path / "out")
+    assert Path(video).read_bytes() == before
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="none is read"):
+        model.predict(eeg=eeg, video_out=tmp_path / "said.mp4")
+
+
+def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch, files, model):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("milmer_cli.stages.predicting.film.Painter.paint", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(files / "face.mp4", video_out=tmp_path / "said.mp4", duration_s=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_annotated_video_has_the_rate_of_its_frames_not_of_its_clock(files):
+    declared = SimpleNamespace(path=files / "face.mp4", fps=1000.0)
+    assert float(_rate(declared)) == pytest.approx(10, abs=0.1)
+    assert _rate(SimpleNamespace(path=None, fps=29.97)) == Fraction(2997, 100)
+
+
+def test_long_names_stay_beside_their_bars_on_a_narrow_picture():
+    classes = ("low valence", "high valence")
+    segment = SimpleNamespace(
+        label=classes[0], abstained=False, confidence=0.7, probabilities=np.array([0.7, 0.3])
+    )
+    segment.onset_s, segment.box = 0.0, None
+    result = SimpleNamespace(
+        class_names=classes, onset=np.zeros(1), segments=[segment], segment_s=3
+    )
+    said = Painter(result, (180, 640)).paint(np.zeros((640, 180, 3), np.uint8), 1.0)
+    names, begin = slice(640 + 15, None), round(0.16 * 180)  # below the headline
+    assert (said[names, begin - 1] == 255).all()
+    assert (said[names, begin + 1] != 255).any()
 
 
 def test_a_wrong_offset_shows_in_the_blinks(tmp_path, model, write_video, write_edf, brain):

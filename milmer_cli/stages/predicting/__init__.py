@@ -9,6 +9,7 @@ outcome.py    what is said of a segment, and whether it is said at all
 trust.py      how good the model was where it was tested, in words
 page.py       the page
 film.py       the annotated video
+painter.py    what stands on its frames
 blinks.py     the check of the clocks: blinks in the video against the EEG
 table.py      the list of many recordings
 """
