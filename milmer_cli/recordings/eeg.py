@@ -19,6 +19,7 @@ from scipy.fft import next_fast_len
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog, swing
 from milmer_cli.recordings.channels import few, find_channels
+from milmer_cli.recordings.eeg_files import refuse_empty, unreadable
 from milmer_cli.recordings.published import published_segments
 from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.settings.schema import EegSettings
@@ -80,16 +81,11 @@ def open_eeg(path: Path) -> mne.io.BaseRaw:
     InputError
         The file is missing, in no known format, broken, or without an EEG channel.
     """
-    if not path.is_file():
-        raise InputError(f"There is no EEG file {path}.", "Check the path.")
+    refuse_empty(path)
     try:
         raw = mne.io.read_raw(path, preload=False, verbose="error")
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"{path} cannot be read as EEG: {reason[0]}",
-            "Milmer reads BDF, EDF, GDF, FIF, BrainVision (.vhdr) and EEGLAB (.set).",
-        ) from error
+    except Exception as error:  # its readers trip over broken files in every possible way
+        raise unreadable(path, error) from error
     kinds = {
         name: kind
         for name, now in zip(raw.ch_names, raw.get_channel_types(), strict=True)
@@ -195,7 +191,7 @@ def _load(
     data = np.empty((len(names), math.ceil(raw.n_times * ratio)))
     step = max(1, _LOAD_BYTES // (8 * raw.n_times))
     for first in range(0, len(names), step):
-        part = raw.get_data(picks=names[first : first + step], verbose="error")
+        part = _read(raw, names[first : first + step])
         part *= 1e6
         if filtered:
             # BioSemi's offsets are thousands of times the signal: off before any filter sees them
@@ -203,6 +199,17 @@ def _load(
             _filter(part, sfreq, settings)
         for row, signal in enumerate(part, start=first):
             data[row] = _resample(signal, ratio)
+    return data
+
+
+def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:
+    try:
+        data: np.ndarray = raw.get_data(picks=names, verbose="error")
+    except (OSError, ValueError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"{_where(raw)} cannot be read to its end ({error}): it is cut short or damaged.",
+            "Copy or export it again.",
+        ) from error
     return data
 
 

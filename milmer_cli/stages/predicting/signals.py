@@ -18,6 +18,7 @@ from milmer_cli.recordings.artefacts import flat_segments
 from milmer_cli.recordings.bdf import check_bdf, read_bdf
 from milmer_cli.recordings.channels import few, find_channels
 from milmer_cli.recordings.eeg import CleanEeg, clean, cut_trial, open_eeg
+from milmer_cli.recordings.eeg_files import cut_short
 from milmer_cli.recordings.montage import ChannelMatch, fill_missing, match_channels
 from milmer_cli.recordings.trial import EegBlock
 from milmer_cli.settings.schema import EegSettings, PredictSettings
@@ -165,6 +166,7 @@ class SignalReader:
         whole: bool,
     ) -> None:
         self.notes: dict[str, None] = {}
+        self.warnings = dict.fromkeys(filter(None, [cut_short(recording.path)]))
         self._recording, self._settings, self._limits = recording, settings, limits
         self._onset_s, self._onsets = onset_s, onsets
         raw = recording.block.raw
