@@ -21,6 +21,7 @@ from milmer_cli.report.html import write_page
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
 from milmer_cli.stages.predicting.film import check_target, film
+from milmer_cli.stages.predicting.folder import TimelineFile, check_folder, clear
 from milmer_cli.stages.predicting.inference import Inference
 from milmer_cli.stages.predicting.outcome import (
     PAGE,
@@ -28,7 +29,6 @@ from milmer_cli.stages.predicting.outcome import (
     TIMELINE,
     PredictResult,
     Segment,
-    TimelineFile,
     judge,
 )
 from milmer_cli.stages.predicting.page import chosen_faces, page, shown_rows
@@ -202,9 +202,11 @@ class Predictor:
         """Predict what a `Request` asks for; see `predict`."""
         run = self.run
         request.check()
-        asked, request, notes = request, *self._seen(request)
+        if out is not None:
+            check_folder(out)
         if video_out is not None:
-            check_target(video_out, (asked.video, asked.eeg), request.video)
+            check_target(video_out, (request.video, request.eeg))
+        asked, request, notes = request, *self._seen(request)
         recording, block = None, None
         if request.eeg is not None and self._knows != "face":
             recording = open_recording(request.eeg, run, self.settings.predict, request.eog)
@@ -220,6 +222,8 @@ class Predictor:
         warnings = list(doubts(run, seen))
         for note in warnings:
             progress.note(note, "warning")
+        if out is not None:
+            clear(out)
         span = None if request.video is None else VideoSpan(request.video, timing.video_onset_s)
         clocks = self._clocks(span, recording, timing, out, progress) if align_check else None
         reader = None

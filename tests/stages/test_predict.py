@@ -99,6 +99,38 @@ def test_a_prediction_leaves_a_table_a_document_and_a_page(tmp_path, files, run)
     assert labels["model tested"] == "trial protocol: accuracy 41.7 %"
 
 
+def test_a_folder_never_holds_parts_of_two_predictions(tmp_path, monkeypatch, files, model):
+    out = tmp_path / "out"
+    model.predict(eeg=files / "cap.edf", out=out)
+    assert {path.name for path in out.iterdir()} == {
+        *("timeline.csv", "timeline.json", "report.html")
+    }
+    with pytest.raises(InputError, match="There is no EEG file"):
+        model.predict(eeg=files / "gone.edf", out=out)
+    assert len(list(out.iterdir())) == 3, "what cannot begin leaves what is there"
+
+    def fails(*_):
+        raise InputError("the file ends here")
+
+    monkeypatch.setattr(SignalReader, "take", fails)
+    with pytest.raises(InputError, match="ends here"):
+        model.predict(eeg=files / "cap.edf", out=out)
+    assert not list(out.iterdir())
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, files, model):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "report.html").write_text("my thesis")
+    (mine / "timeline.csv").write_text("year,event\n")
+    for folder in (mine, model.run.path):
+        before = sorted(path.name for path in folder.iterdir())
+        with pytest.raises(InputError, match="holds something else than a prediction"):
+            model.predict(eeg=files / "cap.edf", out=folder)
+        assert sorted(path.name for path in folder.iterdir()) == before
+    assert (mine / "report.html").read_text() == "my thesis"
+
+
 @pytest.mark.parametrize(
     ("label", "sides"),
     [
@@ -402,8 +434,6 @@ def test_a_video_that_must_not_be_written_is_refused_first(tmp_path, files, mode
         model.predict(video, eeg, video_out=tmp_path / name, out=tmp_path / "out")
     assert Path(video).read_bytes() == before
     assert not (tmp_path / "out").exists()
-    with pytest.raises(InputError, match="none is read"):
-        model.predict(eeg=eeg, video_out=tmp_path / "said.mp4")
 
 
 def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch, files, model):

@@ -33,7 +33,7 @@ _CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _NAME = "Give --video-out a name that ends in .mp4, .mkv or .mov, in a folder that can be written."
 
 
-def check_target(path: Path, inputs: Iterable[Path | None], drawn_on: Path | None) -> None:
+def check_target(path: Path, inputs: Iterable[Path | None]) -> None:
     """Refuse an annotated video that could not be written in the end, or would destroy an input.
 
     Parameters
@@ -42,8 +42,6 @@ def check_target(path: Path, inputs: Iterable[Path | None], drawn_on: Path | Non
         The new file.
     inputs
         The files that are read.
-    drawn_on
-        The video; None where none is read.
 
     Raises
     ------
@@ -55,8 +53,6 @@ def check_target(path: Path, inputs: Iterable[Path | None], drawn_on: Path | Non
             f"--video-out {path} is the very file that is read, and would overwrite it.",
             "Give --video-out another name.",
         )
-    if drawn_on is None:
-        raise InputError("--video-out draws on the video, and none is read.", "Leave it out.")
     if path.suffix.lower() not in _CONTAINERS:
         raise InputError(f"--video-out {path} names no container that can be written.", _NAME)
     try:

@@ -1,16 +1,14 @@
-"""What is said of each segment, whether it is said at all, and the files it is written to."""
+"""What is said of each segment, whether it is said at all."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from milmer_cli.errors import InputError
 from milmer_cli.recordings.faces import OTHER_FACE
 from milmer_cli.settings.schema import PredictSettings
 from milmer_cli.stages.predicting.inference import Answer
@@ -242,55 +240,3 @@ def _plain(segment: Segment) -> dict[str, Any]:
         "chosen": list(segment.chosen),
         "weights": segment.weights.tolist(),
     }
-
-
-class TimelineFile:
-    """timeline.csv, written a segment at a time, so that a stopped prediction leaves what it has.
-
-    Parameters
-    ----------
-    path
-        The file; what is there is replaced.
-    class_names
-        In the order of the probabilities.
-    """
-
-    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
-        names = [f"p_{name}" for name in class_names]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written: {error.strerror}.", "Choose another folder with --out."
-            ) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(
-            [
-                *("onset_s", "class", *names, "valence", "arousal", "confidence", "faces_found"),
-                *("channels_interpolated", "flags", "chosen_instances"),
-            ]
-        )
-
-    def __enter__(self) -> TimelineFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, segment: Segment) -> None:
-        """Write a row, through to the disk's cache."""
-        self._writer.writerow(
-            [
-                f"{segment.onset_s:g}",
-                segment.label or ABSTAINED,
-                *(f"{p:.6f}" for p in segment.probabilities),
-                *segment.sides,
-                f"{segment.confidence:.6f}",
-                "" if segment.faces is None else segment.faces,
-                "" if segment.interpolated is None else segment.interpolated,
-                " ".join(segment.flags),
-                " ".join(str(index) for index in segment.chosen),
-            ]
-        )
-        self._file.flush()
