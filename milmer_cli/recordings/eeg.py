@@ -22,6 +22,7 @@ from milmer_cli.recordings.channels import few, find_channels
 from milmer_cli.recordings.eeg_files import refuse_empty, unreadable
 from milmer_cli.recordings.published import published_segments
 from milmer_cli.recordings.trial import EegBlock
+from milmer_cli.recordings.units import check_amplitude
 from milmer_cli.settings.schema import EegSettings
 
 END_TOLERANCE_S = 0.1
@@ -29,7 +30,6 @@ END_TOLERANCE_S = 0.1
 codes jitter by milliseconds, and one lost segment a trial would be 5 % of DEAP."""
 
 _LOAD_BYTES = 192 * 2**20
-_PLAUSIBLE_UV = (0.02, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def clean(
         return CleanEeg(data, sfreq, names, dict(block.onset_s))
 
     data, notes = _load(raw, electrodes, settings), _band_notes(raw, settings)
-    _check_amplitude(data, where)
+    check_amplitude(data, where)
     interpolated: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     if settings.bad_channels == "interpolate":
@@ -252,32 +252,6 @@ def _resample(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
     resampled = mne.filter.resample(padded, up, down, npad=0, verbose="error")
     first = left * up // down
     return resampled[first : first + math.ceil(len(signal) * ratio)]
-
-
-def _check_amplitude(data: np.ndarray, where: str) -> None:
-    typical = float(np.median(1.4826 * np.median(np.abs(data), axis=1)))
-    if not np.isfinite(typical):
-        raise InputError(f"{where} holds EEG values that are not numbers.", "Export it again.")
-    low, high = _PLAUSIBLE_UV
-    if typical > high or 0.0 < typical < low:
-        raise InputError(
-            f"The EEG of {where} is typically {typical:.3g} microvolts after filtering, "
-            f"which no EEG is ({low:g} to {high:g}): {_likely_unit(typical)}.",
-            "Its header probably names the wrong unit: export it again with the right one.",
-        )
-
-
-def _likely_unit(typical: float) -> str:
-    """Say what values of an impossible size look like."""
-    for factor, words in (
-        (1e6, "it looks like volts under a header that says microvolts"),
-        (1e3, "it looks like millivolts under a header that says microvolts"),
-        (1e-6, "it looks like microvolts under a header that says volts, or none"),
-        (1e-3, "it looks like microvolts under a header that says millivolts"),
-    ):
-        if 2.0 <= typical * factor <= 200.0:
-            return words
-    return "it looks like bare counts of the recorder's converter (ADC)"
 
 
 def segment_count(duration_s: float, segment_s: float, overlap_s: float = 0.0) -> int:

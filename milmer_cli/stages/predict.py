@@ -30,6 +30,7 @@ from milmer_cli.stages.predicting.outcome import (
     PredictResult,
     Segment,
     judge,
+    lost_pictures,
 )
 from milmer_cli.stages.predicting.page import chosen_faces, page, shown_rows
 from milmer_cli.stages.predicting.request import Request
@@ -238,6 +239,9 @@ class Predictor:
                 f"{request.title} hold less than a segment of {run.segment_s:g} s.",
                 "Check --eeg-onset and --video-onset.",
             )
+        late = [*(reader.warnings if reader else ()), *lost_pictures(segments)]
+        for note in late:
+            progress.note(note, "warning")
         result = PredictResult(
             out=out,
             class_names=run.class_names,
@@ -246,7 +250,7 @@ class Predictor:
             channels=run.channels if len(attention) else (),
             attention=attention,
             trust=trust(run, seen),
-            notes=(*warnings, *notes, *(reader.notes if reader else ())),
+            notes=(*late, *warnings, *notes, *(reader.notes if reader else ())),
             request={"title": asked.title, "run": str(run.path), **asked.to_json()},
         )
         if out is not None:

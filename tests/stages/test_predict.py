@@ -347,6 +347,47 @@ def test_an_impossible_unit_is_named(tmp_path, model, write_edf, brain, scale, w
         model.predict(eeg=path)
 
 
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (1e-2, "millivolts under a header that says microvolts, or hardly anything was connected"),
+        (20, "counts of the recorder's converter (ADC), or it is nearly all artefact"),
+    ],
+)
+def test_an_unlikely_unit_is_warned_of(tmp_path, model, write_edf, brain, scale, words):
+    path = write_edf(tmp_path / "x.edf", GENEVA, brain(9.0), scale=scale)
+    listener = Listener()
+    result = model.predict(eeg=path, progress=listener)
+    [warning] = [text for level, text in listener.notes if level == "warning" and "EEG is" in text]
+    assert words in warning
+    assert warning == result.notes[0]
+
+
+def test_most_segments_being_artefact_is_warned_of(tmp_path, model, write_edf, brain):
+    signals = brain(12.0)
+    signals[::2, ::64] += 3000
+    listener = Listener()
+    model.predict(eeg=write_edf(tmp_path / "x.edf", GENEVA, signals), progress=listener)
+    assert "In 4 of 4 segments more than 25% of the channels" in listener.text
+
+
+def test_files_that_are_cut_short_are_warned_of(tmp_path, model, write_video, write_edf, brain):
+    random = np.random.default_rng(0)
+
+    def noisy(frame, t):  # as many bytes for each frame
+        frame[300:] = random.integers(0, 255, (20, 400, 3))
+
+    video = write_video(tmp_path / "v.mkv", 9.0, touch=noisy)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    eeg = write_edf(tmp_path / "e.edf", GENEVA, brain(12.0))
+    eeg.write_bytes(eeg.read_bytes()[: 256 * 33 + 9 * 32 * 128 * 2])
+    listener = Listener()
+    result = model.predict(video, eeg, progress=listener)
+    assert "promises 12 data records and it holds 9, so the last 25%" in listener.text
+    assert "of 3 segments, from 3 s on, the video should have pictures" in listener.text
+    assert ["video_lost" in segment.flags for segment in result.segments] == [False, True, True]
+
+
 def test_onsets_past_the_end_and_impossible_numbers_are_refused(files, model):
     video, eeg = files / "face.mp4", files / "cap.edf"
     with pytest.raises(InputError, match="ends before --video-onset 20 s"):

@@ -117,7 +117,7 @@ def write_brainvision(path, microvolts):
 def test_a_folder_of_something_else_is_refused(tmp_path, table, run):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "summary.csv").write_text("month,income\n")
-    with pytest.raises(InputError, match="holds something else than a prediction: summary.csv"):
+    with pytest.raises(InputError, match=r"holds something else than a prediction: summary\.csv"):
         predict_many(table, run, tmp_path / "out", SETTINGS)
 
 

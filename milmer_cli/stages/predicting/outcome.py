@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.recordings.faces import OTHER_FACE
+from milmer_cli.recordings.video import UNDECODABLE
 from milmer_cli.settings.schema import PredictSettings
 from milmer_cli.stages.predicting.inference import Answer
 
 TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
-ABSTAINED = "abstained"
+ABSTAINED, VIDEO_LOST = "abstained", "video_lost"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,8 @@ class Segment:
     eeg_good
         Share of the channels that can be used; None without EEG.
     flags
-        What a reader should know: ``no_face``, ``few_faces``, ``other_person``, ``eeg_artefact``,
-        ``eeg_interpolated``, ``unsure``, ``abstained``.
+        What a reader should know: ``no_face``, ``few_faces``, ``video_lost``, ``other_person``,
+        ``eeg_artefact``, ``eeg_interpolated``, ``unsure``, ``abstained``.
     """
 
     onset_s: float
@@ -94,6 +95,8 @@ def judge(answer: Answer, class_names: Sequence[str], limits: PredictSettings) -
         if share < limits.min_faces:
             flags.append("few_faces" if share else "no_face")
             poor |= eeg is None
+        if UNDECODABLE in faces.reason[row]:
+            flags.append(VIDEO_LOST)
         if OTHER_FACE in faces.reason[row]:
             flags.append("other_person")
     if eeg is not None:
@@ -119,6 +122,16 @@ def judge(answer: Answer, class_names: Sequence[str], limits: PredictSettings) -
         eeg_good=None if eeg is None else float(eeg.good[row]),
         flags=tuple(flags),
     )
+
+
+def lost_pictures(segments: Sequence[Segment]) -> Iterator[str]:
+    """Say where a video should have pictures and none can be decoded."""
+    lost = [segment.onset_s for segment in segments if VIDEO_LOST in segment.flags]
+    if lost:
+        yield (
+            f"In {len(lost)} of {len(segments)} segments, from {lost[0]:g} s on, the video should "
+            "have pictures that cannot be decoded: it is cut short or damaged."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from milmer_cli.recordings.eeg import CleanEeg, clean, cut_trial, open_eeg
 from milmer_cli.recordings.eeg_files import cut_short
 from milmer_cli.recordings.montage import ChannelMatch, fill_missing, match_channels
 from milmer_cli.recordings.trial import EegBlock
+from milmer_cli.recordings.units import doubt
 from milmer_cli.settings.schema import EegSettings, PredictSettings
 from milmer_cli.training.runfolder import Run
 
@@ -210,6 +211,7 @@ class SignalReader:
         wanted = self._recording.channels
         eeg = clean(replace(block, onset_s={WHOLE: onset_s}), self._settings, found)
         flat = self._flat(eeg, onset_s + onsets)
+        doubted = doubt(eeg.data)
         eeg = fill_missing(eeg, wanted)
         self.notes |= dict.fromkeys(eeg.notes)
         duration_s = float(onsets[-1]) + self._settings.segment_s
@@ -217,7 +219,19 @@ class SignalReader:
         made = np.array([name in eeg.interpolated for name in wanted])
         kept = np.array([name in eeg.kept for name in wanted])
         good = ~(made | kept) & self._usable(data) & ~flat[: len(data)]
+        poor = int((1 - good.mean(axis=1) > self._limits.max_bad_channels).sum())
+        if doubted:
+            self.warnings[doubted] = None
+        elif 2 * poor > len(good):
+            self.warnings[self._mostly_poor(poor, len(good))] = None
         return Signals(data, good.mean(axis=1), np.full(len(data), int(made.sum())))
+
+    def _mostly_poor(self, poor: int, segments: int) -> str:
+        most, limit_uv = self._limits.max_bad_channels, self._limits.max_uv
+        return (
+            f"In {poor} of {segments} segments more than {most:.0%} of the channels are missing, "
+            f"bad, flat or above {limit_uv:g} microvolts: look at the recording."
+        )
 
     def _flat(self, eeg: CleanEeg, starts_s: np.ndarray) -> np.ndarray:
         """(n, channels): whether a channel of a segment was flat before the average was taken."""
