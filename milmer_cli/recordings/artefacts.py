@@ -74,7 +74,11 @@ def _amplitude(signal: np.ndarray) -> float:
 
 
 def interpolate(
-    data: np.ndarray, names: Sequence[str], info: mne.Info, bad: Mapping[str, str]
+    data: np.ndarray,
+    names: Sequence[str],
+    info: mne.Info,
+    bad: Mapping[str, str],
+    most: float = MOST_BAD,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Replace bad channels in place by spherical splines through the others.
 
@@ -83,6 +87,8 @@ def interpolate(
     info
         Of the rows of ``data``, in order; its electrode positions are used where it has them, else
         those of the standard 10-05 system by name.
+    most
+        The share of the channels up to which they are replaced.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def interpolate(
     if not bad:
         return (), ()
     listed = few([f"{name} ({why})" for name, why in bad.items()], between="; ")
-    if len(bad) > MOST_BAD * len(names):
+    if len(bad) > most * len(names):
         return (), (f"{len(bad)} of {len(names)} channels are bad and were kept: {listed}.",)
     info = mne.pick_info(info, range(len(names)), copy=True)
     with mne.utils.use_log_level("error"):

@@ -202,6 +202,12 @@ def test_a_few_missing_channels_are_made_and_told_many_are_refused(
     assert {segment.interpolated for segment in result.segments} == {3}
     assert all("eeg_interpolated" in segment.flags for segment in result.segments)
     assert listener.notes.index(("info", next(m for _, m in listener.notes if "Fp1" in m))) == 0
+    half = [0, 3, 4, 6, 8, 10, 12, 15, 16, 19, 21, 24, 27, 29, 30, 31]
+    path = write_edf(tmp_path / "half.edf", [GENEVA[k] for k in half], signals[half])
+    lenient = load_settings(overrides=["run.device=cpu", "predict.max_bad_channels=0.5"])
+    wide = predict(None, path, model.run.path, tmp_path / "wide", lenient)
+    assert {segment.interpolated for segment in wide.segments} == {16}
+    assert not wide.abstained.any()
     many = write_edf(tmp_path / "many.edf", GENEVA[9:], signals[9:])
     with pytest.raises(InputError, match="lacks 9 of the 32 channels") as caught:
         model.predict(eeg=many)

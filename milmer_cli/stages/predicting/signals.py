@@ -100,7 +100,7 @@ def open_recording(path: Path, run: Run, limits: PredictSettings, eog: str = "")
     eyes = [name for pair in block.eog for name in pair]
     electrodes = [name for name, kind in kinds.items() if kind == "eeg" and name not in eyes]
     match = match_channels(run.channels, electrodes, str(path))
-    allowed = int(limits.max_bad_channels * len(run.channels))
+    allowed = min(int(limits.max_bad_channels * len(run.channels)), len(run.channels) - 1)
     if len(match.missing) > allowed:
         raise InputError(
             f"{path} lacks {len(match.missing)} of the {len(run.channels)} channels that the model "
