@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.command import Call, command, folder_option, out_option
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, MilmerError
 
 _FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 
@@ -105,7 +105,10 @@ def predict(
         _refuse_beside_manifest({"VIDEO": video, "EEG": eeg, **times})
         from milmer_cli.stages.predict_many import predict_many
 
-        call.show(predict_many(manifest, model, out, call.settings, progress=call.progress))
+        many = predict_many(manifest, model, out, call.settings, progress=call.progress)
+        call.show(many)
+        if not many.complete:
+            raise typer.Exit(MilmerError.exit_code)
         return
     video, eeg = _files(video, eeg, no_video, no_eeg)
     from milmer_cli.stages.predict import predict as run

@@ -12,6 +12,8 @@ from typing import Literal
 import mne
 import numpy as np
 
+from milmer_cli.recordings.channels import few
+
 FLAT, WILD = 0.05, 6.0
 """A channel is flat (wild) when its robust amplitude is below (above) this many times the median
 channel's. Intact channels, over the eyes and the temples too, stay within a factor of about 3."""
@@ -20,6 +22,9 @@ MOST_BAD = 0.25
 """When more than this share of the channels is bad, the rest cannot vouch for them."""
 
 NO_EYES = "No channel shows the eyes, so eye artefacts were not removed."
+
+SWING_S = 0.25
+"""Stretch over which `swing` looks: at most half of the shortest segment."""
 
 _ALIVE_UV = 0.5
 _EYE_CORRELATION = 0.5
@@ -39,7 +44,7 @@ def find_bad_channels(data: np.ndarray, names: Sequence[str]) -> dict[str, str]:
     usual_own, usual_apart = float(np.median(own)), float(np.median(apart))
     bad = {}
     for name, alone, away in zip(names, own, apart, strict=True):
-        if usual_own >= _ALIVE_UV and alone < FLAT * usual_own:
+        if alone < FLAT * max(usual_own, _ALIVE_UV):  # where most are dead, the median is too
             bad[name] = f"flat: {alone:.2g} microvolts where the median channel has {usual_own:.2g}"
         elif usual_apart >= _ALIVE_UV and away > WILD * usual_apart:
             bad[name] = (
@@ -48,13 +53,34 @@ def find_bad_channels(data: np.ndarray, names: Sequence[str]) -> dict[str, str]:
     return bad
 
 
+def swing(data: np.ndarray, sfreq: float) -> np.ndarray:
+    """Give (n_channels, n_stretches) float32: peak-to-peak in each whole stretch of `SWING_S`."""
+    length = round(SWING_S * sfreq)
+    whole = data.shape[1] // length
+    stretches = data[:, : whole * length].reshape(len(data), whole, length)
+    return np.ptp(stretches, axis=2).astype(np.float32)
+
+
+def flat_segments(swings: np.ndarray, starts_s: np.ndarray, segment_s: float) -> np.ndarray:
+    """Give (n_segments, n_channels): whether no stretch of a segment (see `swing`) shows life."""
+    first = np.ceil(starts_s / SWING_S - 1e-6).astype(int)
+    count = max(1, int(segment_s / SWING_S) - 1)  # those that lie in it wherever it begins
+    at = np.clip(first[:, None] + np.arange(count), 0, swings.shape[1] - 1)
+    flat: np.ndarray = np.all(swings[:, at] < _ALIVE_UV, axis=2)
+    return flat.T
+
+
 def _amplitude(signal: np.ndarray) -> float:
     """Estimate the standard deviation, whatever a few bursts do."""
     return 1.4826 * float(np.median(np.abs(signal)))
 
 
 def interpolate(
-    data: np.ndarray, names: Sequence[str], info: mne.Info, bad: Mapping[str, str]
+    data: np.ndarray,
+    names: Sequence[str],
+    info: mne.Info,
+    bad: Mapping[str, str],
+    most: float = MOST_BAD,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Replace bad channels in place by spherical splines through the others.
 
@@ -63,6 +89,8 @@ def interpolate(
     info
         Of the rows of ``data``, in order; its electrode positions are used where it has them, else
         those of the standard 10-05 system by name.
+    most
+        The share of the channels up to which they are replaced.
 
     Returns
     -------
@@ -71,8 +99,8 @@ def interpolate(
     """
     if not bad:
         return (), ()
-    listed = "; ".join(f"{name} ({why})" for name, why in bad.items())
-    if len(bad) > MOST_BAD * len(names):
+    listed = few([f"{name} ({why})" for name, why in bad.items()], between="; ")
+    if len(bad) > most * len(names):
         return (), (f"{len(bad)} of {len(names)} channels are bad and were kept: {listed}.",)
     info = mne.pick_info(info, range(len(names)), copy=True)
     with mne.utils.use_log_level("error"):

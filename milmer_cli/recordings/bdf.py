@@ -13,7 +13,7 @@ import mne
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.channels import DEAP_EOG, GENEVA, find_channels
+from milmer_cli.recordings.channels import DEAP_EOG, GENEVA, few, find_channels
 from milmer_cli.recordings.trial import EegBlock
 
 STIMULUS, AFTER_STIMULUS = 4, 5
@@ -49,28 +49,48 @@ def check_bdf(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(256)
-            n_signals = int(head[252:256])
-            samples = file.read(256 * n_signals)[216 * n_signals : 224 * n_signals]
-        head_bytes, n_records = int(head[184:192]), int(head[236:244])
-        record = sum(int(samples[8 * i : 8 * i + 8]) for i in range(n_signals))
+            magic = file.read(8)
         size = path.stat().st_size
+        if not size:
+            raise InputError(f"{path} is empty.", _COPY_AGAIN)
+        head_bytes, n_records, record = record_sizes(path, sample_bytes=3)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise InputError(
             f"{path} is not a BDF file: its header makes no sense.", _COPY_AGAIN
         ) from error
-    if head[:8] != b"\xffBIOSEMI" or record <= 0:
+    if magic != b"\xffBIOSEMI" or record <= 0:
         raise InputError(f"{path} is not a BDF file: its header makes no sense.", _COPY_AGAIN)
     # -1 records: the recorder never closed the file, so the header promises nothing
-    promised = head_bytes + n_records * record * 3
-    if n_records == 0 or size < promised or size < head_bytes + record * 3:
+    promised = head_bytes + n_records * record
+    if n_records == 0 or size < promised or size < head_bytes + record:
         raise InputError(
             f"{path} is truncated: its header promises {max(promised, head_bytes):,} bytes "
             f"({n_records} data records) and it has {size:,}.",
             _COPY_AGAIN,
         )
+
+
+def record_sizes(path: Path, sample_bytes: int) -> tuple[int, int, int]:
+    """Read from the header of a BDF or EDF file how it is laid out.
+
+    Returns
+    -------
+    tuple
+        Bytes of the header, number of data records (-1 where it does not say), bytes of a record.
+
+    Raises
+    ------
+    ValueError
+        The header makes no sense.
+    """
+    with path.open("rb") as file:
+        head = file.read(256)
+        n_signals = int(head[252:256])
+        samples = file.read(256 * n_signals)[216 * n_signals : 224 * n_signals]
+    record = sum(int(samples[8 * i : 8 * i + 8]) for i in range(n_signals))
+    return int(head[184:192]), int(head[236:244]), record * sample_bytes
 
 
 def open_bdf(path: Path) -> mne.io.BaseRaw:
@@ -101,7 +121,7 @@ def _status_channel(names: list[str], path: Path) -> str:
     if not found:
         raise InputError(
             f"{path} has no status channel: none is named Status and none is unnamed.",
-            f"It has: {', '.join(names)}.",
+            f"It has: {few(names)}.",
         )
     return found[-1]
 

@@ -57,13 +57,19 @@ def find_channels(wanted: Sequence[str], present: Sequence[str], where: str) -> 
     missing = [name for name in wanted if name.lower() not in spelt]
     if missing:
         raise InputError(
-            f"{where} lacks the channel{'s' * (len(missing) > 1)} {', '.join(missing)}.",
-            f"It has: {', '.join(name or '(no name)' for name in present)}.",
+            f"{where} lacks the channel{'s' * (len(missing) > 1)} {few(missing)}.",
+            f"It has: {few(present)}.",
         )
     twice = [name for name in wanted if len(spelt[name.lower()]) > 1]
     if twice:
         raise InputError(
-            f"{where} has more than one channel named {', '.join(twice)}.",
+            f"{where} has more than one channel named {few(twice)}.",
             "Rename or remove one of them, so that it is clear which is meant.",
         )
     return [spelt[name.lower()][0] for name in wanted]
+
+
+def few(names: Sequence[str], most: int = 12, between: str = ", ") -> str:
+    """List names for a message: the first ``most``, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(name or "(no name)" for name in names[:most]) + more

@@ -17,10 +17,12 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from milmer_cli.errors import InputError
-from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog
-from milmer_cli.recordings.channels import find_channels
+from milmer_cli.recordings.artefacts import find_bad_channels, interpolate, remove_eog, swing
+from milmer_cli.recordings.channels import few, find_channels
+from milmer_cli.recordings.eeg_files import refuse_empty, unreadable
 from milmer_cli.recordings.published import published_segments
 from milmer_cli.recordings.trial import EegBlock
+from milmer_cli.recordings.units import check_amplitude
 from milmer_cli.settings.schema import EegSettings
 
 END_TOLERANCE_S = 0.1
@@ -28,7 +30,6 @@ END_TOLERANCE_S = 0.1
 codes jitter by milliseconds, and one lost segment a trial would be 5 % of DEAP."""
 
 _LOAD_BYTES = 192 * 2**20
-_PLAUSIBLE_UV = (0.02, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class CleanEeg:
         For each trial, seconds from the first sample to the start of the stimulus.
     interpolated
         Channels that were flat or wild and were replaced from their neighbours.
+    kept
+        Channels that were flat or wild and are too many for that.
+    swings
+        (n_channels, n) float32, microvolts: `artefacts.swing` before the average reference, after
+        which a dead channel carries minus the average. None for a ``cleaned`` block.
     eog_components
         Independent components removed as eye artefacts (``eog: ica`` only).
     notes
@@ -58,6 +64,8 @@ class CleanEeg:
     channels: tuple[str, ...]
     onset_s: dict[int, float]
     interpolated: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    swings: np.ndarray | None = None
     eog_components: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -73,16 +81,11 @@ def open_eeg(path: Path) -> mne.io.BaseRaw:
     InputError
         The file is missing, in no known format, broken, or without an EEG channel.
     """
-    if not path.is_file():
-        raise InputError(f"There is no EEG file {path}.", "Check the path.")
+    refuse_empty(path)
     try:
         raw = mne.io.read_raw(path, preload=False, verbose="error")
-    except (OSError, ValueError, RuntimeError, KeyError, IndexError, TypeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"{path} cannot be read as EEG: {reason[0]}",
-            "Milmer reads BDF, EDF, GDF, FIF, BrainVision (.vhdr) and EEGLAB (.set).",
-        ) from error
+    except Exception as error:  # its readers trip over broken files in every possible way
+        raise unreadable(path, error) from error
     kinds = {
         name: kind
         for name, now in zip(raw.ch_names, raw.get_channel_types(), strict=True)
@@ -90,7 +93,7 @@ def open_eeg(path: Path) -> mne.io.BaseRaw:
     }
     raw.set_channel_types(kinds, on_unit_change="ignore", verbose="error")
     if "eeg" not in raw.get_channel_types():
-        raise InputError(f"{path} has no EEG channel.", f"It has: {', '.join(raw.ch_names)}.")
+        raise InputError(f"{path} has no EEG channel.", f"It has: {few(raw.ch_names)}.")
     return raw
 
 
@@ -141,13 +144,16 @@ def clean(
         return CleanEeg(data, sfreq, names, dict(block.onset_s))
 
     data, notes = _load(raw, electrodes, settings), _band_notes(raw, settings)
-    _check_amplitude(data, where)
+    check_amplitude(data, where)
     interpolated: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     if settings.bad_channels == "interpolate":
         bad = find_bad_channels(data, names)
         info = mne.pick_info(raw.info, [raw.ch_names.index(name) for name in electrodes])
         interpolated, more = interpolate(data, names, info, bad)
+        kept = () if interpolated else tuple(bad)
         notes += more
+    swings = swing(data, sfreq)
     data -= data.mean(axis=0)
     components: tuple[int, ...] = ()
     if settings.eog != "none":
@@ -155,7 +161,9 @@ def clean(
         eyes = _load_eyes(raw, block.eog, settings)
         components, more = remove_eog(data, eyes, sfreq, settings.eog, rank)
         notes += more
-    return CleanEeg(data, sfreq, names, dict(block.onset_s), interpolated, components, notes)
+    return CleanEeg(
+        data, sfreq, names, dict(block.onset_s), interpolated, kept, swings, components, notes
+    )
 
 
 def _load_eyes(
@@ -183,7 +191,7 @@ def _load(
     data = np.empty((len(names), math.ceil(raw.n_times * ratio)))
     step = max(1, _LOAD_BYTES // (8 * raw.n_times))
     for first in range(0, len(names), step):
-        part = raw.get_data(picks=names[first : first + step], verbose="error")
+        part = _read(raw, names[first : first + step])
         part *= 1e6
         if filtered:
             # BioSemi's offsets are thousands of times the signal: off before any filter sees them
@@ -191,6 +199,17 @@ def _load(
             _filter(part, sfreq, settings)
         for row, signal in enumerate(part, start=first):
             data[row] = _resample(signal, ratio)
+    return data
+
+
+def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:
+    try:
+        data: np.ndarray = raw.get_data(picks=names, verbose="error")
+    except (OSError, ValueError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"{_where(raw)} cannot be read to its end ({error}): it is cut short or damaged.",
+            "Copy or export it again.",
+        ) from error
     return data
 
 
@@ -233,32 +252,6 @@ def _resample(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
     resampled = mne.filter.resample(padded, up, down, npad=0, verbose="error")
     first = left * up // down
     return resampled[first : first + math.ceil(len(signal) * ratio)]
-
-
-def _check_amplitude(data: np.ndarray, where: str) -> None:
-    typical = float(np.median(1.4826 * np.median(np.abs(data), axis=1)))
-    if not np.isfinite(typical):
-        raise InputError(f"{where} holds EEG values that are not numbers.", "Export it again.")
-    low, high = _PLAUSIBLE_UV
-    if typical > high or 0.0 < typical < low:
-        raise InputError(
-            f"The EEG of {where} is typically {typical:.3g} microvolts after filtering, "
-            f"which no EEG is ({low:g} to {high:g}): {_likely_unit(typical)}.",
-            "Its header probably names the wrong unit: export it again with the right one.",
-        )
-
-
-def _likely_unit(typical: float) -> str:
-    """Say what values of an impossible size look like."""
-    for factor, words in (
-        (1e6, "it looks like volts under a header that says microvolts"),
-        (1e3, "it looks like millivolts under a header that says microvolts"),
-        (1e-6, "it looks like microvolts under a header that says volts, or none"),
-        (1e-3, "it looks like microvolts under a header that says millivolts"),
-    ):
-        if 2.0 <= typical * factor <= 200.0:
-            return words
-    return "it looks like bare counts of the recorder's converter (ADC)"
 
 
 def segment_count(duration_s: float, segment_s: float, overlap_s: float = 0.0) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.channels import find_channels
 from milmer_cli.recordings.eeg import open_eeg
+from milmer_cli.recordings.eeg_files import files_of
 from milmer_cli.recordings.manifest_table import Mistakes, Row, manifest_template, read_table
 from milmer_cli.recordings.trial import EegBlock, InputFiles, Trial, VideoSpan
 
@@ -144,14 +145,13 @@ def _open_all(rows: Sequence[Row], mistakes: Mistakes) -> dict[Path, _Header]:
                 eeg = [
                     name for name, kind in zip(raw.ch_names, kinds, strict=True) if kind == "eeg"
                 ]
-                data = [Path(file) for file in raw.filenames if file is not None]
                 sfreq = float(raw.info["sfreq"])
                 headers[row.eeg] = _Header(
                     raw.n_times / sfreq,
                     sfreq,
                     tuple(raw.ch_names),
                     tuple(eeg),
-                    tuple(dict.fromkeys([row.eeg, *data])),
+                    files_of(row.eeg, raw),
                 )
                 continue
         mistakes.add(row.line, broken[row.eeg])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,16 +12,21 @@ import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.recordings.artefacts import interpolate
-from milmer_cli.recordings.channels import TWENTE
+from milmer_cli.recordings.channels import TWENTE, few
 from milmer_cli.recordings.eeg import CleanEeg
 
 SYNONYMS = {"t3": "t7", "t4": "t8", "t5": "p7", "t6": "p8"}
 """The old names of the 10-20 system, and those of the 10-10 system for the same places."""
 
-_PREFIX = re.compile(r"^eeg[\s:_-]+")
+_PREFIX = re.compile(r"^(eeg|pol)[\s:_-]+")
 _REFERENCE = re.compile(
-    r"[\s:_-]+\(?(ref|le|re|avg|av|ar|lm|rm|[am][12]|[am]1[+\-/]?[am]2)\)?(/2)?$"
+    r"[\s:_-]+(ref\s*\(.*|\(?(ref|le|re|avg|av|ar|lm|rm|[am][12]|[am]1[+\-/]?[am]2)\)?(/2)?)$"
 )
+_AGAINST = re.compile(r"^(.+)-([a-z]+\d*)$")
+_NUMBERED = re.compile(r"^(.+)-\d+$")
+_FEWEST_ALIKE = 4
+"""Channels that end in the same electrode, and no other, from which on it is their reference."""
+
 _BIOSEMI = {32: TWENTE}
 """BioSemi's caps whose electrodes are also called A1, A2, ..., in that order."""
 
@@ -52,7 +58,8 @@ class ChannelMatch:
 def match_channels(wanted: Sequence[str], present: Sequence[str], where: str) -> ChannelMatch:
     """Find a model's channels in a file by name.
 
-    Case, spaces, dots, ``EEG`` before and the reference after a name do not matter, nor whether
+    Case, spaces, dots, ``EEG`` or ``POL`` before and the reference after a name do not matter (an
+    electrode is one where all channels with a dash end in it: Fp1-CPz, Fp2-CPz, ...), nor whether
     T3/T4/T5/T6 or T7/T8/P7/P8 is written; BioSemi's A1 to A32 are taken by their places in the cap.
 
     Parameters
@@ -78,8 +85,11 @@ def match_channels(wanted: Sequence[str], present: Sequence[str], where: str) ->
         exact = [other for other in candidates if _plain(other) == _plain(name)]
         candidates = exact or candidates
         if len(candidates) > 1:
+            listed = ", ".join(candidates)
             raise InputError(
-                f"{where} has more than one channel that could be {name}: {', '.join(candidates)}.",
+                f"{name} is there {len(candidates)} times in {where} (read as {listed})."
+                if all(_NUMBERED.match(other) for other in candidates)
+                else f"{where} has more than one channel that could be {name}: {listed}.",
                 "Rename or remove one of them, so that it is clear which is meant.",
             )
         if candidates:
@@ -105,13 +115,26 @@ def _plain(name: str) -> str:
 
 
 def _meanings(present: Sequence[str]) -> list[str]:
-    names = [canonical(name) for name in present]
+    names = [canonical(name) for name in _without_endings([_bare(name) for name in present])]
     for size, cap in _BIOSEMI.items():
         numbered = {f"a{number}": cap[number - 1] for number in range(1, size + 1)}
         others = {canonical(electrode) for electrode in cap}
         if set(numbered) <= set(names) and not others & set(names) and "b1" not in names:
             return [canonical(numbered.get(name, name)) for name in names]
     return names
+
+
+def _without_endings(names: list[str]) -> list[str]:
+    """Leave out a reference that all share, and the numbers that mne gives to equal names."""
+    against = [match for name in names if (match := _AGAINST.match(name))]
+    if len(against) >= _FEWEST_ALIKE and len({match[2] for match in against}) == 1:
+        names = [_AGAINST.sub(r"\1", name) for name in names]
+    ends = [_NUMBERED.match(name) for name in names]
+    twice = Counter(match[1] for match in ends if match)
+    return [
+        match[1] if match and twice[match[1]] > 1 else name
+        for name, match in zip(names, ends, strict=True)
+    ]
 
 
 def fill_missing(eeg: CleanEeg, wanted: Sequence[str]) -> CleanEeg:
@@ -141,10 +164,11 @@ def fill_missing(eeg: CleanEeg, wanted: Sequence[str]) -> CleanEeg:
         if name in eeg.channels:
             data[row] = eeg.data[eeg.channels.index(name)]
     info = mne.create_info(list(wanted), eeg.sfreq, "eeg", verbose="error")
-    done, _ = interpolate(data, wanted, info, dict.fromkeys(missing, "not in the file"))
+    absent = dict.fromkeys(missing, "not in the file")
+    done, _ = interpolate(data, wanted, info, absent, most=1.0)  # who calls has set the limit
     if not done:
         raise InputError(
-            f"The recording lacks {', '.join(missing)}, and where these electrodes lie is not "
+            f"The recording lacks {few(missing)}, and where these electrodes lie is not "
             "known, so they cannot be interpolated.",
             "Use names of the 10-20 or 10-05 system, or predict from the video: --no-eeg.",
         )

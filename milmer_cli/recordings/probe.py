@@ -66,6 +66,18 @@ def started_at(path: Path) -> datetime | None:
 
 def measured_duration(path: Path) -> float:
     """Find the duration of a file that does not declare it, in seconds, without decoding."""
+    _, seconds = _measured(path)
+    return seconds
+
+
+def measured_rate(path: Path) -> float:
+    """Count the frames a second that a file holds, whatever it declares; 25 where none shows."""
+    count, seconds = _measured(path)
+    return count / seconds if seconds > 0 else 25.0
+
+
+def _measured(path: Path) -> tuple[int, float]:
+    """How many frames there are, and for how many seconds."""
     with open_video(path) as container:
         stream = moving_pictures(container)
         stamps = [
@@ -74,6 +86,6 @@ def measured_duration(path: Path) -> float:
             if packet.pts is not None
         ]
         if not stamps or stream.time_base is None:
-            return float("nan")
+            return 0, float("nan")
         first, last = min(start for start, _ in stamps), max(end for _, end in stamps)
-        return float((last - first) * stream.time_base)
+        return len(stamps), float((last - first) * stream.time_base)

@@ -15,11 +15,12 @@ from milmer_cli.compute import Compute
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.recordings.eeg import segment_onsets
-from milmer_cli.recordings.trial import VideoSpan
+from milmer_cli.recordings.trial import EegBlock, VideoSpan
 from milmer_cli.report.html import write_page
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
-from milmer_cli.stages.predicting.film import film
+from milmer_cli.stages.predicting.film import check_target, film
+from milmer_cli.stages.predicting.folder import TimelineFile, check_folder, clear
 from milmer_cli.stages.predicting.inference import Inference
 from milmer_cli.stages.predicting.modalities import FACE, refuse_useless, shown_to
 from milmer_cli.stages.predicting.outcome import (
@@ -28,10 +29,11 @@ from milmer_cli.stages.predicting.outcome import (
     TIMELINE,
     PredictResult,
     Segment,
-    TimelineFile,
     judge,
+    lost_pictures,
 )
 from milmer_cli.stages.predicting.page import chosen_faces, page, shown_rows
+from milmer_cli.stages.predicting.remarks import Remarks
 from milmer_cli.stages.predicting.request import Request
 from milmer_cli.stages.predicting.signals import (
     Recording,
@@ -200,49 +202,40 @@ class Predictor:
         progress: Progress = SILENT,
     ) -> PredictResult:
         """Predict what a `Request` asks for; see `predict`."""
-        run = self.run
+        run, cut = self.run, self.run.settings.eeg
         request.check()
-        asked = request
-        seen, request, notes = shown_to(run, asked)
+        if out is not None:
+            check_folder(out)
+        if video_out is not None:
+            check_target(video_out, (request.video, request.eeg))
+        seen, shown, notes = shown_to(run, request)
         refuse_useless(seen, align_check, video_out is not None)
-        recording, block = None, None
-        if request.eeg is not None and seen != FACE:
-            recording = open_recording(request.eeg, run, self.settings.predict, request.eog)
-            block = recording.block
-        elif request.eeg is not None:
-            block = open_block(request.eeg)
-        cut = run.settings.eeg
-        timing = find_timing(request, block, cut.segment_s)
-        onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
-        notes += [*differences(run, recording, request), *timing.notes]
-        for note in notes:
-            progress.note(note)
-        warnings = [*timing.warnings, *doubts(run, seen)]
-        for note in warnings:
-            progress.note(note, "warning")
-        span = None if request.video is None else VideoSpan(request.video, timing.video_onset_s)
+        recording, block = self._open_eeg(shown, seen)
+        timing = find_timing(shown, block, cut.segment_s)
+
+        said = Remarks(progress)
+        said.note(*notes, *differences(run, recording, shown), *timing.notes)
+        said.warn(*timing.warnings, *doubts(run, seen))
+        if out is not None:
+            clear(out)
+        span = None if shown.video is None else VideoSpan(shown.video, timing.video_onset_s)
         clocks = None
         if align_check and span is not None and recording is not None:
             clocks = self._clocks(span, recording, timing, out, progress)
-        reader = None
-        if recording is not None:
-            limits = self.settings.predict
-            reader = SignalReader(
-                recording, timing.eeg_onset_s, onsets, run.settings.eeg, limits, timing.marked
-            )
+        onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
+        reader = self._reader(recording, timing, onsets)
         segments, attention, faces = self._answers(onsets, reader, span, out, progress)
         if not segments:
             raise InputError(
-                f"{request.eeg} holds less than a segment of {run.segment_s:g} s from its onset.",
+                f"{shown.eeg} holds less than a segment of {run.segment_s:g} s from its onset.",
                 "Give a longer recording.",
             )
-        cleaning = () if reader is None else reader.notes
-        found = [note for note in cleaning if not any(said.startswith(note) for said in notes)]
-        for note in found:
-            progress.note(note)
-        rested, late = rested_on(run, seen, segments)
-        for note in late:
-            progress.note(note, "warning")
+        if reader is not None:
+            said.note(*reader.notes)
+            said.warn(*reader.warnings)
+        said.warn(*lost_pictures(segments))
+        rested, useless = rested_on(run, seen, segments)
+        said.warn(*useless)
         result = PredictResult(
             out=out,
             class_names=run.class_names,
@@ -252,14 +245,31 @@ class Predictor:
             attention=attention,
             trust=trust(run, rested),
             timing=timing.to_json(),
-            notes=(*late, *warnings, *notes, *found),
-            request={"title": asked.title, "run": str(run.path), **asked.to_json()},
+            notes=said.all,
+            request={"title": request.title, "run": str(run.path), **request.to_json()},
         )
         if out is not None:
             self._write(out, result, faces, clocks, timing)
         if video_out is not None and span is not None:
             film(video_out, span, result, timing.duration_s, progress)
         return result
+
+    def _open_eeg(self, request: Request, seen: str) -> tuple[Recording | None, EegBlock | None]:
+        """Open the EEG for the model; only for its times where the model sees faces alone."""
+        if request.eeg is None:
+            return None, None
+        if seen == FACE:
+            return None, open_block(request.eeg)
+        recording = open_recording(request.eeg, self.run, self.settings.predict, request.eog)
+        return recording, recording.block
+
+    def _reader(
+        self, recording: Recording | None, timing: Timing, onsets: np.ndarray
+    ) -> SignalReader | None:
+        if recording is None:
+            return None
+        cut, limits = self.run.settings.eeg, self.settings.predict
+        return SignalReader(recording, timing.eeg_onset_s, onsets, cut, limits, timing.marked)
 
     def _clocks(
         self,

@@ -15,17 +15,26 @@ import joblib
 import torch
 
 from milmer_cli.compute import Compute
-from milmer_cli.errors import MilmerError
+from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.recordings.channels import few
+from milmer_cli.recordings.eeg import open_eeg
+from milmer_cli.recordings.eeg_files import files_of
 from milmer_cli.settings import Settings
 from milmer_cli.stages.predict import Predictor
+from milmer_cli.stages.predicting.folder import (
+    DONE,
+    SUMMARY,
+    check_folder,
+    check_folder_of_many,
+    clear,
+)
 from milmer_cli.stages.predicting.outcome import PAGE, RESULT
 from milmer_cli.stages.predicting.request import Request
 from milmer_cli.stages.predicting.table import read_recordings
 from milmer_cli.training.runfolder import Run, write_json, write_text
 
 TASK = "predict"
-SUMMARY, DONE = "summary.csv", "done.json"
 
 
 @dataclass(frozen=True)
@@ -46,17 +55,36 @@ class ManyResult:
     rows: Mapping[str, Mapping[str, Any]]
     kept: tuple[str, ...]
 
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Recordings that could not be predicted; their rows say why."""
+        return tuple(name for name, row in self.rows.items() if row["error"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether all could be predicted."""
+        return not self.failed
+
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         rows = [{"name": name, **row} for name, row in self.rows.items()]
-        return {"out": str(self.out), "kept": list(self.kept), "recordings": rows}
+        return {
+            "out": str(self.out),
+            "kept": list(self.kept),
+            "failed": list(self.failed),
+            "recordings": rows,
+        }
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value."""
-        done = f"{len(self.rows)} predicted"
+        done = f"{len(self.rows) - len(self.failed)} predicted"
         if self.kept:
             done += f", {len(self.kept)} of them before"
-        return [("recordings", done), ("table", str(self.out / SUMMARY))]
+        rows = [("recordings", done)]
+        if self.failed:
+            said = f"{few(self.failed)}; the same command tries them again and keeps the others"
+            rows.append((f"{len(self.failed)} failed", said))
+        return [*rows, ("table", str(self.out / SUMMARY))]
 
 
 def predict_many(
@@ -77,13 +105,17 @@ def predict_many(
     progress
         Advanced by recordings.
 
+    Returns
+    -------
+    ManyResult
+        With ``failed``: one recording that cannot be predicted stops no other.
+
     Raises
     ------
     InputError
-        The table has mistakes, or ``run`` is no run folder.
-    MilmerError
-        Some recordings could not be predicted: all others are done, and the table says why.
+        The table has mistakes, ``run`` is no run folder, or ``out`` holds something else.
     """
+    check_folder_of_many(out)
     requests = read_recordings(manifest)
     trained = Run.open(run)
     compute = Compute.choose(settings.run)
@@ -105,6 +137,7 @@ def predict_many(
         )
         for name in todo
     ]
+    write_text(out / SUMMARY, _table(rows, trained.class_names))
     progress.start(TASK, total=len(todo), unit="recordings")
     for folder, row in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
         rows[folder.name] = row
@@ -114,13 +147,6 @@ def predict_many(
         if row["error"]:
             progress.note(f"{folder.name}: {row['error']}", "warning")
     progress.done(TASK)
-    write_text(out / SUMMARY, _table(rows, trained.class_names))
-    failed = [name for name, row in rows.items() if row["error"]]
-    if failed:
-        raise MilmerError(
-            f"{len(failed)} of {len(rows)} recordings could not be predicted: {', '.join(failed)}.",
-            f"{out / SUMMARY} says why. The same command tries them again and keeps the others.",
-        )
     return ManyResult(out, rows, kept)
 
 
@@ -141,9 +167,16 @@ def _one(
     """Predict one recording, in a worker process."""
     torch.set_num_threads(max(1, threads))
     try:
-        result = _predictor(run, settings).predict_request(request, out)
+        check_folder(out)
     except MilmerError as error:
         return out, _row(request, error=str(error))
+    try:
+        result = _predictor(run, settings).predict_request(request, out)
+    except Exception as error:  # whatever a library trips over: the others go on
+        clear(out)  # the table says that it failed, so no older answer may stay beside it
+        known = isinstance(error, MilmerError)
+        said = f"{request.title} cannot be predicted: {type(error).__name__}: {error}."
+        return out, _row(request, error=str(error) if known else said)
     mean = None if result.mean is None else result.mean.tolist()
     row = _row(
         request,
@@ -183,17 +216,25 @@ def _row(
 
 def _identity(request: Request, run: Run, settings: Settings) -> dict[str, Any]:
     """Collect what a prediction depends on: files, model, thresholds."""
-    files = {
-        str(path): [path.stat().st_size, path.stat().st_mtime_ns]
-        for path in (request.video, request.eeg)
-        if path is not None
-    }
+    files = [] if request.video is None else [request.video]
+    if request.eeg is not None:
+        files += _eeg_files(request.eeg)
     return {
         "request": request.to_json(),
-        "files": files,
+        "files": {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
         "run": [str(run.path.resolve()), run.environment.get("finished")],
         "predict": settings.predict.model_dump(mode="json"),
     }
+
+
+def _eeg_files(path: Path) -> list[Path]:
+    """Give all files that the EEG is read from, with the marks of BrainVision."""
+    markers = path.with_suffix(".vmrk")
+    try:
+        files = [*files_of(path, open_eeg(path)), *([markers] if markers.is_file() else [])]
+    except InputError:
+        return [path]
+    return [file for file in files if file.is_file()]
 
 
 def _finished(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ A folder in which `MARKER` lies is a run that has not finished.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import shutil
@@ -257,12 +258,14 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
+    aside = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
         aside.write_text(text, encoding="utf-8")
         aside.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise InputError(
             f"{path} cannot be written: {error.strerror}.", "Choose another folder with --out."
         ) from error

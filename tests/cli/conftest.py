@@ -70,13 +70,14 @@ class Stage:
     """Stands where a stage stands, and remembers how it was called."""
 
     error: BaseException | None = None
+    complete: bool = True
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
 
     def __call__(self, *arguments: Any, **named: Any) -> FakeResult:
         self.calls.append((arguments, named))
         if self.error is not None:
             raise self.error
-        return FakeResult()
+        return FakeResult(complete=self.complete)
 
 
 @pytest.fixture

@@ -83,6 +83,15 @@ def test_a_manifest_goes_to_the_many(milmer, stage, files):
     assert settings.run.workers == 3
 
 
+def test_failures_among_many_are_shown_as_rows_and_end_with_1(milmer, stage, files):
+    many = stage("predict_many")
+    assert milmer("predict", "--manifest", "list.csv", "--model", ".", "--json").code == 0
+    many.complete = False
+    outcome = milmer("predict", "--manifest", "list.csv", "--model", ".", "--json")
+    assert outcome.code == 1
+    assert outcome.document["nested"]
+
+
 def test_the_python_door_is_light():
     code = (
         "import sys; from milmer_cli import load_model; assert callable(load_model);"

@@ -82,9 +82,12 @@ def test_a_truncated_file_is_refused(tmp_path, write_bdf, status_words, keep):
     assert error.value.hint
 
 
-@pytest.mark.parametrize("content", [b"", b"\xffBIOSEMI", b"no recording at all" * 100])
-def test_a_file_of_something_else_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"\xffBIOSEMI", "not a BDF"), (b"no recording at all" * 100, "not a BDF")],
+)
+def test_a_file_of_something_else_is_refused(tmp_path, content, message):
     path = tmp_path / "s01.bdf"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a BDF"):
+    with pytest.raises(InputError, match=message):
         open_bdf(path)

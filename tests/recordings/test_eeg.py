@@ -282,6 +282,25 @@ def test_any_format_is_opened_with_typed_channels(tmp_path):
     assert opened.get_channel_types()[31:] == ["eeg", "eog", "misc", "stim"]
 
 
+def test_whatever_a_reader_trips_over_is_one_sentence(tmp_path, monkeypatch):
+    def trips(*_, **__):
+        raise AttributeError("'ndarray' object has no attribute 'get'")
+
+    (tmp_path / "a.set").write_bytes(b"x")
+    monkeypatch.setattr(mne.io, "read_raw", trips)
+    with pytest.raises(InputError, match=r"a\.set cannot be read as EEG: 'ndarray' object"):
+        open_eeg(tmp_path / "a.set")
+
+
+def test_a_recording_that_breaks_off_is_refused(tmp_path):
+    raw = raw_from_microvolts(np.random.default_rng(0).normal(size=(4, 4096)), 128.0, list("abcd"))
+    path = tmp_path / "x_raw.fif"
+    raw.save(path, verbose="error")
+    path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(InputError, match="cannot be read to its end"):
+        clean(EegBlock(open_eeg(path), {}), EegSettings())
+
+
 def test_what_is_no_eeg_is_refused(tmp_path):
     with pytest.raises(InputError, match="There is no EEG file"):
         open_eeg(tmp_path / "none.edf")
@@ -291,6 +310,14 @@ def test_what_is_no_eeg_is_refused(tmp_path):
     (tmp_path / "a.xyz").write_bytes(b"nonsense")
     with pytest.raises(InputError, match=r"a\.xyz cannot be read as EEG"):
         open_eeg(tmp_path / "a.xyz")
+    (tmp_path / "b.edf").write_bytes(b"")
+    with pytest.raises(InputError, match=r"b\.edf is empty"):
+        open_eeg(tmp_path / "b.edf")
+    (tmp_path / "c.eeg").write_bytes(b"samples")
+    (tmp_path / "c.vhdr").write_text("header")
+    with pytest.raises(InputError, match="without its header") as caught:
+        open_eeg(tmp_path / "c.eeg")
+    assert "c.vhdr" in caught.value.hint
     info = mne.create_info(["STATUS"], 256.0, "stim")
     raw = mne.io.RawArray(np.zeros((1, 512)), info, verbose="error")
     raw.save(tmp_path / "stim_raw.fif", verbose="error")

@@ -22,6 +22,9 @@ from milmer_cli.recordings.montage import canonical, fill_missing, head_places, 
         ("EEG:Oz-Ref", "Oz"),
         ("Fc5.", "FC5"),
         (" cz ", "Cz"),
+        ("POL Fp1", "Fp1"),
+        ("Fp1-Ref(A1+A2)", "Fp1"),
+        ("EEG AF3-Ref(A1+A", "AF3"),  # EDF cuts a label after 16 letters
     ],
 )
 def test_one_electrode_has_many_names(file, model):
@@ -32,6 +35,19 @@ def test_one_electrode_has_many_names(file, model):
 def test_another_signal_is_not_taken_for_an_electrode(file, model):
     match = match_channels([model], [file], "x")
     assert (match.missing, match.extra) == ((model,), (file,))
+
+
+def test_a_reference_that_all_channels_share_is_left_out():
+    names = ("Fp1", "Fp2", "C3", "C4")
+    match = match_channels(names, [f"{name}-CPz" for name in names], "x")
+    assert match.found == {name: f"{name}-CPz" for name in names}
+    bipolar = ["Fp1-F7", "F7-T7", "T7-P7", "P7-O1", "Fp2-F7"]
+    assert match_channels(["Fp1", "T7"], bipolar, "x").found == {}
+
+
+def test_a_channel_that_is_there_twice_is_told():
+    with pytest.raises(InputError, match=r"Fp1 is there 2 times in x \(read as Fp1-0, Fp1-1\)"):
+        match_channels(["Fp1", "Fp2"], ["Fp1-0", "Fp1-1", "Fp2"], "x")
 
 
 def test_numbered_caps_of_biosemi_are_known_by_their_places():

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import threading
 import time
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -16,7 +20,9 @@ from milmer_cli.errors import InputError
 from milmer_cli.recordings.channels import GENEVA
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
+from milmer_cli.stages.predicting.film import _rate
 from milmer_cli.stages.predicting.outcome import side
+from milmer_cli.stages.predicting.painter import Painter
 from milmer_cli.stages.predicting.signals import SignalReader, open_recording
 from milmer_cli.stages.predicting.stream import read_ahead
 from milmer_cli.training.runfolder import Run
@@ -101,6 +107,38 @@ def test_a_prediction_leaves_a_table_a_document_and_a_page(tmp_path, files, run)
     assert labels["model tested"] == "trial protocol: accuracy 41.7 %"
 
 
+def test_a_folder_never_holds_parts_of_two_predictions(tmp_path, monkeypatch, files, model):
+    out = tmp_path / "out"
+    model.predict(eeg=files / "cap.edf", out=out)
+    assert {path.name for path in out.iterdir()} == {
+        *("timeline.csv", "timeline.json", "report.html")
+    }
+    with pytest.raises(InputError, match="There is no EEG file"):
+        model.predict(eeg=files / "gone.edf", out=out)
+    assert len(list(out.iterdir())) == 3, "what cannot begin leaves what is there"
+
+    def fails(*_):
+        raise InputError("the file ends here")
+
+    monkeypatch.setattr(SignalReader, "take", fails)
+    with pytest.raises(InputError, match="ends here"):
+        model.predict(eeg=files / "cap.edf", out=out)
+    assert not list(out.iterdir())
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, files, model):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "report.html").write_text("my thesis")
+    (mine / "timeline.csv").write_text("year,event\n")
+    for folder in (mine, model.run.path):
+        before = sorted(path.name for path in folder.iterdir())
+        with pytest.raises(InputError, match="holds something else than a prediction"):
+            model.predict(eeg=files / "cap.edf", out=folder)
+        assert sorted(path.name for path in folder.iterdir()) == before
+    assert (mine / "report.html").read_text() == "my thesis"
+
+
 @pytest.mark.parametrize(
     ("label", "sides"),
     [
@@ -172,6 +210,12 @@ def test_a_few_missing_channels_are_made_and_told_many_are_refused(
     assert {segment.interpolated for segment in result.segments} == {3}
     assert all("eeg_interpolated" in segment.flags for segment in result.segments)
     assert listener.notes.index(("info", next(m for _, m in listener.notes if "Fp1" in m))) == 0
+    half = [0, 3, 4, 6, 8, 10, 12, 15, 16, 19, 21, 24, 27, 29, 30, 31]
+    path = write_edf(tmp_path / "half.edf", [GENEVA[k] for k in half], signals[half])
+    lenient = load_settings(overrides=["run.device=cpu", "predict.max_bad_channels=0.5"])
+    wide = predict(None, path, model.run.path, tmp_path / "wide", lenient)
+    assert {segment.interpolated for segment in wide.segments} == {16}
+    assert not wide.abstained.any()
     many = write_edf(tmp_path / "many.edf", GENEVA[9:], signals[9:])
     with pytest.raises(InputError, match="lacks 9 of the 32 channels") as caught:
         model.predict(eeg=many)
@@ -281,6 +325,28 @@ def test_what_cleaning_finds_is_said_before_the_result(tmp_path, model, write_ed
     assert ("info", told) in listener.notes
 
 
+def test_dead_channels_are_seen_though_the_reference_moves_them(tmp_path, model, write_edf, brain):
+    signals = brain(12.0)
+    signals[:20] = 0
+    dead = model.predict(eeg=write_edf(tmp_path / "dead.edf", GENEVA, signals))
+    assert dead.abstained.all()
+    assert {segment.eeg_good for segment in dead.segments} == {12 / 32}
+    assert any("20 of 32 channels are bad and were kept: Fp1 (flat" in note for note in dead.notes)
+
+    signals = brain(15.0)
+    signals[:9, 10 * 128 :] = signals[:9, 10 * 128 : 10 * 128 + 1]  # nine come off in the end
+    late = model.predict(eeg=write_edf(tmp_path / "late.edf", GENEVA, signals))
+    assert late.segments[0].eeg_good == 1
+    assert late.segments[4].eeg_good == 23 / 32
+    assert late.segments[4].flags == ("eeg_artefact", "abstained")
+
+    signals = brain(12.0)
+    signals[:2] = 0
+    mended = model.predict(eeg=write_edf(tmp_path / "two.edf", GENEVA, signals))
+    assert {segment.interpolated for segment in mended.segments} == {2}
+    assert not mended.abstained.any()
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -313,6 +379,47 @@ def test_an_impossible_unit_is_named(tmp_path, model, write_edf, brain, scale, w
     path = write_edf(tmp_path / "x.edf", GENEVA, brain(9.0), scale=scale)
     with pytest.raises(InputError, match=words):
         model.predict(eeg=path)
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        (1e-2, "millivolts under a header that says microvolts, or hardly anything was connected"),
+        (20, "counts of the recorder's converter (ADC), or it is nearly all artefact"),
+    ],
+)
+def test_an_unlikely_unit_is_warned_of(tmp_path, model, write_edf, brain, scale, words):
+    path = write_edf(tmp_path / "x.edf", GENEVA, brain(9.0), scale=scale)
+    listener = Listener()
+    result = model.predict(eeg=path, progress=listener)
+    [warning] = [text for level, text in listener.notes if level == "warning" and "EEG is" in text]
+    assert words in warning
+    assert warning == result.notes[0]
+
+
+def test_most_segments_being_artefact_is_warned_of(tmp_path, model, write_edf, brain):
+    signals = brain(12.0)
+    signals[::2, ::64] += 3000
+    listener = Listener()
+    model.predict(eeg=write_edf(tmp_path / "x.edf", GENEVA, signals), progress=listener)
+    assert "In 4 of 4 segments more than 25% of the channels" in listener.text
+
+
+def test_files_that_are_cut_short_are_warned_of(tmp_path, model, write_video, write_edf, brain):
+    random = np.random.default_rng(0)
+
+    def noisy(frame, t):  # as many bytes for each frame
+        frame[300:] = random.integers(0, 255, (20, 400, 3))
+
+    video = write_video(tmp_path / "v.mkv", 9.0, touch=noisy)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    eeg = write_edf(tmp_path / "e.edf", GENEVA, brain(12.0))
+    eeg.write_bytes(eeg.read_bytes()[: 256 * 33 + 9 * 32 * 128 * 2])
+    listener = Listener()
+    result = model.predict(video, eeg, progress=listener)
+    assert "promises 12 data records and it holds 9, so the last 25%" in listener.text
+    assert "of 3 segments, from 3 s on, the video should have pictures" in listener.text
+    assert ["video_lost" in segment.flags for segment in result.segments] == [False, True, True]
 
 
 def test_onsets_past_the_end_and_impossible_numbers_are_refused(files, model):
@@ -380,6 +487,57 @@ def test_the_sound_of_the_annotated_video_is_in_step(tmp_path, model, write_vide
     loud = [time for time, sound in heard if np.abs(sound).max() > 0.3]
     assert min(loud) == pytest.approx(3.0, abs=0.2)
     assert max(loud) == pytest.approx(6.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("face.mp4", "is the very file that is read"),
+        ("link.mp4", "is the very file that is read"),
+        ("said.webm", "names no container"),
+        ("cap.edf/said.mp4", "--video-out .*said.mp4 cannot be written"),
+    ],
+)
+def test_a_video_that_must_not_be_written_is_refused_first(tmp_path, files, model, name, message):
+    video = shutil.copy(files / "face.mp4", tmp_path)
+    (tmp_path / "link.mp4").symlink_to("face.mp4")
+    eeg = shutil.copy(files / "cap.edf", tmp_path)
+    before = Path(video).read_bytes()
+    with pytest.raises(InputError, match=message):
+        model.predict(video, eeg, video_out=tmp_path / name, out=tmp_path / "out")
+    assert Path(video).read_bytes() == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupted_video_leaves_nothing(tmp_path, monkeypatch, files, model):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("milmer_cli.stages.predicting.film.Painter.paint", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(files / "face.mp4", video_out=tmp_path / "said.mp4", duration_s=3)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_annotated_video_has_the_rate_of_its_frames_not_of_its_clock(files):
+    declared = SimpleNamespace(path=files / "face.mp4", fps=1000.0)
+    assert float(_rate(declared)) == pytest.approx(10, abs=0.1)
+    assert _rate(SimpleNamespace(path=None, fps=29.97)) == Fraction(2997, 100)
+
+
+def test_long_names_stay_beside_their_bars_on_a_narrow_picture():
+    classes = ("low valence", "high valence")
+    segment = SimpleNamespace(
+        label=classes[0], abstained=False, confidence=0.7, probabilities=np.array([0.7, 0.3])
+    )
+    segment.onset_s, segment.box = 0.0, None
+    result = SimpleNamespace(
+        class_names=classes, onset=np.zeros(1), segments=[segment], segment_s=3
+    )
+    said = Painter(result, (180, 640)).paint(np.zeros((640, 180, 3), np.uint8), 1.0)
+    names, begin = slice(640 + 15, None), round(0.16 * 180)  # below the headline
+    assert (said[names, begin - 1] == 255).all()
+    assert (said[names, begin + 1] != 255).any()
 
 
 def test_a_wrong_offset_shows_in_the_blinks(tmp_path, model, write_video, write_edf, brain):

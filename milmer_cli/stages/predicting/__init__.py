@@ -8,9 +8,11 @@ signals.py    a recording with any cap -> segments of the model's channels, and 
 stream.py     segments with EEG and faces, a stretch at a time, read ahead of the model
 inference.py  the model, a segment a thread
 outcome.py    what is said of a segment, and whether it is said at all
+folder.py     where it is written
 trust.py      how good the model was where it was tested, in words
 page.py       the page
 film.py       the annotated video
+painter.py    what stands on its frames
 blinks.py     the check of the clocks: blinks in the video against the EEG
 table.py      the list of many recordings
 """

@@ -1,22 +1,21 @@
-"""What is said of each segment, whether it is said at all, and the files it is written to."""
+"""What is said of each segment, whether it is said at all."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
-from milmer_cli.errors import InputError
 from milmer_cli.recordings.faces import OTHER_FACE
+from milmer_cli.recordings.video import UNDECODABLE
 from milmer_cli.settings.schema import PredictSettings
 from milmer_cli.stages.predicting.inference import Answer
 
 TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
-ABSTAINED = "abstained"
+ABSTAINED, VIDEO_LOST = "abstained", "video_lost"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +44,8 @@ class Segment:
     eeg_good
         Share of the channels that can be used; None without EEG.
     flags
-        What a reader should know: ``no_face``, ``few_faces``, ``other_person``, ``eeg_artefact``,
-        ``eeg_interpolated``, ``unsure``, ``abstained``.
+        What a reader should know: ``no_face``, ``few_faces``, ``video_lost``, ``other_person``,
+        ``eeg_artefact``, ``eeg_interpolated``, ``unsure``, ``abstained``.
     """
 
     onset_s: float
@@ -96,6 +95,8 @@ def judge(answer: Answer, class_names: Sequence[str], limits: PredictSettings) -
         if share < limits.min_faces:
             flags.append("few_faces" if share else "no_face")
             poor |= eeg is None
+        if UNDECODABLE in faces.reason[row]:
+            flags.append(VIDEO_LOST)
         if OTHER_FACE in faces.reason[row]:
             flags.append("other_person")
     if eeg is not None:
@@ -121,6 +122,16 @@ def judge(answer: Answer, class_names: Sequence[str], limits: PredictSettings) -
         eeg_good=None if eeg is None else float(eeg.good[row]),
         flags=tuple(flags),
     )
+
+
+def lost_pictures(segments: Sequence[Segment]) -> Iterator[str]:
+    """Say where a video should have pictures and none can be decoded."""
+    lost = [segment.onset_s for segment in segments if VIDEO_LOST in segment.flags]
+    if lost:
+        yield (
+            f"In {len(lost)} of {len(segments)} segments, from {lost[0]:g} s on, the video should "
+            "have pictures that cannot be decoded: it is cut short or damaged."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,55 +257,3 @@ def _plain(segment: Segment) -> dict[str, Any]:
         "chosen": list(segment.chosen),
         "weights": segment.weights.tolist(),
     }
-
-
-class TimelineFile:
-    """timeline.csv, written a segment at a time, so that a stopped prediction leaves what it has.
-
-    Parameters
-    ----------
-    path
-        The file; what is there is replaced.
-    class_names
-        In the order of the probabilities.
-    """
-
-    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
-        names = [f"p_{name}" for name in class_names]
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise InputError(
-                f"{path} cannot be written: {error.strerror}.", "Choose another folder with --out."
-            ) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(
-            [
-                *("onset_s", "class", *names, "valence", "arousal", "confidence", "faces_found"),
-                *("channels_interpolated", "flags", "chosen_instances"),
-            ]
-        )
-
-    def __enter__(self) -> TimelineFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, segment: Segment) -> None:
-        """Write a row, through to the disk's cache."""
-        self._writer.writerow(
-            [
-                f"{segment.onset_s:g}",
-                segment.label or ABSTAINED,
-                *(f"{p:.6f}" for p in segment.probabilities),
-                *segment.sides,
-                f"{segment.confidence:.6f}",
-                "" if segment.faces is None else segment.faces,
-                "" if segment.interpolated is None else segment.interpolated,
-                " ".join(segment.flags),
-                " ".join(str(index) for index in segment.chosen),
-            ]
-        )
-        self._file.flush()

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.recordings.artefacts import flat_segments
 from milmer_cli.recordings.bdf import check_bdf, read_bdf
-from milmer_cli.recordings.channels import find_channels
-from milmer_cli.recordings.eeg import clean, cut_trial, open_eeg
+from milmer_cli.recordings.channels import few, find_channels
+from milmer_cli.recordings.eeg import CleanEeg, clean, cut_trial, open_eeg
+from milmer_cli.recordings.eeg_files import cut_short
 from milmer_cli.recordings.montage import ChannelMatch, fill_missing, match_channels
 from milmer_cli.recordings.trial import EegBlock
+from milmer_cli.recordings.units import doubt
 from milmer_cli.settings.schema import EegSettings, PredictSettings
 from milmer_cli.training.runfolder import Run
 
@@ -97,13 +100,13 @@ def open_recording(path: Path, run: Run, limits: PredictSettings, eog: str = "")
     eyes = [name for pair in block.eog for name in pair]
     electrodes = [name for name, kind in kinds.items() if kind == "eeg" and name not in eyes]
     match = match_channels(run.channels, electrodes, str(path))
-    allowed = int(limits.max_bad_channels * len(run.channels))
+    allowed = min(int(limits.max_bad_channels * len(run.channels)), len(run.channels) - 1)
     if len(match.missing) > allowed:
         raise InputError(
             f"{path} lacks {len(match.missing)} of the {len(run.channels)} channels that the model "
-            f"was trained on ({', '.join(match.missing)}), and at most {allowed} can be "
+            f"was trained on ({few(match.missing)}), and at most {allowed} can be "
             "interpolated.",
-            f"It has: {', '.join(electrodes)}. Rename them, or predict from the video: --no-eeg.",
+            f"It has: {few(electrodes)}. Rename them, or predict from the video: --no-eeg.",
         )
     kept = [*match.found.values(), *eyes]
     kept += [name for name, kind in kinds.items() if kind in ("eog", "stim") and name not in kept]
@@ -164,6 +167,7 @@ class SignalReader:
         whole: bool,
     ) -> None:
         self.notes: dict[str, None] = {}
+        self.warnings = dict.fromkeys(filter(None, [cut_short(recording.path)]))
         self._recording, self._settings, self._limits = recording, settings, limits
         self._onset_s, self._onsets = onset_s, onsets
         raw = recording.block.raw
@@ -206,16 +210,39 @@ class SignalReader:
         found = list(self._recording.match.found)
         wanted = self._recording.channels
         eeg = clean(replace(block, onset_s={WHOLE: onset_s}), self._settings, found)
+        flat = self._flat(eeg, onset_s + onsets)
+        doubted = doubt(eeg.data)
         eeg = fill_missing(eeg, wanted)
         self.notes |= dict.fromkeys(eeg.notes)
         duration_s = float(onsets[-1]) + self._settings.segment_s
         data = cut_trial(eeg, WHOLE, duration_s, self._settings)
         made = np.array([name in eeg.interpolated for name in wanted])
-        good = ~made & self._usable(data)
+        kept = np.array([name in eeg.kept for name in wanted])
+        good = ~(made | kept) & self._usable(data) & ~flat[: len(data)]
+        poor = int((1 - good.mean(axis=1) > self._limits.max_bad_channels).sum())
+        if doubted:
+            self.warnings[doubted] = None
+        elif 2 * poor > len(good):
+            self.warnings[self._mostly_poor(poor, len(good))] = None
         return Signals(data, good.mean(axis=1), np.full(len(data), int(made.sum())))
 
+    def _mostly_poor(self, poor: int, segments: int) -> str:
+        most, limit_uv = self._limits.max_bad_channels, self._limits.max_uv
+        return (
+            f"In {poor} of {segments} segments more than {most:.0%} of the channels are missing, "
+            f"bad, flat or above {limit_uv:g} microvolts: look at the recording."
+        )
+
+    def _flat(self, eeg: CleanEeg, starts_s: np.ndarray) -> np.ndarray:
+        """(n, channels): whether a channel of a segment was flat before the average was taken."""
+        flat = np.zeros((len(starts_s), len(self._recording.channels)), bool)
+        if self._settings.layout == "plain" and eeg.swings is not None:
+            rows = [self._recording.channels.index(name) for name in eeg.channels]
+            flat[:, rows] = flat_segments(eeg.swings, starts_s, self._settings.segment_s)
+        return flat
+
     def _usable(self, data: np.ndarray) -> np.ndarray:
-        """(n, channels): whether a channel of a segment is neither flat nor an artefact."""
+        """(n, channels): whether a channel of a segment moves, and is no artefact."""
         if self._settings.layout == "published":  # its rows are not channels
             return np.ones(data.shape[:2], bool)
         peak_to_peak = np.ptp(data, axis=2)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.errors import InputError
+from milmer_cli.stages.predicting.folder import SUMMARY
 from milmer_cli.stages.predicting.request import Request
 
 COLUMNS = (
@@ -89,6 +90,8 @@ def _read(cells: dict[str, str], folder: Path) -> tuple[str, Request]:
     name = cells.get("name") or known.stem
     if not re.fullmatch(r"[\w .+-]*\w[\w .+-]*", name):
         raise ValueError(f"name {name!r} cannot be the name of a folder")
+    if name.lower() == SUMMARY:
+        raise ValueError(f"name {name!r} is that of the table of all recordings")
     numbers: dict[str, Callable[[str], Any]] = {"video_onset": float, "eeg_onset": float}
     numbers |= {"duration": float, "trial": int}
     values: dict[str, Any] = {}
