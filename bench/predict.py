@@ -109,7 +109,6 @@ def shares(predictor: Predictor, video: Path, eeg: Path, out: Path, seconds: flo
 
     images = [image for bag in bags for image in bag.images if image is not None]
     model = predictor.run.load_model()
-    model.score_chunk = 8
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     began = time.process_time()
@@ -157,6 +156,7 @@ def both_ways(predictor: Predictor, bags: list[FaceBag], threads: int) -> None:
                 for first in range(0, len(faces), 8):
                     model(faces=torch.from_numpy(faces[first : first + 8]))
         spent["within a pass"].append((time.perf_counter() - clock, time.process_time() - cpu))
+        model.score_chunk = 0
         compute = Compute.choose(predictor.settings.run)
         inference = Inference(model, compute, predictor.run.face_size, 8)
         stretches = [Stretch(np.arange(float(len(bag.found))), None, bag) for bag in bags]

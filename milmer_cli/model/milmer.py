@@ -19,6 +19,11 @@ from milmer_cli.model.published import load_published
 from milmer_cli.model.selection import Choice, LearnedPositions, WeightedMean, build_selection, take
 from milmer_cli.settings.schema import Fusion, Selection
 
+PIXELS_AT_ONCE = {"cpu": 8 * 224**2}
+"""What goes through the backbone in one pass without gradients: what a processor's caches hold is
+done soonest (docs/benchmarks.md)."""
+MANY_PIXELS = 64 * 224**2
+
 
 @dataclass
 class MilmerOutput(ModelOutput):
@@ -65,11 +70,11 @@ class MilmerModel(PreTrainedModel):
 
     **Lean backward.** A selection that chooses needs the backbone's gradient only for what it kept.
     With `lean` (the default) a training step scores the bag without gradients, in chunks of
-    `score_chunk` images, and runs the chosen instances again with gradients. The gradient is that
-    of the plain computation (``lean = False``), for the scorer reads its summaries without a
-    gradient in both. With stochastic depth or dropout in the backbone the two differ: the lean
-    scores come from the whole backbone, as in use, and the tokens from a thinned one; the plain
-    computation takes both from one thinned pass.
+    `score_chunk` images (0: as suits the device), and runs the chosen instances again with
+    gradients. The gradient is that of the plain computation (``lean = False``), for the scorer
+    reads its summaries without a gradient in both. With stochastic depth or dropout in the backbone
+    the two differ: the lean scores come from the whole backbone, as in use, and the tokens from a
+    thinned one; the plain computation takes both from one thinned pass.
 
     Parameters
     ----------
@@ -90,7 +95,7 @@ class MilmerModel(PreTrainedModel):
     def __init__(self, config: MilmerConfig) -> None:
         super().__init__(config)
         self.lean = True
-        self.score_chunk = 32
+        self.score_chunk = 0
         width = config.width
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.token_types = nn.Parameter(torch.zeros(2, width))  # row 0 faces, row 1 EEG
@@ -345,9 +350,9 @@ class MilmerModel(PreTrainedModel):
             (B, J, N, d), or (B, J, d) with ``mean``; zeros for a face that was not found.
         """
         images = faces[found]  # (n, H, W, 3)
+        chunk_size = len(images) if self._learning_backbone() else self._chunk_size()
         outputs = []
-        whole = max(len(images), 1)
-        for chunk in images.split(whole if self._learning_backbone() else self.score_chunk):
+        for chunk in images.split(max(chunk_size, 1)):
             if len(chunk):
                 output = self.backbone(self._pixels(chunk)).last_hidden_state
                 outputs.append(output.mean(1) if mean else output)
@@ -356,6 +361,11 @@ class MilmerModel(PreTrainedModel):
             return self.cls_token.new_zeros(*found.shape, *shape)
         encoded = torch.cat(outputs)
         return encoded.new_zeros(*found.shape, *shape).index_put((found,), encoded)
+
+    def _chunk_size(self) -> int:
+        height, width = image_size(self.config.backbone_config)
+        pixels = PIXELS_AT_ONCE.get(self.device.type, MANY_PIXELS)
+        return self.score_chunk or pixels // (height * width)
 
     def _pixels(self, images: Tensor) -> Tensor:
         """(n, H, W, 3) uint8 to normalised (n, 3, h, w) of the backbone's size."""

@@ -20,9 +20,6 @@ from milmer_cli.model import MilmerModel
 from milmer_cli.stages.predicting.stream import Stretch
 from milmer_cli.training.predictions import softmax
 
-CHUNK = 8
-"""Faces that go through the backbone at once on a CPU: its caches hold what they make."""
-
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -73,8 +70,6 @@ class Inference:
         self._face_size = face_size
         self._cpu = compute.device == "cpu"
         self._batch = 1 if self._cpu else batch_size
-        if self._cpu:
-            self._model.score_chunk = CHUNK
 
     def answers(self, stretches: Iterable[Stretch]) -> Generator[Answer]:
         """Answer for every segment, in order, as stretches come."""
