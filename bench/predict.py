@@ -15,8 +15,8 @@ Shares are processor seconds of a minute of recording, each part by itself:
 - `Swin`: the backbone over the 200 faces;
 - `rest`: cleaning the EEG, fusion, table, page, and whatever else.
 
-The largest share is then measured both ways: all threads within a pass over 8 segments, as PyTorch
-does by itself, and a segment a thread, as `milmer predict` does.
+The largest share is then measured in three ways: all threads within a pass, as PyTorch does by
+itself, of 32 faces or of 8; and a segment a thread, as `milmer predict` does.
 """
 
 from __future__ import annotations
@@ -138,36 +138,46 @@ def shares(predictor: Predictor, video: Path, eeg: Path, out: Path, seconds: flo
         f"{total / min(wall):.1f} processors kept busy; load of the machine "
         f"{os.getloadavg()[0]:.1f}\n"
     )
-    both_ways(predictor, bags, threads)
+    all_ways(predictor, bags, threads)
 
 
-def both_ways(predictor: Predictor, bags: list[FaceBag], threads: int) -> None:
+def all_ways(predictor: Predictor, bags: list[FaceBag], threads: int) -> None:
     count = sum(len(bag.found) for bag in bags)
     model = predictor.run.load_model()
-    spent: dict[str, list[tuple[float, float]]] = {"within a pass": [], "a segment a thread": []}
-    for _ in range(3):
-        model.score_chunk = 32
-        torch.set_num_threads(threads)
-        cpu, clock = time.process_time(), time.perf_counter()
+    compute = Compute.choose(predictor.settings.run)
+    batches = []
+    for bag in bags:
+        faces = np.stack([image for image in bag.images if image is not None])
+        faces = faces[: len(faces) // 10 * 10].reshape(-1, 10, *faces.shape[1:])
+        batches += [torch.from_numpy(faces[first : first + 8]) for first in range(0, len(faces), 8)]
+    stretches = [Stretch(np.arange(float(len(bag.found))), None, bag) for bag in bags]
+
+    def within_a_pass(chunk: int) -> None:
+        model.score_chunk = chunk
         with torch.inference_mode():
-            for bag in bags:
-                faces = np.stack([i for i in bag.images if i is not None])
-                faces = faces[: len(faces) // 10 * 10].reshape(-1, 10, *faces.shape[1:])
-                for first in range(0, len(faces), 8):
-                    model(faces=torch.from_numpy(faces[first : first + 8]))
-        spent["within a pass"].append((time.perf_counter() - clock, time.process_time() - cpu))
+            for batch in batches:
+                model(faces=batch)
+
+    def a_segment_a_thread() -> None:
         model.score_chunk = 0
-        compute = Compute.choose(predictor.settings.run)
-        inference = Inference(model, compute, predictor.run.face_size, 8)
-        stretches = [Stretch(np.arange(float(len(bag.found))), None, bag) for bag in bags]
-        cpu, clock = time.process_time(), time.perf_counter()
-        list(inference.answers(stretches))
-        now = time.perf_counter() - clock, time.process_time() - cpu
-        spent["a segment a thread"].append(now)
+        list(Inference(model, compute, predictor.run.face_size, 8).answers(stretches))
+
+    ways = {
+        "all threads in each pass, of 32 faces": lambda: within_a_pass(32),
+        "all threads in each pass, of 8 faces": lambda: within_a_pass(8),
+        "a segment a thread, passes of 8 faces": a_segment_a_thread,
+    }
+    spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for _ in range(3):
+        for way, work in ways.items():
+            torch.set_num_threads(threads)
+            cpu, clock = time.process_time(), time.perf_counter()
+            work()
+            spent[way].append((time.perf_counter() - clock, time.process_time() - cpu))
     print("| model over the faces of a minute | s | processor s |\n|---|---|---|")
-    for name, times in spent.items():
+    for way, times in spent.items():
         wall, busy = min(times)
-        print(f"| {name} | {wall * 20 / count:.1f} | {busy * 20 / count:.1f} |")
+        print(f"| {way} | {wall * 20 / count:.1f} | {busy * 20 / count:.1f} |")
 
 
 def long(predictor: Predictor, folder: Path, short: Path, minutes: float) -> None:
