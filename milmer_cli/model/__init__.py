@@ -5,7 +5,8 @@
 - ``selection``: which instances of a bag are kept
 - ``fusion``: how their tokens are balanced against the EEG's
 - ``encoder``: where CLS, face and EEG tokens meet
-- ``milmer``: `MilmerModel` and `MilmerOutput`; registered with ``AutoConfig`` and ``AutoModel``
+- ``output``: `MilmerOutput`
+- ``milmer``: `MilmerModel`; registered with ``AutoConfig`` and ``AutoModel``
 - ``published``: checkpoints of the original code (`MilmerModel.from_published`)
 - ``build``: from the settings to a model (`build_model`)
 """
@@ -13,7 +14,8 @@
 from milmer_cli.model.backbone import backbone_config, load_backbone
 from milmer_cli.model.build import build_model
 from milmer_cli.model.config import MilmerConfig
-from milmer_cli.model.milmer import MilmerModel, MilmerOutput
+from milmer_cli.model.milmer import MilmerModel
+from milmer_cli.model.output import MilmerOutput
 
 __all__ = [
     "MilmerConfig",

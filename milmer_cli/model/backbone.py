@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 from huggingface_hub import constants, try_to_load_from_cache
 from safetensors import SafetensorError
+from torch import Tensor, nn
 from transformers import (
     AutoConfig,
     PretrainedConfig,
@@ -152,6 +153,30 @@ def is_scratch(name: str | Path) -> bool:
 def feature_width(config: PretrainedConfig) -> int:
     """Width of the backbone's last tokens."""
     return int(config.embed_dim) * 2 ** (len(config.depths) - 1)
+
+
+def normalised(images: Tensor, size: tuple[int, int], mean: Tensor, std: Tensor) -> Tensor:
+    """Turn images into what a backbone takes.
+
+    Parameters
+    ----------
+    images : (n, H, W, 3) uint8
+    size
+        (height, width) that the backbone wants; others are resized, smoothly.
+    mean, std : (3,) float
+        Of the values in 0-255.
+
+    Returns
+    -------
+    Tensor
+        (n, 3, height, width), of the type of ``mean``; computed in float32.
+    """
+    pixels = images.permute(0, 3, 1, 2).float()
+    if tuple(pixels.shape[-2:]) != size:
+        pixels = nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True)
+        pixels = pixels.clamp(0, 255)
+    pixels = (pixels - mean.float()[:, None, None]) / std.float()[:, None, None]
+    return pixels.to(mean.dtype)
 
 
 def image_size(config: PretrainedConfig) -> tuple[int, int]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput
 
-from milmer_cli.model.backbone import MODELS, image_size
+from milmer_cli.model.backbone import MODELS, image_size, normalised
 from milmer_cli.model.config import MilmerConfig
 from milmer_cli.model.encoder import Encoder
 from milmer_cli.model.fusion import QueryAttention, build_fusion
+from milmer_cli.model.output import MilmerOutput
 from milmer_cli.model.published import load_published
 from milmer_cli.model.selection import Choice, LearnedPositions, WeightedMean, build_selection, take
 from milmer_cli.settings.schema import Fusion, Selection
@@ -23,36 +22,6 @@ PIXELS_AT_ONCE = {"cpu": 8 * 224**2}
 """What goes through the backbone in one pass without gradients: what a processor's caches hold is
 done soonest (docs/benchmarks.md)."""
 MANY_PIXELS = 64 * 224**2
-
-
-@dataclass
-class MilmerOutput(ModelOutput):
-    """What `MilmerModel` returns for B segments.
-
-    Attributes
-    ----------
-    loss : () float, or None
-        Mean cross entropy, where labels were given.
-    logits : (B, classes) float
-    instance_weights : (B, I) float, or None without faces
-        Weight of each instance in its bag; exactly 0 for a missing one.
-    chosen : (B, k) int64, or None where nothing is chosen (amil, mean,
-        no faces)
-        Indices of the kept instances, best first; -1 where fewer were found.
-    eeg_attention : (B, C) float, or None unless asked for
-        Attention of CLS to each EEG channel, averaged over heads and layers.
-    face_attention : (B, n) float, or None unless asked for
-        Attention of CLS to each kept face token (k faces of N tokens, best face first; one token
-        with amil and mean), through the queries of the cross-attention where there are some. Both
-        attentions and what CLS pays itself sum to 1.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    instance_weights: Tensor | None = None
-    chosen: Tensor | None = None
-    eeg_attention: Tensor | None = None
-    face_attention: Tensor | None = None
 
 
 class MilmerModel(PreTrainedModel):
@@ -368,14 +337,9 @@ class MilmerModel(PreTrainedModel):
         return self.score_chunk or pixels // (height * width)
 
     def _pixels(self, images: Tensor) -> Tensor:
-        """(n, H, W, 3) uint8 to normalised (n, 3, h, w) of the backbone's size."""
-        pixels = images.permute(0, 3, 1, 2).float()
+        """(n, H, W, 3) uint8 to what the backbone takes."""
         size = image_size(self.config.backbone_config)
-        if tuple(pixels.shape[-2:]) != size:
-            pixels = nn.functional.interpolate(pixels, size, mode="bicubic", antialias=True)
-            pixels = pixels.clamp(0, 255)
-        mean, std = (values.float()[:, None, None] for values in (self.image_mean, self.image_std))
-        return ((pixels - mean) / std).to(self.image_mean.dtype)
+        return normalised(images, size, self.image_mean, self.image_std)
 
     def _backbone_learns(self) -> bool:
         return any(parameter.requires_grad for parameter in self.backbone.parameters())
