@@ -20,7 +20,7 @@ from milmer_cli.report.html import write_page
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predicting.blinks import ClockCheck, check_clocks
 from milmer_cli.stages.predicting.film import check_target, film
-from milmer_cli.stages.predicting.folder import TimelineFile, check_folder, clear
+from milmer_cli.stages.predicting.folder import TimelineFile, check_folder
 from milmer_cli.stages.predicting.inference import Inference
 from milmer_cli.stages.predicting.modalities import FACE, refuse_useless, shown_to
 from milmer_cli.stages.predicting.outcome import (
@@ -216,12 +216,10 @@ class Predictor:
         said = Remarks(progress)
         said.note(*notes, *differences(run, recording, shown), *timing.notes)
         said.warn(*timing.warnings, *doubts(run, seen))
-        if out is not None:
-            clear(out)
         span = None if shown.video is None else VideoSpan(shown.video, timing.video_onset_s)
         clocks = None
         if align_check and span is not None and recording is not None:
-            clocks = self._clocks(span, recording, timing, out, progress)
+            clocks = self._clocks(span, recording, timing, progress)
         onsets = segment_onsets(timing.duration_s, cut.segment_s, cut.overlap_s)
         reader = self._reader(recording, timing, onsets)
         segments, attention, faces = self._answers(onsets, reader, span, out, progress)
@@ -276,7 +274,6 @@ class Predictor:
         span: VideoSpan,
         recording: Recording,
         timing: Timing,
-        out: Path | None,
         progress: Progress,
     ) -> ClockCheck:
         check = check_clocks(
@@ -288,8 +285,6 @@ class Predictor:
             progress,
         )
         progress.note(check.sentence, "info" if check.agrees else "warning")
-        if out is not None:
-            check.save(out)
         return check
 
     def _answers(
@@ -342,5 +337,7 @@ class Predictor:
             *timing.facts(),
             ("device", self._device),
         ]
+        if clocks is not None:
+            clocks.save(out)
         write_page(out / PAGE, page(result, self.run, faces, facts, clocks))
         write_json(out / RESULT, result.to_json())

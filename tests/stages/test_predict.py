@@ -117,13 +117,27 @@ def test_a_folder_never_holds_parts_of_two_predictions(tmp_path, monkeypatch, fi
         model.predict(eeg=files / "gone.edf", out=out)
     assert len(list(out.iterdir())) == 3, "what cannot begin leaves what is there"
 
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    take = SignalReader.take
+
     def fails(*_):
         raise InputError("the file ends here")
 
     monkeypatch.setattr(SignalReader, "take", fails)
-    with pytest.raises(InputError, match="ends here"):
-        model.predict(eeg=files / "cap.edf", out=out)
-    assert not list(out.iterdir())
+    for folder in (out, tmp_path / "new"):
+        with pytest.raises(InputError, match="ends here"):
+            model.predict(eeg=files / "cap.edf", out=folder)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert not (tmp_path / "new").exists()
+
+    def stop():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SignalReader, "take", take)
+    with pytest.raises(KeyboardInterrupt):
+        model.predict(eeg=files / "cap.edf", out=out, progress=Listener(on_advance=stop))
+    assert [path.name for path in out.iterdir()] == ["timeline.csv"]
+    assert len(rows_of(out / "timeline.csv")) == 1, "a stopped one leaves the rows it has"
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, files, model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TextIO
 
 from milmer_cli.errors import InputError
@@ -38,7 +39,7 @@ def check_folder(out: Path, table: str = TIMELINE, first: Sequence[str] = _FIRST
     if not out.is_dir():
         raise InputError(f"{out} is there and is no folder.", hint)
     names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
-    if not names or names == [PICTURE] or _begins(out / table, ",".join([*first, ""])):
+    if not names or _begins(out / table, ",".join([*first, ""])):
         return
     raise InputError(f"{out} holds something else than a prediction: {few(names, 4)}.", hint)
 
@@ -76,46 +77,61 @@ def clear(out: Path) -> None:
 class TimelineFile:
     """timeline.csv, written a segment at a time, so that a stopped prediction leaves what it has.
 
+    With the first row an earlier prediction in the folder goes; without any row it stays.
+
     Parameters
     ----------
     path
-        The file; what is there is replaced. Without a row it goes again, with its whole folder's
-        prediction.
+        The file.
     class_names
         In the order of the probabilities.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
     """
 
     def __init__(self, path: Path, class_names: Sequence[str]) -> None:
-        self._folder = path.parent
-        names = [f"p_{name}" for name in class_names]
+        self._path = path
+        self._class_names = class_names
+        self._file: TextIO | None = None
+        self._made = not path.parent.exists()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: TextIO = path.open("w", encoding="utf-8", newline="")
+            with TemporaryFile(dir=path.parent):
+                pass
         except OSError as error:
             raise InputError(
                 f"{path} cannot be written: {error.strerror}.", "Choose another folder with --out."
             ) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._rows = 0
-        self._writer.writerow(
-            [
-                *(*_FIRST, *names, "valence", "arousal", "confidence", "faces_found"),
-                *("channels_interpolated", "flags", "chosen_instances"),
-            ]
-        )
-        self._file.flush()
 
     def __enter__(self) -> TimelineFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
-        if not self._rows:
-            clear(self._folder)
+        if self._file is not None:
+            self._file.close()
+        elif self._made:
+            self._path.parent.rmdir()
+
+    def _begin(self) -> TextIO:
+        clear(self._path.parent)
+        file = self._path.open("w", encoding="utf-8", newline="")
+        names = [f"p_{name}" for name in self._class_names]
+        csv.writer(file, lineterminator="\n").writerow(
+            [
+                *(*_FIRST, *names, "valence", "arousal", "confidence", "faces_found"),
+                *("channels_interpolated", "flags", "chosen_instances"),
+            ]
+        )
+        return file
 
     def add(self, segment: Segment) -> None:
         """Write a row, through to the disk's cache."""
-        self._writer.writerow(
+        if self._file is None:
+            self._file = self._begin()
+        csv.writer(self._file, lineterminator="\n").writerow(
             [
                 f"{segment.onset_s:g}",
                 segment.label or ABSTAINED,
@@ -129,4 +145,3 @@ class TimelineFile:
             ]
         )
         self._file.flush()
-        self._rows += 1
