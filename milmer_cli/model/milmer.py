@@ -358,7 +358,7 @@ class MilmerModel(PreTrainedModel):
         finally:
             for module, mode in modes.items():
                 module.training = mode
-            # Before torch 2.10 autocast would hand the weights it cast here, which know of no
+            # Older versions of torch hand the weights that autocast cast here, which know of no
             # gradient, to the pass that follows (pytorch issue 158232).
             torch.clear_autocast_cache()
 

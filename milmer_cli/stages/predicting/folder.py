@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TextIO
@@ -113,7 +114,8 @@ class TimelineFile:
         if self._file is not None:
             self._file.close()
         elif self._made:
-            self._path.parent.rmdir()
+            with suppress(OSError):  # something else has come into it
+                self._path.parent.rmdir()
 
     def _begin(self) -> TextIO:
         clear(self._path.parent)
