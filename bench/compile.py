@@ -1,9 +1,9 @@
-"""How long tracing a Swin takes when it is compiled: with every size open, and as Milmer does it.
+"""Measure how long tracing a compiled Swin takes: with all axes dynamic, and with the batch only.
 
-Only the tracing, on the CPU and without generating code (backend ``aot_eager``): that is the part
-that grows with the number of blocks, wherever the model then runs. A training step of one bag of 10
-faces, forward and backward, then one of two bags: the second shows whether a batch of another size
-is traced again.
+Only tracing is measured, on the CPU and without code generation (backend ``aot_eager``): it is the
+part that grows with the number of blocks on every device. A training step of one bag of 10 faces,
+forward and backward, is followed by a step of two bags, which shows whether another batch size is
+traced again.
 
     python bench/compile.py [--depths 1 1] [--ways batch all]
 """
@@ -19,8 +19,8 @@ import torch
 from torch._dynamo.utils import counters
 from transformers import SwinConfig
 
-from milmer_cli.compute import Compute
-from milmer_cli.model import MilmerConfig, MilmerModel
+from milmer_cli.device import Device
+from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.settings.schema import RunSettings
 
 
@@ -33,23 +33,23 @@ def main() -> None:
     torch.compile = functools.partial(torch.compile, backend="aot_eager")
     heads = [3, 6, 12, 24][: len(options.depths)]
     print(f"torch {torch.__version__}, blocks a stage: {options.depths}\n")
-    print("| sizes left open | bags | s | graphs so far |\n|---|---|---|---|")
+    print("| dynamic axes | bags | s | graphs so far |\n|---|---|---|---|")
     for way in options.ways:
         torch._dynamo.reset()
         counters.clear()
         swin = SwinConfig(depths=options.depths, num_heads=heads)
-        model = MilmerModel(MilmerConfig(backbone_config=swin, heads=12)).train()
+        model = MilmerModel(MilmerConfig(backbone_config=swin, num_heads=12)).train()
         if way == "all":
             model.backbone.forward = torch.compile(model.backbone.forward, dynamic=True)
         else:
-            compute = Compute.choose(RunSettings(device="cpu"))
-            replace(compute, compiles=True).compile(model.backbone)
+            device = Device.from_settings(RunSettings(device="cpu"))
+            replace(device, compiled=True).compile(model.backbone)
         for bags in (1, 2):
-            began = time.perf_counter()
+            start = time.perf_counter()
             faces = torch.randint(0, 256, (bags, 10, 224, 224, 3), dtype=torch.uint8)
             labels = torch.zeros(bags, dtype=torch.int64)
             model(eeg=torch.randn(bags, 32, 384), faces=faces, labels=labels).loss.backward()
-            spent, graphs = time.perf_counter() - began, counters["stats"]["unique_graphs"]
+            spent, graphs = time.perf_counter() - start, counters["stats"]["unique_graphs"]
             print(f"| {way} | {bags} | {spent:.1f} | {graphs} |", flush=True)
 
 

@@ -1,10 +1,10 @@
-"""Which encoding the face images of a store should have: size, writing, random reading, quality.
+"""Encodings of face images: size, speed of writing and random reading, quality.
 
     python bench/face_encoding.py
 
-Faces are cut by Milmer itself from an H.264 video (720x576, 50 fps) of a real photograph, moving
-and with camera noise. One bag is 10 faces of 224x224. Files are in the page cache, so reading is
-what decoding costs; `MB a minute` is DEAP's rate, 200 faces a minute. One core.
+Milmer crops the faces from an H.264 video (720x576, 50 fps) that pans over a photograph with camera
+noise. A bag has 10 faces of 224x224 pixels. The files are in the page cache, so the reading speed
+is that of decoding. `MB per minute` assumes DEAP's 200 faces per minute. One core.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ import numpy as np
 from PIL import Image
 from skimage import data
 
-from milmer_cli.recordings.faces import FaceFinder, find_faces
-from milmer_cli.recordings.trial import VideoSpan
-from milmer_cli.recordings.video import instance_times
+from milmer_cli.faces.crop import crop_face
+from milmer_cli.faces.detector import FaceDetector
+from milmer_cli.preprocessing import instance_times
 from milmer_cli.settings.schema import FacesSettings
+from milmer_cli.video.frames import VideoReader
 
 BAGS, FACES = 120, 10
 
 
 @dataclass
-class Coding:
-    """How a face becomes bytes and comes back."""
+class Codec:
+    """Encoder and decoder of face images."""
 
     encode: Callable[[np.ndarray], bytes]
     decode: Callable[[bytes], np.ndarray]
 
 
-def film(path: Path, seconds: float) -> None:
+def write_video(path: Path, seconds: float) -> None:
     astronaut = data.astronaut()
     noise = np.random.default_rng(0).normal(0, 4, (8, 576, 720, 3)).astype(np.int16)
     with av.open(str(path), "w") as container:
@@ -52,33 +53,44 @@ def film(path: Path, seconds: float) -> None:
             x, y = int(150 + 60 * np.sin(number / 40)), int(60 + 20 * np.cos(number / 55))
             frame[y : y + face.shape[0], x : x + face.shape[1]] = face
             frame += noise[number % 8]
-            picture = np.clip(frame, 0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = np.clip(frame, 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 
 
-def pillow(kind: str, **options: object) -> Coding:
+def extract_uncompressed(video: Path, settings: FacesSettings) -> np.ndarray:
+    """Detect and crop the largest face at the times of 7 segments: (n, size, size, 3) uint8."""
+    detector = FaceDetector(settings)
+    times = instance_times(3.0 * np.arange(7), 3.0, FACES).ravel()
+    faces = []
+    for frame in VideoReader(video).frames_at(times):
+        for box in detector.detect(frame.image)[:1]:
+            faces.append(crop_face(frame.image, box, settings.margin, settings.image_size))
+    return np.stack(faces)
+
+
+def pillow(format_name: str, **options: object) -> Codec:
     def encode(rgb: np.ndarray) -> bytes:
         buffer = io.BytesIO()
-        Image.fromarray(rgb).save(buffer, kind, **options)
+        Image.fromarray(rgb).save(buffer, format_name, **options)
         return buffer.getvalue()
 
-    def decode(coded: bytes) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(coded)).convert("RGB"))
+    def decode(encoded: bytes) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
 
-    return Coding(encode, decode)
+    return Codec(encode, decode)
 
 
-def opencv(extension: str, *options: int) -> Coding:
+def opencv(extension: str, *options: int) -> Codec:
     def encode(rgb: np.ndarray) -> bytes:
         return cv2.imencode(extension, rgb[:, :, ::-1], list(options))[1].tobytes()
 
-    def decode(coded: bytes) -> np.ndarray:
+    def decode(encoded: bytes) -> np.ndarray:
         return cv2.cvtColor(
-            cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+            cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
         )
 
-    return Coding(encode, decode)
+    return Codec(encode, decode)
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -100,14 +112,14 @@ def measure_arrays(path: Path, bags: np.ndarray, **options: object) -> tuple[flo
     return path.stat().st_size, writing, len(order) / reading, float("inf")
 
 
-def measure_coded(path: Path, bags: np.ndarray, coding: Coding) -> tuple[float, ...]:
+def measure_codec(path: Path, bags: np.ndarray, codec: Codec) -> tuple[float, ...]:
     faces = bags.reshape(-1, *bags.shape[2:])
     start = time.process_time()
-    coded = [coding.encode(face) for face in faces]
+    encoded = [codec.encode(face) for face in faces]
     writing = time.process_time() - start
-    offsets = np.cumsum([0, *map(len, coded)])
+    offsets = np.cumsum([0, *map(len, encoded)])
     with h5py.File(path, "w") as file:
-        file.create_dataset("encoded", data=np.frombuffer(b"".join(coded), np.uint8))
+        file.create_dataset("encoded", data=np.frombuffer(b"".join(encoded), np.uint8))
     order = np.random.default_rng(1).integers(0, len(bags), 100)
     with h5py.File(path, "r") as file:
         start = time.process_time()
@@ -115,10 +127,13 @@ def measure_coded(path: Path, bags: np.ndarray, coding: Coding) -> tuple[float, 
             first = index * FACES
             block = file["encoded"][offsets[first] : offsets[first + FACES]].tobytes()
             for k in range(first, first + FACES):
-                coding.decode(block[offsets[k] - offsets[first] : offsets[k + 1] - offsets[first]])
+                codec.decode(block[offsets[k] - offsets[first] : offsets[k + 1] - offsets[first]])
         reading = time.process_time() - start
     quality = np.mean(
-        [psnr(face, coding.decode(one)) for face, one in zip(faces, coded, strict=True)][:60]
+        [
+            psnr(face, codec.decode(data_bytes))
+            for face, data_bytes in zip(faces, encoded, strict=True)
+        ][:60]
     )
     return path.stat().st_size, writing, len(order) / reading, float(quality)
 
@@ -127,10 +142,8 @@ def main() -> None:
     settings = FacesSettings(detector="dlib")
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "face.mp4"
-        film(video, 21)
-        times = instance_times(7, 3.0, FACES)
-        found = find_faces(VideoSpan(video), times, settings, FaceFinder(settings))
-        faces = np.stack([image for image in found.images if image is not None])
+        write_video(video, 21)
+        faces = extract_uncompressed(video, settings)
         bags = faces[np.arange(BAGS * FACES) % len(faces)].reshape(BAGS, FACES, *faces.shape[1:])
         quality = cv2.IMWRITE_JPEG_QUALITY
         full = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
@@ -149,15 +162,15 @@ def main() -> None:
         }
         print(f"{len(faces)} different faces in {BAGS} bags")
         print(
-            "| encoding | kB a face | MB a minute | writing, ms a face | bags/s read | PSNR, dB |"
+            "| encoding | kB per face | MB per minute | writing, ms per face | bags/s | PSNR, dB |"
         )
         print("|---|---|---|---|---|---|")
-        for name, how in rows.items():
+        for name, encoding in rows.items():
             path = Path(folder) / "faces.h5"
-            if isinstance(how, Coding):
-                size, writing, rate, decibel = measure_coded(path, bags, how)
+            if isinstance(encoding, Codec):
+                size, writing, rate, decibel = measure_codec(path, bags, encoding)
             else:
-                size, writing, rate, decibel = measure_arrays(path, bags, **how)
+                size, writing, rate, decibel = measure_arrays(path, bags, **encoding)
             kb = size / (BAGS * FACES) / 1e3
             print(
                 f"| {name} | {kb:.1f} | {kb * 0.2:.2f} | {writing / BAGS / FACES * 1e3:.2f} "

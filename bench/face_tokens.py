@@ -1,9 +1,9 @@
-"""An epoch with a frozen backbone: from stored face tokens, against from the faces.
+"""Compare an epoch with a frozen backbone from cached face tokens and from face images.
 
-A store of DEAP's kind (see bench/read_store.py), Swin-Tiny with random weights, frozen, float32,
-batches of 14 bags x 10 faces, AdamW on what is not frozen. An epoch is everything: reading,
-forward, backward, step. The tokens are computed once, by `face_token_files`, as `milmer train`
-does it before its first epoch.
+The store resembles DEAP's (see bench/read_store.py). Swin-Tiny with random weights, frozen,
+float32, batches of 14 bags x 10 faces, AdamW on the other parameters. An epoch includes reading,
+forward pass, backward pass and optimizer step. `cache_face_tokens` computes the tokens once, as in
+`milmer train` before the first epoch.
 
     python bench/face_tokens.py [--trials 3] [--threads 4]
 """
@@ -23,27 +23,30 @@ from read_store import SEGMENTS, make_store
 from torch.utils.data import DataLoader
 from transformers import SwinConfig
 
-from milmer_cli.compute import Compute
-from milmer_cli.data.dataset import Bags, collate
-from milmer_cli.model import MilmerConfig, MilmerModel
+from milmer_cli.data.dataset import BagDataset
+from milmer_cli.data.feature_cache import TokenBagDataset
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import QUADRANTS
+from milmer_cli.device import Device
+from milmer_cli.inference.face_token_cache import cache_face_tokens
+from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.settings import load_settings
 from milmer_cli.store import PreparedStore
-from milmer_cli.training.tokens import TokenBags, face_token_files
 
 BATCH = 14
 
 
-def epoch(model: MilmerModel, data: Bags | TokenBags) -> float:
-    learning = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=1e-4)
+def epoch(model: MilmerModel, data: BagDataset | TokenBagDataset) -> float:
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trainable, lr=1e-4)
     model.train()
-    began = time.perf_counter()
-    for batch in DataLoader(data, BATCH, shuffle=True, collate_fn=collate):
+    start = time.perf_counter()
+    for batch in DataLoader(data, BATCH, shuffle=True):
         del batch["index"]
         optimizer.zero_grad()
         model(**batch).loss.backward()
         optimizer.step()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -56,22 +59,22 @@ def main() -> None:
     torch.manual_seed(0)
     model = MilmerModel(MilmerConfig(backbone_config=SwinConfig()))
     model.freeze_backbone()
-    compute = Compute.choose(load_settings(overrides=["run.device=cpu"]).run)
+    device = Device.from_settings(load_settings(overrides=["run.device=cpu"]).run)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_store(folder, SEGMENTS * options.trials, options.trials)
         store = PreparedStore.open(folder)
         segments = store.segments()
         labels = np.arange(len(segments)) % 4
-        began = time.perf_counter()
-        files = face_token_files(model, store, store.participants, folder / "tokens", compute)
-        once = time.perf_counter() - began
+        start = time.perf_counter()
+        files = cache_face_tokens(model, store, store.participants, folder / "tokens", device)
+        once = time.perf_counter() - start
         size = sum(file.stat().st_size for file in files.values())
         rows = np.arange(len(segments))
-        args = (store, segments, labels, rows)
+        labeled = LabeledSegments(store, segments, labels, QUADRANTS)
         ways = {
-            "from the faces": Bags(*args),
-            "from stored tokens": TokenBags(*args, "both", files),
+            "from the faces": BagDataset(labeled, rows),
+            "from stored tokens": TokenBagDataset(labeled, rows, "both", files),
         }
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.repeats):

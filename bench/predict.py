@@ -1,22 +1,24 @@
-"""Predict: how many times faster than it plays, where the time goes, and how much memory.
+"""Prediction: speed relative to real time, share of each part, and memory.
 
     python bench/predict.py [--threads 4]                                  speed and shares
     python bench/predict.py --minutes 30,120 --backbone scratch:micro      memory
 
-A 720x576, 50 fps H.264 AVI of a face (see bench/prepare.py) beside 32 channels of EEG at
-512 Hz, 10 faces per 3 s, dlib, an untrained Milmer model on the given backbone (`scratch:tiny` is
-Swin-Tiny with random weights: the arithmetic is the same). The model is loaded before the clock
-starts.
+Input: an AVI of a face (720x576, 50 fps, H.264; see bench/prepare.py) and 32 channels of EEG at
+512 Hz; 10 faces per 3 s, detector dlib. The model is not trained; `scratch:tiny` is Swin-Tiny with
+random weights, which needs the same arithmetic. The model is loaded before the measurement.
 
-Shares are processor seconds of a minute of recording, each part by itself:
+The parts are measured one after the other, in processor seconds per minute of recording. Their
+shares add up to 100 %:
 
 - `decode`: the wanted frames, as RGB;
-- `detect`: finding, following and cropping the faces;
-- `Swin`: the backbone over the 200 faces;
-- `rest`: cleaning the EEG, fusion, table, page, and whatever else.
+- `detect`: detection, tracking, crop and JPEG of the faces (measured in the pass of `decode`);
+- `EEG`: preprocessing and segments;
+- `model`: JPEG decoding and forward passes;
+- `output`: table, page and JSON.
 
-The largest share is then measured in three ways: all threads within a pass, as PyTorch does by
-itself, of 32 faces or of 8; and a segment a thread, as `milmer predict` does.
+Afterwards the whole prediction is timed, in which the parts run in parallel. Finally the model is
+timed with three ways of distributing the work over threads: all threads within a forward pass of 32
+or of 8 faces, and one segment per thread, as `milmer predict` does.
 """
 
 from __future__ import annotations
@@ -29,168 +31,221 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import edfio
 import numpy as np
 import torch
 from prepare import film, repeat, resident_mb
 
-from milmer_cli.compute import Compute
 from milmer_cli.data.labels import class_names
-from milmer_cli.model import build_model
+from milmer_cli.device import Device
+from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.models import build_model
+from milmer_cli.prediction.chunks import SegmentChunk, iter_chunks
+from milmer_cli.prediction.eeg_segments import EegSegmentReader
+from milmer_cli.prediction.onsets import Onset
+from milmer_cli.prediction.output import TimelineWriter
+from milmer_cli.prediction.recording import open_recording
+from milmer_cli.prediction.segment_inference import SegmentInference
+from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.progress import SilentProgress
-from milmer_cli.recordings.channels import GENEVA
-from milmer_cli.recordings.faces import FaceBag, iter_faces
-from milmer_cli.recordings.trial import VideoSpan
-from milmer_cli.recordings.video import frames_at, instance_times
+from milmer_cli.reports.prediction import write_prediction
 from milmer_cli.settings import Settings, dump_yaml, load_settings
-from milmer_cli.stages.predict import Predictor, load_model
-from milmer_cli.stages.predicting.inference import Inference
-from milmer_cli.stages.predicting.stream import Stretch
-from milmer_cli.stages.segments import face_finder
-from milmer_cli.training.runfolder import save_model
+from milmer_cli.stages.predict import TrainedModel, load_model
+from milmer_cli.training.run_dir import save_model
+from milmer_cli.video.frames import VideoReader, VideoSpan
 
 RATE = 512
+SEGMENT_S = 3.0
 
 
-class Watch(SilentProgress):
-    """Remembers the resident memory as segments are done."""
+class MemoryProgress(SilentProgress):
+    """Record the elapsed time and the resident memory every few segments."""
 
     def __init__(self, every: int) -> None:
-        self.seen: list[tuple[float, float]] = []
-        self._every, self._done, self._began = every, 0, time.perf_counter()
+        self.samples: list[tuple[float, float]] = []
+        self._every, self._done, self._start = every, 0, time.perf_counter()
 
     def advance(self, task: str, by: float = 1.0) -> None:
-        """Look at every so manieth segment."""
+        """Count segments and sample."""
         self._done += 1
         if self._done % self._every == 0:
-            self.seen.append((time.perf_counter() - self._began, resident_mb()))
+            self.samples.append((time.perf_counter() - self._start, resident_mb()))
 
 
-def run_folder(path: Path, backbone: str, settings: Settings) -> Path:
+def write_run(path: Path, backbone: str, settings: Settings) -> Path:
     model = build_model(settings.model, class_names("quadrant"), 32, 384, 10)
     path.mkdir()
     save_model(model, path / "model")
     (path / "settings.yaml").write_text(dump_yaml(settings))
     (path / "splits.json").write_text("{}")
-    store = {"channels": GENEVA, "sfreq": 128.0, "segment_s": 3.0, "instances": 10}
-    store |= {"face_size": settings.faces.size, "detector": "dlib"}
-    about = {"classes": class_names("quadrant"), "label_rule": "", "store": store}
-    (path / "environment.json").write_text(json.dumps(about))
-    (path / "metrics.json").write_text(json.dumps({"headline": "untrained"}))
+    store = {"channels": GENEVA, "sfreq": 128.0, "segment_s": SEGMENT_S, "instances": 10}
+    store |= {"face_size": settings.faces.image_size, "detector": "dlib"}
+    environment = {"classes": class_names("quadrant"), "label_rule": "", "store": store}
+    (path / "environment.json").write_text(json.dumps(environment))
+    (path / "metrics.json").write_text(json.dumps({"headline": "not trained"}))
     return path
 
 
-def record_eeg(path: Path, minutes: float) -> None:
+def write_eeg(path: Path, minutes: float) -> None:
     random = np.random.default_rng(0)
-    piece = random.normal(0, 12, (4, RATE * 60)).cumsum(axis=1)
-    piece -= np.linspace(piece[:, :1], piece[:, -1:], piece.shape[1], axis=1)[..., 0]
+    sources = random.normal(0, 12, (4, RATE * 60)).cumsum(axis=1)
+    sources -= np.linspace(sources[:, :1], sources[:, -1:], sources.shape[1], axis=1)[..., 0]
     signals = []
     for name in GENEVA:
-        minute = random.normal(size=4) @ piece * 0.02 + random.normal(0, 8, RATE * 60)
-        whole = np.tile(minute, max(1, round(minutes)))
-        signals.append(edfio.EdfSignal(whole, RATE, label=name, physical_dimension="uV"))
+        minute = random.normal(size=4) @ sources * 0.02 + random.normal(0, 8, RATE * 60)
+        samples = np.tile(minute, max(1, round(minutes)))
+        signals.append(edfio.EdfSignal(samples, RATE, label=name, physical_dimension="uV"))
     edfio.Edf(signals).write(path)
 
 
-def shares(predictor: Predictor, video: Path, eeg: Path, out: Path, seconds: float) -> None:
-    times = instance_times(int(seconds / 3), 3.0, 10)
-    faces = predictor.run.settings.faces
-    finder = face_finder(faces)
-    began = time.process_time()
-    sum(1 for _ in frames_at(video, times.ravel()))
-    decode = time.process_time() - began
+class Stopwatch:
+    """Processor seconds of each part."""
 
-    began = time.process_time()
-    bags = list(iter_faces(VideoSpan(video), times, faces, finder))
-    detect = time.process_time() - began - decode
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
 
-    images = [image for bag in bags for image in bag.images if image is not None]
-    model = predictor.run.load_model()
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time spent in the body."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.spent[name] = self.spent.get(name, 0.0) + time.process_time() - start
+
+    def timed(self, name: str, items: Iterator[Any]) -> Iterator[Any]:
+        """Add the time spent inside an iterator."""
+        while True:
+            with self.part(name):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
+
+
+def measure_parts(
+    model: TrainedModel, video: Path, eeg: Path, out: Path, seconds: float
+) -> tuple[dict[str, float], list[SegmentChunk]]:
+    """Run the parts one after the other; return processor seconds, and chunks with faces."""
+    watch = Stopwatch()
+    run = model.run
+    onsets = np.arange(0.0, seconds, SEGMENT_S)
+    frames_at = VideoReader.frames_at
+
+    def timed_frames_at(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        return watch.timed("decode", frames_at(*args, **kwargs))
+
+    with mock.patch.object(VideoReader, "frames_at", timed_frames_at), watch.part("faces"):
+        chunks = list(iter_chunks(onsets, None, VideoSpan(video), run.settings, "cpu"))
+    watch.spent["detect"] = watch.spent.pop("faces") - watch.spent["decode"]
+
+    with watch.part("EEG"):
+        timing = StimulusTiming(None, Onset(0.0, "file_start"), seconds)
+        recording = open_recording(eeg, run)
+        eeg_settings, quality = run.settings.eeg, run.settings.quality
+        reader = EegSegmentReader(recording, timing, onsets, eeg_settings, quality)
+        segments = reader.read(len(onsets))
+
+    both = [replace(chunk, eeg=segments[: len(chunk)]) for chunk in chunks]
+    device = Device.from_settings(model.settings.run)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    began = time.process_time()
-    with torch.inference_mode():
-        for first in range(0, len(images), 10):
-            batch = torch.from_numpy(np.stack(images[first : first + 10]))[None]
-            model.encode_faces(batch, torch.ones(batch.shape[:2], dtype=torch.bool))
-    swin = time.process_time() - began
+    with watch.part("model"):
+        list(SegmentInference(run.load_model(), device, run.face_size, 8).run(both))
     torch.set_num_threads(threads)
 
-    whole, wall = [], []
+    result = model.predict(video, eeg, out=out)
+    with watch.part("output"):
+        with TimelineWriter(out / "timeline.csv", run.class_names) as table:
+            for segment in result.segments:
+                table.write(segment)
+        write_prediction(out, result)
+    return watch.spent, chunks
+
+
+def measure_speed(model: TrainedModel, video: Path, eeg: Path, out: Path, seconds: float) -> None:
+    parts, chunks = measure_parts(model, video, eeg, out, seconds)
+    total = sum(parts.values())
+    print("| part | processor s per minute of recording | share |\n|---|---|---|")
+    for name in ("decode", "detect", "EEG", "model", "output"):
+        print(f"| {name} | {parts[name] * 60 / seconds:.1f} | {parts[name] / total:.0%} |")
+    print(f"| all parts | {total * 60 / seconds:.1f} | 100% |\n")
+    processor, wall = [], []
     for _ in range(3):
-        cpu, clock = time.process_time(), time.perf_counter()
-        predictor.predict(video, eeg, out=out)
-        whole.append(time.process_time() - cpu)
-        wall.append(time.perf_counter() - clock)
-    total = min(whole)
-    parts = {"decode": decode, "detect": detect, "Swin": swin}
-    parts["rest"] = total - sum(parts.values())
-    print("| part | processor s a minute of recording | share |\n|---|---|---|")
-    for name, spent in parts.items():
-        print(f"| {name} | {spent * 60 / seconds:.1f} | {spent / total:.0%} |")
-    print(f"| all | {total * 60 / seconds:.1f} | 100% |\n")
+        cpu_start, wall_start = time.process_time(), time.perf_counter()
+        model.predict(video, eeg, out=out)
+        processor.append(time.process_time() - cpu_start)
+        wall.append(time.perf_counter() - wall_start)
     print(
-        f"{threads} threads: {min(wall):.1f} s for {seconds:g} s, {seconds / min(wall):.1f} times "
-        f"real time (slowest of three: {seconds / max(wall):.1f}); "
-        f"{total / min(wall):.1f} processors kept busy; load of the machine "
+        f"The whole prediction, {torch.get_num_threads()} threads: {min(wall):.1f} s for "
+        f"{seconds:g} s, {seconds / min(wall):.1f} times real time (slowest of three: "
+        f"{seconds / max(wall):.1f}); {min(processor):.1f} processor s, "
+        f"{min(processor) / min(wall):.1f} processors busy; load of the machine "
         f"{os.getloadavg()[0]:.1f}\n"
     )
-    all_ways(predictor, bags, threads)
+    compare_threading(model, chunks)
 
 
-def all_ways(predictor: Predictor, bags: list[FaceBag], threads: int) -> None:
-    count = sum(len(bag.found) for bag in bags)
-    model = predictor.run.load_model()
-    compute = Compute.choose(predictor.settings.run)
+def compare_threading(model: TrainedModel, chunks: list[SegmentChunk]) -> None:
+    threads = torch.get_num_threads()
+    network = model.run.load_model()
+    device = Device.from_settings(model.settings.run)
     batches = []
-    for bag in bags:
-        faces = np.stack([image for image in bag.images if image is not None])
+    for chunk in chunks:
+        images = [image for row in range(len(chunk)) for image in chunk.images(row)]
+        faces = np.stack([image for image in images if image is not None])
         faces = faces[: len(faces) // 10 * 10].reshape(-1, 10, *faces.shape[1:])
         batches += [torch.from_numpy(faces[first : first + 8]) for first in range(0, len(faces), 8)]
-    stretches = [Stretch(np.arange(float(len(bag.found))), None, bag) for bag in bags]
 
-    def within_a_pass(chunk: int) -> None:
-        model.score_chunk = chunk
+    def threads_within_pass(chunk_size: int) -> None:
+        network.score_chunk = chunk_size
         with torch.inference_mode():
             for batch in batches:
-                model(faces=batch)
+                network(faces=batch)
 
-    def a_segment_a_thread() -> None:
-        model.score_chunk = 0
-        list(Inference(model, compute, predictor.run.face_size, 8).answers(stretches))
+    def segment_per_thread() -> None:
+        network.score_chunk = 0
+        list(SegmentInference(network, device, model.run.face_size, 8).run(chunks))
 
-    ways = {
-        "all threads in each pass, of 32 faces": lambda: within_a_pass(32),
-        "all threads in each pass, of 8 faces": lambda: within_a_pass(8),
-        "a segment a thread, passes of 8 faces": a_segment_a_thread,
+    ways: dict[str, Callable[[], None]] = {
+        "all threads in each pass, of 32 faces": lambda: threads_within_pass(32),
+        "all threads in each pass, of 8 faces": lambda: threads_within_pass(8),
+        "one segment per thread, passes of 8 faces": segment_per_thread,
     }
     spent: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
     for _ in range(3):
         for way, work in ways.items():
             torch.set_num_threads(threads)
-            cpu, clock = time.process_time(), time.perf_counter()
+            cpu_start, wall_start = time.process_time(), time.perf_counter()
             work()
-            spent[way].append((time.perf_counter() - clock, time.process_time() - cpu))
-    print("| model over the faces of a minute | s | processor s |\n|---|---|---|")
+            wall = time.perf_counter() - wall_start
+            spent[way].append((wall, time.process_time() - cpu_start))
+    segments = sum(map(len, chunks))
+    print("| model on the faces of a minute | s | processor s |\n|---|---|---|")
     for way, times in spent.items():
-        wall, busy = min(times)
-        print(f"| {way} | {wall * 20 / count:.1f} | {busy * 20 / count:.1f} |")
+        wall, processor = min(times)
+        print(f"| {way} | {wall * 20 / segments:.1f} | {processor * 20 / segments:.1f} |")
 
 
-def long(predictor: Predictor, folder: Path, short: Path, minutes: float) -> None:
+def measure_memory(model: TrainedModel, folder: Path, short: Path, minutes: float) -> None:
     video, eeg = folder / "long.avi", folder / "long.edf"
-    with ProcessPoolExecutor(1) as other:  # making the files is not to count in the peak
+    with ProcessPoolExecutor(1) as other:  # another process, so that it does not raise the peak
         other.submit(repeat, short, video, minutes).result()
-        other.submit(record_eeg, eeg, minutes).result()
-    watch = Watch(max(1, round(minutes * 20 / 10)))
+        other.submit(write_eeg, eeg, minutes).result()
+    progress = MemoryProgress(max(1, round(minutes * 20 / 10)))
     before = resident_mb()
-    predictor.predict(video, eeg, out=folder / "long", progress=watch)
+    model.predict(video, eeg, out=folder / "long", progress=progress)
     print(f"\n{minutes:g} minutes of video and EEG; {before:.0f} MB before\n")
-    print("| minute | s so far | resident MB |\n|---|---|---|")
-    for number, (seconds, memory) in enumerate(watch.seen, start=1):
+    print("| minute | elapsed s | resident MB |\n|---|---|---|")
+    for number, (seconds, memory) in enumerate(progress.samples, start=1):
         print(f"| {number * minutes / 10:.0f} | {seconds:.0f} | {memory:.0f} |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(f"\npeak: {peak:.0f} MB", flush=True)
@@ -201,31 +256,32 @@ def main() -> None:
     parser.add_argument("--backbone", default="scratch:tiny")
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--minutes", default="", help="lengths of long recordings, as in 30,120")
+    parser.add_argument("--minutes", default="", help="durations of long recordings, as in 30,120")
     arguments = parser.parse_args()
-    lengths = [part for part in arguments.minutes.split(",") if part]
-    if len(lengths) > 1:  # a process each: a peak is for good
-        for length in lengths:
-            subprocess.run([sys.executable, *sys.argv, "--minutes", length], check=True)
+    minutes = [part for part in arguments.minutes.split(",") if part]
+    if len(minutes) > 1:  # one process per duration, because a peak cannot be reset
+        for duration in minutes:
+            subprocess.run([sys.executable, *sys.argv, "--minutes", duration], check=True)
         return
     torch.set_num_threads(arguments.threads)
     size = 112 if arguments.backbone == "scratch:micro" else 224
     settings = load_settings(
         overrides=[
-            *(f"model.backbone={arguments.backbone}", f"faces.size={size}"),
+            *(f"model.backbone={arguments.backbone}", f"faces.image_size={size}"),
             *("faces.detector=dlib", "run.device=cpu", f"run.precision={arguments.precision}"),
         ]
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         film(folder / "short.avi", 60)
-        record_eeg(folder / "short.edf", 1)
-        run = run_folder(folder / "run", arguments.backbone, settings)
-        predictor = load_model(run, settings)
-        if lengths:
-            long(predictor, folder, folder / "short.avi", float(lengths[0]))
+        write_eeg(folder / "short.edf", 1)
+        run = write_run(folder / "run", arguments.backbone, settings)
+        model = load_model(run, settings)
+        if minutes:
+            measure_memory(model, folder, folder / "short.avi", float(minutes[0]))
         else:
-            shares(predictor, folder / "short.avi", folder / "short.edf", folder / "out", 60.0)
+            video, eeg = folder / "short.avi", folder / "short.edf"
+            measure_speed(model, video, eeg, folder / "out", 60.0)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""One training step: ours against the plain loop of the published code, side by side.
+"""Compare a training step of MilmerModel with the loop of the published code.
 
 plain
-    Written from the description in the reference vectors' README: per instance position an image
-    processor (Pillow: resize, rescale, normalise, one image after the other) and a Swin pass,
-    backward through all ten, a bare index, cross-attention, the encoder. Its flat scorer (1,416
-    million weights that never get a gradient) is left out: the plain loop has the pooled scorer
-    in its place, and is that much faster than the published code.
+    Written from the description in the README of the reference vectors: for each instance position
+    an image processor (Pillow: resize, rescale and normalize one image after the other) and a Swin
+    pass, with a backward pass through all ten; selection by index, cross-attention, encoder. Its
+    flat scorer (1,416 million weights without gradient) is replaced by the pooled scorer, which
+    makes the plain loop faster than the published code.
 ours
-    `MilmerModel` with its default settings: the bag scored without gradients, the chosen run again.
+    `MilmerModel` with its default settings: the bag is scored without gradients, and the selected
+    faces are encoded again with gradients.
 
 Both have Swin-Tiny with random weights (224 pixels), the same batch, float32, dropout and
-stochastic depth on, modality dropout off (it would spare us faces), AdamW. Steps alternate in one
-process (A B A B ...), so that a noisy neighbour hits both; medians and the paired ratio are
-printed. Activation memory is what autograd keeps for the backward pass, counted once a storage,
-parameters excluded.
+stochastic depth, no modality dropout (it would remove faces), and AdamW. The steps alternate in one
+process (A B A B ...), so that other load on the machine affects both; the medians and the ratio of
+the pairs are printed. Activation memory is what autograd keeps for the backward pass, counted once
+for each storage, without parameters.
 
     python bench/train_step.py --bags 14 --repeats 5
 """
@@ -35,16 +36,16 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import SwinConfig, SwinModel
 
-from milmer_cli.compute import Compute
-from milmer_cli.model import MilmerConfig, MilmerModel
+from milmer_cli.device import Device
+from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.settings.schema import RunSettings
 
-INSTANCES, TOKENS, WIDTH, CHOSEN = 10, 49, 768, 3
+INSTANCES, TOKENS, WIDTH, SELECTED = 10, 49, 768, 3
 MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 
 
-def processed(images: np.ndarray) -> Tensor:
-    """One image after the other, as Hugging Face's image processor for Swin does it."""
+def process_images(images: np.ndarray) -> Tensor:
+    """Process images one by one, as the image processor of Hugging Face's Swin does."""
     arrays = [
         (np.asarray(Image.fromarray(i).resize((224, 224), Image.Resampling.BICUBIC)) / 255 - MEAN)
         / STD
@@ -54,13 +55,13 @@ def processed(images: np.ndarray) -> Tensor:
 
 
 class Plain(nn.Module):
-    """The published model's flow, with a pooled scorer in place of the flat one."""
+    """The published model with a pooled scorer."""
 
     def __init__(self) -> None:
         super().__init__()
         self.swin = SwinModel(SwinConfig())
         self.value, self.weight = nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
-        self.queries = nn.Parameter(torch.randn(1, CHOSEN * TOKENS, WIDTH))
+        self.queries = nn.Parameter(torch.randn(1, SELECTED * TOKENS, WIDTH))
         self.cross = nn.MultiheadAttention(WIDTH, 12, 0.2, batch_first=True)
         self.norm, self.project = nn.LayerNorm(384), nn.Linear(384, WIDTH)
         self.cls, self.types = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Embedding(2, WIDTH)
@@ -69,26 +70,26 @@ class Plain(nn.Module):
         self.dropout, self.classifier = nn.Dropout(0.1), nn.Linear(WIDTH, 4)
 
     def forward(self, eeg: Tensor, faces: Tensor, labels: Tensor) -> Tensor:
-        """Loss of a batch."""
+        """Return the loss of a batch."""
         outputs = []
         for i in range(INSTANCES):
-            pixels = processed(faces[:, i].numpy())
+            pixels = process_images(faces[:, i].numpy())
             outputs.append(self.swin(pixels).last_hidden_state)
         tokens = torch.stack(outputs, 1)  # (B, 10, 49, 768)
         scores = self.weight(torch.tanh(self.value(tokens.mean(2)))).softmax(1).squeeze(-1)
-        best = scores.topk(CHOSEN, dim=1).indices
-        kept = tokens[torch.arange(len(tokens))[:, None], best].flatten(1, 2)
-        kept = self.cross(self.queries.expand(len(kept), -1, -1), kept, kept)[0]
+        best = scores.topk(SELECTED, dim=1).indices
+        selected = tokens[torch.arange(len(tokens))[:, None], best].flatten(1, 2)
+        selected = self.cross(self.queries.expand(len(selected), -1, -1), selected, selected)[0]
         signal = torch.relu(self.project(self.norm(eeg)))
         cls = self.cls.expand(len(eeg), -1, -1)
-        x = torch.cat([cls, kept + self.types.weight[0], signal + self.types.weight[1]], 1)
+        x = torch.cat([cls, selected + self.types.weight[0], signal + self.types.weight[1]], 1)
         return nn.functional.cross_entropy(
             self.classifier(self.dropout(self.encoder(x)[:, 0])), labels
         )
 
 
 def activations(model: nn.Module, loss: Callable[[], Tensor]) -> int:
-    """Bytes that autograd keeps for the backward pass."""
+    """Return the bytes that autograd keeps for the backward pass."""
     own = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
@@ -122,7 +123,9 @@ def main() -> None:
     plain = Plain().train()
     ours = MilmerModel(MilmerConfig(backbone_config=SwinConfig(), modality_dropout=0.0)).train()
     if options.compile:
-        replace(Compute.choose(RunSettings(device="cpu")), compiles=True).compile(ours.backbone)
+        replace(Device.from_settings(RunSettings(device="cpu")), compiled=True).compile(
+            ours.backbone
+        )
     losses = {"plain": lambda: plain(**batch), "ours": lambda: ours(**batch).loss}
     models = {"plain": plain, "ours": ours}
     optimizers = {

@@ -1,17 +1,42 @@
-"""Milmer: from EEG recordings and face videos to an emotion model people can trust.
+"""Milmer: emotion models for EEG recordings and face videos.
 
-In the order the data flows:
+In data-flow order; a package imports only packages above it:
 
-- `milmer_cli.recordings`  raw files -> trials with units
-- `milmer_cli.store`       the prepared HDF5 store
-- `milmer_cli.data`        ratings -> classes, splits, bags
-- `milmer_cli.model`       bags -> class scores
-- `milmer_cli.training`    transformers' Trainer around the models
-- `milmer_cli.metrics`, `milmer_cli.report`   scores, intervals, pages
-- `milmer_cli.stages`      the use cases: prepare, finetune_swin, train, evaluate, predict
-- `milmer_cli.cli`         the same on the command line
+- `errors`: exceptions with a message and a hint
+- `progress`: the interface through which long work reports its progress
+- `io`: atomic writes, JSON, digests, lists in messages
+- `parallel`: calls in several processes
+- `settings`: schema, presets, YAML and fingerprints of all settings
+- `device`: device, precision and compilation
+- `metrics`: scores, resampling, significance, calibration
+- `eeg`: read, clean and segment EEG
+- `video`: decode videos with their timestamps
+- `faces`: detect, track and crop faces
+- `weights`: list, download and verify the weights of face detectors and backbones
+- `datasets`: data sets as trials with units: DEAP, manifests, synthetic data
+- `preprocessing`: a trial -> EEG and face images of its segments
+- `store`: the prepared HDF5 store
+- `models`: `MilmerModel`: a bag of faces and a segment of EEG -> class scores
+- `data`: ratings -> classes, splits and bags
+- `inference`: batches -> probabilities
+- `training`: the training loop, checkpoints and run folders
+- `fer`: facial expression data sets and the fine-tuned face backbone
+- `preparation`: plan and jobs of `milmer prepare`
+- `inspection`: what `milmer inspect` shows of a store
+- `evaluation`: folds, baselines, experiments and their results
+- `audit`: leaks and shortcuts in the predictions of models trained anywhere
+- `prediction`: onsets, reliability and results for new recordings
+- `reports`: pages, figures and annotated videos
+- `stages`: one function per command, which sequences calls
+- `cli`: the command line
 
-`load_model` gives a trained model that predicts; importing `milmer_cli` loads nothing heavy.
+To predict recordings from Python::
+
+    from milmer_cli import load_model
+
+    result = load_model("runs/first").predict("face.mp4", "eeg.bdf")
+
+Importing `milmer_cli` imports nothing slow.
 """
 
 from __future__ import annotations
@@ -21,16 +46,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from milmer_cli.stages.predict import Predictor
+    from milmer_cli.stages.predict import TrainedModel
 
 __version__ = "0.1.0"
 
 
-def load_model(run: str | Path) -> Predictor:
-    """Load a trained model: ``load_model("runs/first").predict("face.mp4", "eeg.bdf")``.
+def load_model(run: str | Path) -> TrainedModel:
+    """Load the model of a run folder; `milmer_cli.stages.predict.load_model` also takes settings.
 
-    See `milmer_cli.stages.predict.load_model`, which also takes settings.
+    The import of `milmer_cli` stays fast: PyTorch and MNE are imported here.
+
+    Parameters
+    ----------
+    run
+        Run folder of ``milmer train``.
     """
-    from milmer_cli.stages.predict import load_model as load  # here: it brings torch and mne
+    from milmer_cli.stages.predict import load_model as load
 
     return load(run)

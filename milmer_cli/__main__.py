@@ -1,4 +1,4 @@
-"""``python -m milmer_cli``."""
+"""Entry point of ``python -m milmer_cli``."""
 
 from milmer_cli.cli.app import main
 

@@ -1,7 +1,7 @@
-"""What can go wrong, as one sentence that says what, where and what to do next.
+"""Exceptions with a message of one sentence and a hint.
 
-`MilmerError` and its kinds are the only exceptions a stage raises on purpose. The command line
-prints ``message`` and ``hint`` and ends with ``exit_code``; a notebook sees an ordinary exception.
+`MilmerError` and its subclasses are the only exceptions that stages raise on purpose. The command
+line prints ``message`` and ``hint`` and exits with ``exit_code``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ class MilmerError(Exception):
     Parameters
     ----------
     message
-        One sentence: what went wrong and where (name the file, the row, the setting).
+        One sentence: what failed and where (file, row or setting).
     hint
-        One sentence: what the user can do next. Empty when there is nothing to do.
+        One sentence: what the user can do next; empty if nothing.
     """
 
     exit_code = 1
@@ -30,14 +30,14 @@ class MilmerError(Exception):
 
 
 class InputError(MilmerError):
-    """The call or what it was given is wrong: a missing file, a broken recording, a bad flag."""
+    """The call or its input is invalid: a missing file, a damaged recording, a wrong flag."""
 
     exit_code = 2
 
 
 class SettingsError(InputError):
-    """A setting is unknown, of the wrong kind or out of range."""
+    """A setting is unknown, has the wrong type or is out of range."""
 
 
 class WeightsError(InputError):
-    """Pretrained weights are needed and are neither on disk nor to be downloaded."""
+    """Pretrained weights are required, but are not on disk and cannot be downloaded."""

@@ -1,7 +1,7 @@
-"""How long work tells that it is alive, without knowing who listens.
+"""The interface through which long work reports its progress.
 
-Stages take a `Progress`; the command line passes one that draws bars or lines on stderr; a notebook
-or a test passes nothing and gets `SILENT`.
+Stages take a `Progress`. The command line passes one that draws bars or prints lines on stderr;
+notebooks and tests may pass their own, or nothing, which is `SILENT`.
 """
 
 from __future__ import annotations
@@ -12,35 +12,53 @@ Level = Literal["detail", "info", "warning"]
 
 
 class Progress(Protocol):
-    """A sink for the progress of named tasks. Tasks may run side by side."""
+    """A sink for the progress of named tasks, several of which may run at the same time."""
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        """Begin ``task``; ``total`` is in ``unit`` (None when unknown)."""
+        """Start a task.
+
+        Parameters
+        ----------
+        task
+            Name of the task; starting it again resets it.
+        total
+            Total amount of work, in ``unit``; None if unknown.
+        unit
+            Unit of the amounts, in the plural, such as ``"trials"``.
+        """
 
     def advance(self, task: str, by: float = 1.0) -> None:
-        """``by`` more units of ``task`` are done."""
+        """Report that ``by`` more units of a task are done."""
 
     def done(self, task: str) -> None:
-        """``task`` has ended."""
+        """Report that a task has ended."""
 
     def note(self, message: str, level: Level = "info") -> None:
-        """Tell the user one sentence. ``detail`` shows only with --verbose, ``warning`` always."""
+        """Show the user a message of one sentence.
+
+        Parameters
+        ----------
+        message
+            The sentence, with its period.
+        level
+            ``detail`` is shown only with ``--verbose``, ``warning`` even with ``--quiet``.
+        """
 
 
 class SilentProgress:
-    """Says nothing."""
+    """Discards everything."""
 
     def start(self, task: str, total: float | None = None, unit: str = "") -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def advance(self, task: str, by: float = 1.0) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def done(self, task: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def note(self, message: str, level: Level = "info") -> None:
-        """Ignore it."""
+        """Do nothing."""
 
 
 SILENT: Progress = SilentProgress()

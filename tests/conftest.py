@@ -1,27 +1,37 @@
-"""Data that several rooms' tests share, made once per test session and not once per worker."""
+"""Fixtures that tests of several packages share; data is generated once for all workers."""
 
 from __future__ import annotations
 
+import csv
+import datetime
 import os
 import signal
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
+import edfio
+import numpy as np
 import pytest
 from filelock import FileLock
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Started in the background of a script, Ctrl-C is ignored, and so by every process the tests start.
+# A shell that starts the tests in the background makes them, and the processes that they start,
+# ignore Ctrl-C; some tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Maker = Callable[[Path], None]
+LOOPBACK = ("127.0.0.1", "::1", "localhost", "")  # an empty name is refused without the network
 
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker], Path]:
-    """``made_once(name, make)`` gives a folder that the first to ask fills by ``make(folder)``."""
+    """``made_once(name, make)`` returns a folder that ``make(folder)`` fills once per session."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if worker else base
@@ -36,3 +46,289 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker]
         return folder
 
     return once
+
+
+@pytest.fixture
+def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail if anything but loopback is looked up or connected."""
+    outside: list[object] = []
+    look_up, connect = socket.getaddrinfo, socket.socket.connect
+
+    def guarded_look_up(host: Any, *arguments: Any, **named: Any) -> Any:
+        if host not in LOOPBACK:
+            outside.append(host)
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *arguments, **named)
+
+    def guarded_connect(own: socket.socket, address: Any) -> None:
+        if own.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            outside.append(address)
+            raise OSError("the network is blocked")
+        connect(own, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    yield
+    assert outside == []
+
+
+SFREQ = 512
+HEADER = (
+    "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"
+)
+IDLE, BATTERY = 0x18FF00, 0x400000
+
+
+def _signal(values: np.ndarray, label: str, size: float, unit: str, sfreq: int) -> edfio.BdfSignal:
+    return edfio.BdfSignal(
+        np.asarray(values, float),
+        sfreq,
+        label=label,
+        physical_dimension=unit,
+        physical_range=(-size, size - 1),
+        digital_range=(-8388608, 8388607),
+    )
+
+
+@pytest.fixture(scope="session")
+def write_bdf() -> Callable[..., Path]:
+    """``write_bdf(path, {name: microvolts}, status words, status labels)`` at 512 Hz."""
+
+    def write(
+        path: Path,
+        signals: Mapping[str, np.ndarray],
+        status: np.ndarray | None,
+        labels: Sequence[str] = ("Status",),
+        sfreq: int = SFREQ,
+        unit: str = "uV",
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = [_signal(row, name, 262144, unit, sfreq) for name, row in signals.items()]
+        if status is not None:
+            unused = [np.zeros(len(status))] * (len(labels) - 1)
+            written += [
+                _signal(words, label, 8388608, "Boolean", sfreq)
+                for words, label in zip([*unused, status], labels, strict=True)
+            ]
+        edfio.Bdf(written).write(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def status_words() -> Callable[..., np.ndarray]:
+    """``status_words(n_samples, [(sample, code)])``: 20 ms pulses under high bits that flicker."""
+
+    def words(n_samples: int, events: Sequence[tuple[int, int]], high: bool = True) -> np.ndarray:
+        codes = np.zeros(n_samples, np.int64)
+        for sample, code in events:
+            codes[sample : sample + 10] = code
+        if not high:
+            return codes
+        codes |= IDLE
+        codes[0] |= 0x010000
+        # the battery bit flickers, also within pulses
+        codes[::3] |= BATTERY
+        return codes
+
+    return words
+
+
+@pytest.fixture(scope="session")
+def write_ratings() -> Callable[..., Path]:
+    """``write_ratings(path, {participant: [(trial, stimulus, ratings)]})`` as DEAP writes it."""
+
+    def write(path: Path, rows: Mapping[int, Sequence[tuple]], bom: bool = True) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8-sig" if bom else "utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(HEADER.split(","))
+            for person, trials in rows.items():
+                for trial, stimulus, ratings in trials:
+                    writer.writerow([person, trial, stimulus, 1695918, *ratings, ""])
+        return path
+
+    return write
+
+
+FPS, EDF_RATE_HZ = 10, 128
+SMALL_MODEL = (
+    "faces.detector=centerface",
+    "faces.image_size=112",
+    "faces.instances=3",
+    "model.backbone=scratch:micro",
+    "model.dim_feedforward=32",
+    "model.num_select=2",
+    "model.num_layers=1",
+    "run.device=cpu",
+)
+
+
+@pytest.fixture(scope="session")
+def write_run() -> Callable[..., Path]:
+    """``write_run(path, *settings)``: the run folder of a model that was never trained."""
+    from milmer_cli.data.labels import class_names
+    from milmer_cli.eeg.channels import GENEVA
+    from milmer_cli.io import write_json
+    from milmer_cli.metrics.calibration import reliability_diagram
+    from milmer_cli.models import build_model
+    from milmer_cli.settings import dump_yaml, load_settings
+    from milmer_cli.training.run_dir import save_model
+
+    def write(path: Path, *overrides: str) -> Path:
+        settings = load_settings(overrides=[*SMALL_MODEL, *overrides])
+        names = class_names(settings.data.target)
+        model = build_model(settings.model, names, len(GENEVA), 384, settings.faces.instances)
+        path.mkdir(parents=True)
+        save_model(model, path / "model")
+        (path / "settings.yaml").write_text(dump_yaml(settings))
+        (path / "splits.json").write_text("{}")
+        store = {
+            "channels": GENEVA,
+            "sfreq": 128.0,
+            "segment_s": settings.eeg.segment_s,
+            "instances": settings.faces.instances,
+            "face_size": settings.faces.image_size,
+            "detector": "centerface",
+        }
+        environment = {"classes": names, "label_rule": "a rating above 5 is high", "store": store}
+        write_json(path / "environment.json", environment)
+        curve = reliability_diagram(np.array([0, 1, 2, 3]), np.eye(4) * 0.6 + 0.1)
+        metrics = {
+            "headline": "trial protocol: accuracy 41.7 %",
+            "headline_per_modality": {"eeg": "trial protocol: accuracy 31.3 %"},
+            "calibration": {
+                "temperatures": dict.fromkeys(("both", "eeg", "face"), 1.37),
+                "as_trained": curve,
+                "calibrated": curve,
+            },
+        }
+        write_json(path / "metrics.json", metrics)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def untrained_run(made_once, write_run) -> Path:
+    """A run folder of `write_run` with the default settings."""
+    return made_once("untrained-run", lambda path: write_run(path))
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    """``write_video(path, seconds)``: a face video of 400x320 pixels.
+
+    ``visible(t)`` says when the face is visible. ``sound`` is a codec: a tone in the second half.
+    ``start`` is the stored start time. ``change(frame, t)`` edits a frame.
+    """
+    from skimage import data
+
+    face = data.astronaut()[0:280, 90:370]
+
+    def write(
+        path: Path,
+        seconds: float = 9.0,
+        visible: Callable[[float], bool] = lambda t: True,
+        sound: str = "",
+        start: str = "",
+        fps: int = FPS,
+        change: Callable[[np.ndarray, float], None] = lambda frame, t: None,
+    ) -> Path:
+        with av.open(str(path), "w") as container:
+            if start:
+                container.metadata["creation_time"] = start
+            stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 400, 320, "yuv420p"
+            track = container.add_stream(sound, rate=8000) if sound else None
+            for number in range(round(seconds * fps)):
+                frame = np.full((320, 400, 3), 90, np.uint8)
+                if visible(number / fps):
+                    frame[20:300, 60:340] = face
+                change(frame, number / fps)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode(None))
+            if track is not None:
+                _write_tone(container, track, seconds)
+        return path
+
+    return write
+
+
+def _write_tone(
+    container: av.container.OutputContainer, track: av.AudioStream, seconds: float
+) -> None:
+    tone = np.sin(np.arange(round(8000 * seconds)) / 5).astype(np.float32)[None]
+    tone[:, : tone.shape[1] // 2] = 0
+    for first in range(0, tone.shape[1], 1024):
+        part = av.AudioFrame.from_ndarray(
+            tone[:, first : first + 1024], format="fltp", layout="mono"
+        )
+        part.rate, part.pts, part.time_base = 8000, first, Fraction(1, 8000)
+        container.mux(track.encode(part))
+    container.mux(track.encode(None))
+
+
+@pytest.fixture(scope="session")
+def make_eeg() -> Callable[..., np.ndarray]:
+    """``make_eeg(seconds, seed)``: (32, n) microvolts at 128 Hz, correlated between channels."""
+
+    def make(seconds: float, seed: int = 0) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        sources = random.normal(size=(6, round(seconds * EDF_RATE_HZ)))
+        mixed = random.normal(size=(32, 6)) @ sources
+        waves = np.apply_along_axis(np.convolve, 1, mixed, np.hanning(9), "same")
+        return 15 * waves / waves.std() + random.normal(scale=2, size=waves.shape)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def write_edf() -> Callable[..., Path]:
+    """``write_edf(path, names, microvolts)`` at 128 Hz.
+
+    The stored values are ``scale`` times the microvolts, and the header declares ``unit``.
+    """
+
+    def write(
+        path: Path,
+        names: Sequence[str],
+        microvolts: np.ndarray,
+        unit: str = "uV",
+        scale: float = 1.0,
+        start: datetime.datetime | None = None,
+    ) -> Path:
+        signals = [
+            edfio.EdfSignal(row * scale, EDF_RATE_HZ, label=name, physical_dimension=unit)
+            for name, row in zip(names, microvolts, strict=True)
+        ]
+        times = {}
+        if start is not None:
+            date = edfio.Recording(startdate=start.date())
+            times = {"starttime": start.time(), "recording": date}
+        edfio.Edf(signals, **times).write(path)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def recording_files(made_once, write_video, write_edf, make_eeg) -> Path:
+    """``face.mp4``, 9 s with sound, and ``cap.edf``, 12 s of the model's channels."""
+    from milmer_cli.eeg.channels import GENEVA
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        write_video(folder / "face.mp4", 9.0, sound="aac")
+        write_edf(folder / "cap.edf", GENEVA, make_eeg(12.0))
+
+    return made_once("recording-files", make)
+
+
+@pytest.fixture(scope="session")
+def model(untrained_run) -> Any:
+    """The model of `untrained_run`, loaded."""
+    from milmer_cli import load_model
+
+    return load_model(untrained_run)

@@ -1,55 +1,65 @@
-"""What holds the layout up: import order, one door per library, no dead setting, a light start."""
+"""The architecture: import order, one place per library, used settings, fast start."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from milmer_cli.settings.describe import doc, known_keys, section_doc
+from helpers import run_python
+from milmer_cli.settings.docs import property_schemas, section_doc, setting_doc
 from milmer_cli.settings.schema import Settings
 
 PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 
-# Data flows from top to bottom; a part imports only parts of the lines above its own.
+# A package imports only packages of the lines above its own, not those of its own line.
 ORDER = [
     {"errors", "progress"},
+    {"io", "parallel"},
     {"settings"},
-    {"compute", "metrics"},
-    {"recordings", "store"},
-    {"data", "model", "report"},
+    {"device", "metrics"},
+    {"eeg", "video"},
+    {"faces"},
+    {"datasets", "weights"},
+    {"preprocessing", "store"},
+    {"models"},
+    {"data"},
+    {"inference"},
     {"training"},
-    {"evaluation"},
+    {"fer"},
+    {"audit", "evaluation", "inspection", "prediction", "preparation"},
+    {"reports"},
     {"stages"},
-    {"demo"},
     {"cli"},
     {"__main__"},
 ]
 
-# A library's name -> the only places that may know it.
+# Library -> the only places that may import it.
 DOORS = {
+    "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
     "h5py": ("store/",),
-    "mne": ("recordings/",),
-    "av": (
-        "recordings/decoding.py",
-        "recordings/video.py",
-        "stages/predicting/film.py",
-        "demo/",
-    ),
-    "edfio": ("demo/",),
-    "skimage": ("demo/",),
-    "face_alignment": ("recordings/",),
-    "dlib": ("recordings/",),
-    "joblib": ("evaluation/", "stages/", "demo/"),
-    "typer": ("cli/",),
+    "filelock": ("preparation/", "store/", "weights/"),
+    "pooch": ("weights/",),
+    "requests": ("weights/",),
+    "mne": ("eeg/", "datasets/deap/"),
+    "mne_icalabel": ("eeg/",),
+    "av": ("video/", "datasets/synthetic/", "reports/annotated_video.py"),
+    "edfio": ("datasets/synthetic/",),
+    "skimage": ("datasets/synthetic/",),
+    "face_alignment": ("faces/",),
+    "dlib": ("faces/",),
+    "transformers": ("models/", "training/", "fer/"),
+    "accelerate": ("inference/", "training/", "stages/"),
+    "safetensors": ("models/", "training/"),
+    "joblib": ("parallel.py", "datasets/synthetic/", "evaluation/", "preparation/", "stages/"),
+    "distributed": ("preparation/",),
+    "sklearn": ("metrics/", "fer/", "evaluation/"),
+    "matplotlib": ("reports/",),
+    "jinja2": ("reports/",),
     "rich": ("cli/",),
-    "matplotlib": ("report/",),
-    "jinja2": ("report/",),
-    "sklearn": ("metrics", "data/", "training/", "evaluation/"),
+    "typer": ("cli/",),
 }
 
 HEAVY = ["torch", "mne", "transformers", "h5py", "cv2", "sklearn", "matplotlib", "scipy", "av"]
@@ -63,7 +73,7 @@ def name(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
-def part_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -73,27 +83,29 @@ def tree(path: Path) -> ast.Module:
 
 
 def imports(path: Path) -> Iterator[tuple[str, int]]:
-    """Every module imported anywhere in a file, inside functions too, with its line."""
-    here = ["milmer_cli", *path.relative_to(PACKAGE).parts[:-1]]
+    """Every imported module with its line, also of imports inside functions."""
+    parents = ["milmer_cli", *path.relative_to(PACKAGE).parts[:-1]]
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = here[: len(here) - node.level + 1] if node.level else []
+            base = parents[: len(parents) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
             yield module, node.lineno
-            # ``from milmer_cli import store`` imports a part as well.
+            # `from milmer_cli import store` imports a package too.
             yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
 
 
+def allowed_imports(package: str) -> set[str]:
+    if package == "__init__":
+        return {"stages"}  # in the body of `load_model`
+    level = next(i for i, packages in enumerate(ORDER) if package in packages)
+    return set().union({package}, *ORDER[:level])
+
+
 @pytest.mark.parametrize("path", modules(), ids=name)
-def test_a_part_imports_only_what_stands_before_it(path):
-    part = part_of(path)
-    if part == "__init__":
-        allowed = {"stages"}  # `load_model`, in its body; see the test of a light start below
-    else:
-        level = next(i for i, parts in enumerate(ORDER) if part in parts)
-        allowed = {part}.union(*ORDER[:level])
+def test_package_imports_only_packages_above_it(path):
+    allowed = allowed_imports(package_of(path))
     known = set().union(*ORDER)
     for module, line in imports(path):
         top, _, rest = module.partition(".")
@@ -102,13 +114,12 @@ def test_a_part_imports_only_what_stands_before_it(path):
             assert target in allowed, f"{name(path)}:{line} imports {module}"
 
 
-def test_every_part_has_its_place_in_the_order():
-    parts = {part_of(path) for path in modules()} - {"__init__"}
-    assert parts <= set().union(*ORDER)
+def test_every_package_has_a_place_in_the_order():
+    assert {package_of(path) for path in modules()} - {"__init__"} == set().union(*ORDER)
 
 
 @pytest.mark.parametrize("library", DOORS)
-def test_one_door_per_library(library):
+def test_library_is_imported_only_in_its_place(library):
     for path in modules():
         if name(path).startswith(DOORS[library]):
             continue
@@ -116,7 +127,36 @@ def test_one_door_per_library(library):
             assert module.partition(".")[0] != library, f"{name(path)}:{line} imports {module}"
 
 
-def test_only_the_reader_of_deaps_own_pickles_unpickles():
+DOWNLOADERS = {
+    "http.client",
+    "huggingface_hub.hf_hub_download",
+    "huggingface_hub.snapshot_download",
+    "torch.hub.download_url_to_file",
+    "torch.hub.load",
+    "torch.hub.load_state_dict_from_url",
+    "transformers.utils.cached_file",
+    "urllib.request",
+}
+
+
+def test_only_weights_downloads():
+    for path in modules():
+        if package_of(path) == "weights":
+            continue
+        calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+        names = {module for module, _ in imports(path)} | {ast.unparse(c.func) for c in calls}
+        assert not names & DOWNLOADERS, name(path)
+        for call in calls:
+            if ast.unparse(call.func).endswith(".from_pretrained"):
+                local = any(
+                    word.arg == "local_files_only" and ast.unparse(word.value) == "True"
+                    for word in call.keywords
+                )
+                nothing = [ast.unparse(a) for a in call.args] == ["None"]  # weights are tensors
+                assert local or nothing, f"{name(path)}:{call.lineno} may download"
+
+
+def test_only_the_reader_of_deap_unpickles():
     harmless = {"pickle", "pickle.UnpicklingError"}
     users = {
         name(path)
@@ -127,13 +167,13 @@ def test_only_the_reader_of_deaps_own_pickles_unpickles():
             for node in ast.walk(tree(path))
         )
     }
-    assert users <= {"recordings/preprocessed.py", "demo/preprocessed.py"}
+    assert users <= {"datasets/deap/preprocessed.py", "datasets/synthetic/preprocessed_writer.py"}
 
 
-@pytest.mark.parametrize("key", known_keys())
+@pytest.mark.parametrize("key", property_schemas())
 def test_every_setting_is_documented(key):
-    assert doc(key), f"{key} has no text below it in settings/schema.py"
-    assert doc(key).endswith("."), key
+    assert setting_doc(key), f"{key} has no docstring in settings/schema.py"
+    assert setting_doc(key).endswith("."), key
 
 
 @pytest.mark.parametrize("section", [key for key in Settings.model_fields if key != "seed"])
@@ -148,20 +188,28 @@ def attributes_read() -> set[str]:
     return {
         node.attr
         for path in modules()
-        if part_of(path) != "settings"
+        if package_of(path) != "settings"
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
     }
 
 
-@pytest.mark.parametrize("key", known_keys())
-def test_every_setting_is_read_somewhere(key):
-    assert key.rpartition(".")[2] in attributes_read(), f"nothing reads {key}"
+@pytest.mark.parametrize("key", property_schemas())
+def test_every_setting_is_used(key):
+    assert key.rpartition(".")[2] in attributes_read(), f"no code reads {key}"
 
 
-def test_importing_the_command_line_loads_nothing_heavy():
-    code = f"import sys, milmer_cli.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert loaded == "[]\n"
+HELP = "from milmer_cli.cli.app import run; run(['--help'])"
+ALL_COMMANDS = (
+    "from milmer_cli.cli.app import COMMANDS, _load_command; [_load_command(n) for n in COMMANDS]"
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "slow"),
+    [(HELP, [*HEAVY, "numpy", "pydantic", "yaml"]), (ALL_COMMANDS, HEAVY)],
+    ids=["help", "all commands"],
+)
+def test_command_line_imports_nothing_slow(code, slow):
+    done = run_python("-c", f"{code}\nimport sys\nprint([m for m in {slow} if m in sys.modules])")
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr

@@ -1,10 +1,19 @@
-"""The command line: parse, call one stage, show its result. The only user of typer and rich.
+"""The command line: parse, call one stage, print its result. The only package with typer and rich.
 
-- `app.py`       the list of commands; errors -> one sentence and an exit code
-- `command.py`   what every command shares: options, settings, output folder
-- `console.py`   progress on stderr (`bars.py` on a terminal), results on stdout, JSON
-- one small file a command: `demo`, `prepare`, `finetune_swin`, `train`, `evaluate`, `predict`,
-  `settings`, `info`
+- `app`: the list of commands, loaded on demand; errors -> message, hint and exit code
+- `options`: what all commands share: options, settings, output folder
+- `demo`, `prepare`, `inspect`, `finetune_swin`, `train`, `evaluate`, `predict`: one command each
+- `audit`: ``milmer audit``
+- `weights`: ``milmer weights list|fetch|verify``
+- `settings`: ``milmer settings show|schema|init``
+- `info`: ``milmer info``
+- `help`: ``milmer help [COMMAND]``
+- `console`: messages on stderr, one result on stdout, JSON
+- `progress`: progress as bars on a terminal and as lines elsewhere
+- `tables`: tables with columns
 
-A stage is imported inside its command, so that ``--help`` stays fast.
+A stage is imported inside its command, so that ``--help`` is fast.
+
+To add a command: write ``cli/NAME.py`` with a function decorated by `options.command`, and add its
+name and the first line of its docstring to ``COMMANDS`` in `app`.
 """

@@ -1,7 +1,10 @@
-"""The list of commands, and what becomes of errors.
+"""The list of commands, and how errors are reported.
 
-Exit codes: 0 done, 1 the work failed, 2 the call or the input is wrong, 130 interrupted. An error
-is one sentence on stderr and, where there is something to do, a hint; --verbose adds the traceback.
+The module of a command is imported when the command is called, not for ``milmer --help``.
+
+Exit codes: 0 success, 1 the work failed, 2 the call or the input is invalid, 130 interrupted. An
+error is one sentence on stderr, followed by a hint if there is something to do; ``--verbose`` adds
+the traceback.
 """
 
 from __future__ import annotations
@@ -11,36 +14,71 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from milmer_cli import __version__
-from milmer_cli.cli import settings
-from milmer_cli.cli.console import tell_error
-from milmer_cli.cli.demo import demo
-from milmer_cli.cli.evaluate import evaluate
-from milmer_cli.cli.finetune_swin import finetune_swin
-from milmer_cli.cli.info import info
-from milmer_cli.cli.inspect import inspect
-from milmer_cli.cli.predict import predict
-from milmer_cli.cli.prepare import prepare
-from milmer_cli.cli.train import train
+from milmer_cli.cli.console import print_error
 from milmer_cli.errors import MilmerError
 
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="milmer", rich_markup_mode="rich", pretty_exceptions_enable=False, no_args_is_help=False
+COMMANDS = {
+    "demo": "Run all stages on a small synthetic data set with known truth.",
+    "prepare": "Preprocess the EEG, detect the faces and cut both into segments.",
+    "inspect": "Write a page about a prepared store: counts, classes, coverage, faces and EEG.",
+    "finetune-swin": "Fine-tune the face backbone on images of facial expressions.",
+    "train": "Train a Milmer model and score it once on the test set.",
+    "evaluate": "Cross-validate under one or several protocols, with chance level and baselines.",
+    "audit": "Check predictions of a model trained anywhere: leaks, chance, shortcuts.",
+    "predict": "Predict the emotion of every segment of a recording.",
+    "weights": "List, download and verify the weights of face detectors and backbones.",
+    "settings": "Show, describe and write settings.",
+    "info": "Show versions, device, available weights and free disk space.",
+    "help": "Show the help of a command.",
+}
+"""Name -> first line of the docstring of ``milmer_cli.cli.NAME.NAME``, "-" being "_" there."""
+
+
+class _LazyGroup(TyperGroup):
+    """Lists `COMMANDS` without importing them, and imports the one that is called.
+
+    Placeholders are enough for the list of commands, completion and spelling suggestions.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else _load_command(name), rest
+
+
+def _load_command(name: str) -> Any:
+    identifier = name.replace("-", "_")
+    loaded = getattr(import_module(f"milmer_cli.cli.{identifier}"), identifier)
+    if isinstance(loaded, typer.Typer):
+        return typer.main.get_group(loaded)
+    app = _typer(add_completion=False)
+    app.command(name)(loaded)
+    return typer.main.get_command(app)
+
+
+def _typer(**options: Any) -> typer.Typer:
+    return typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False, **options)
+
+
+app = _typer(
+    name="milmer", cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}
 )
-for function in (demo, prepare, inspect, finetune_swin, train, evaluate, predict):
-    app.command()(function)
-app.add_typer(settings.app, name="settings")
-app.command()(info)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"milmer {__version__}")
         raise typer.Exit
 
@@ -48,15 +86,16 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def milmer(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+        bool,
+        typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
-    """From EEG recordings and face videos to an emotion model people can trust.
+    """From EEG recordings and face videos to an emotion model that can be trusted.
 
     Start with:
       milmer demo
 
-    On your own data:
+    With your own data:
       milmer prepare --deap-root DEAP --out prepared
       milmer train --prepared prepared --out runs/first
       milmer evaluate --prepared prepared --folds 5 --protocol trial
@@ -70,7 +109,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; no exception leaves."""
+    """Run a command line and return its exit code; no exception is raised."""
     as_json = "--json" in arguments
     verbose = "--verbose" in arguments
     try:
@@ -80,31 +119,32 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough (``| head``); what is left to flush goes nowhere.
+        # The reader has closed the pipe, as `| head` does. Python flushes stdout at exit, which
+        # would fail again, so stdout is redirected to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # the last stop before the user
+    except Exception as error:
         if verbose:
             traceback.print_exc()
-        return tell_error(*_explain(error), as_json=as_json)
+        return print_error(*_describe(error), as_json=as_json)
     if code == INTERRUPTED:
-        return tell_error("Interrupted.", "", "Interrupted", INTERRUPTED, as_json)
+        return print_error("Interrupted.", "", "Interrupted", INTERRUPTED, as_json)
     return code or 0
 
 
-def _explain(error: Exception) -> tuple[str, str, str, int]:
-    """Message, hint, kind and exit code of whatever went wrong."""
+def _describe(error: Exception) -> tuple[str, str, str, int]:
+    """Return message, hint, kind and exit code of an exception."""
     kind = type(error).__name__
     if isinstance(error, MilmerError):
         return error.message, error.hint, kind, error.exit_code
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
-        hint = "Make room on the disk, then run the same command again."
+        hint = "Free some space on the disk, then run the same command again."
         return f"{error.strerror}{where}.", hint if error.errno == errno.ENOSPC else "", kind, 1
-    if hasattr(error, "format_message"):  # typer's own: the call is wrong
+    if hasattr(error, "format_message"):  # a usage error of typer
         context = getattr(error, "ctx", None)
         hint = f"See {context.command_path} --help." if context else "See milmer --help."
         message = error.format_message().replace("Value error, ", "")
         return message, hint, "UsageError", 2
-    hint = "Run again with --verbose for the traceback; if it persists, report it as a fault."
-    return f"Something unexpected went wrong: {kind}: {error}", hint, kind, 1
+    hint = "Run again with --verbose for the traceback; please report it if it persists."
+    return f"Unexpected error: {kind}: {error}", hint, kind, 1

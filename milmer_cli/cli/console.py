@@ -1,16 +1,13 @@
-"""Words to the user: progress and messages on stderr, one result on stdout.
+"""Output for the user: progress and messages on stderr, one result on stdout.
 
-Two sinks for progress: bars on a terminal, sparse lines anywhere else; with ``--quiet`` or
-``--json`` only warnings. With ``--json`` stdout carries exactly one JSON document, the result or
-the error.
+Progress is shown as bars on a terminal and as lines elsewhere; with ``--quiet`` or ``--json`` only
+warnings are shown. With ``--json`` stdout contains exactly one JSON document: the result or the
+error.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import math
 import os
 import sys
 import warnings
@@ -18,91 +15,74 @@ from typing import Any, Protocol
 
 import typer
 
-from milmer_cli.cli.lines import LineProgress
-from milmer_cli.progress import Progress
+from milmer_cli.cli.progress import BarProgress, LineProgress
+from milmer_cli.io import json_text
 
 
 class Result(Protocol):
     """What every stage returns."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the result as plain values."""
 
     def summary(self) -> list[tuple[str, str]]:
-        """Rows of label and value, paths last."""
+        """Return rows of label and value, paths last."""
 
 
 class Console:
-    """The one way to the user; leaving it as a context ends the bars.
+    """Progress sink and printer of results. As a context manager, it removes the bars at the end.
 
     Parameters
     ----------
     as_json
-        Results as one JSON document; on stderr warnings only.
-    quiet, verbose
-        Warnings only; details as well.
+        Print results as one JSON document, and only warnings on stderr.
+    quiet
+        Show warnings only, no progress and no other messages.
+    verbose
+        Also show messages of level ``detail``.
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet or as_json
         self.verbose = verbose
-        self.progress: Progress
-        self._close = contextlib.ExitStack()
+        self.progress: LineProgress | BarProgress
         if self.quiet or not sys.stderr.isatty():
             self.progress = LineProgress(self.quiet, verbose)
         else:
-            from milmer_cli.cli.bars import BarProgress  # here, so that --help need not load it
-
-            self.progress = bars = BarProgress(verbose)
-            self._close.callback(bars.close)
+            self.progress = BarProgress(verbose)
 
     def __enter__(self) -> Console:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close.close()
+        self.progress.close()
 
-    def show(self, result: Result) -> None:
-        """Write a stage's result to stdout."""
+    def print_result(self, result: Result) -> None:
+        """Print the result of a stage to stdout."""
         if self.as_json:
-            self.document(result.to_json())
+            self.print_json(result.to_json())
         else:
-            self.table(result.summary())
+            self.print_rows(result.summary())
 
-    def document(self, value: Any) -> None:
-        """Write one JSON document to stdout."""
+    def print_json(self, value: Any) -> None:
+        """Print one JSON document to stdout; NaN and infinities become null."""
         typer.echo(json_text(value))
 
-    def table(self, rows: list[tuple[str, str]]) -> None:
-        """Write label and value rows to stdout, unwrapped, so that paths can be copied."""
+    def print_rows(self, rows: list[tuple[str, str]]) -> None:
+        """Print rows of label and value to stdout, unwrapped so that paths can be copied."""
         width = max((len(label) for label, _ in rows), default=0)
         for label, value in rows:
             typer.echo(f"{label:<{width}}  {value}".rstrip())
 
 
-def json_text(value: Any) -> str:
-    """Write JSON that every parser reads: NaN and infinities become null."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _finite(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
-    return value
-
-
 def silence_libraries() -> None:
-    """Keep the warnings and bars of the libraries we stand on away from the user.
+    """Suppress warnings, log messages and progress bars of the libraries.
 
-    Through the environment, so that worker processes and libraries loaded later are silent too;
-    what the user has set there wins.
+    This works through environment variables, so that worker processes and libraries imported later
+    are silent too. Variables that the user has set are kept.
     """
-    quiet = {
+    defaults = {
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_VERBOSITY": "error",
         "TRANSFORMERS_VERBOSITY": "error",
@@ -112,15 +92,15 @@ def silence_libraries() -> None:
         "OPENCV_LOG_LEVEL": "ERROR",
         "PYTHONWARNINGS": "ignore",
     }
-    for name, value in quiet.items():
+    for name, value in defaults.items():
         os.environ.setdefault(name, value)
     if os.environ["PYTHONWARNINGS"] == "ignore":
         warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
 
-def tell_error(message: str, hint: str, kind: str, exit_code: int, as_json: bool) -> int:
-    """Tell what went wrong on stderr (with ``--json`` also on stdout) and return the exit code."""
+def print_error(message: str, hint: str, kind: str, exit_code: int, as_json: bool) -> int:
+    """Print an error to stderr (with ``as_json`` also to stdout) and return its exit code."""
     typer.echo(f"Error: {message}", err=True)
     if hint:
         typer.echo(f"Hint: {hint}", err=True)

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import MODEL_FLAGS, Call, command, folder_option, out_option
+from milmer_cli.cli.options import (
+    MODEL_FLAGS,
+    CommandContext,
+    command,
+    folder_option,
+    out_option,
+)
 from milmer_cli.errors import InputError
 
 SPLIT_FLAGS = {
@@ -20,28 +26,34 @@ FLAGS = {
     **SPLIT_FLAGS,
     "--baselines": "evaluate.baselines",
     "--ablate": "evaluate.ablate",
+    "--noise-floor": "evaluate.noise_floor",
     "--workers": "run.workers",
 }
-SPLITS_HELP = "Use the folds that an evaluation or a training wrote to its splits.json."
 
 
 @command(FLAGS)
 def evaluate(
-    call: Call,
-    prepared: Annotated[Path, folder_option("--prepared", "The prepared store.")],
+    context: CommandContext,
+    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
     run: Annotated[
-        Path | None, folder_option("--run", "Score this run on its own test part; no folds.")
+        Path | None,
+        folder_option("--run", "Run folder to score on its own test set, without training."),
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option("--splits", metavar="FILE", help=SPLITS_HELP, exists=True, dir_okay=False),
+        typer.Option(
+            "--splits",
+            metavar="FILE",
+            help="Use the folds in the splits.json of an earlier evaluation or training.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
-    out: Annotated[Path, out_option("The evaluation.")] = Path("evaluation"),
+    out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
 ) -> None:
-    """Train and test by folds under one or several protocols, beside chance and baselines.
+    """Cross-validate under one or several protocols, with chance level and baselines.
 
-    Finished trainings are kept in the output folder: after an interruption the same command goes
-    on where it was.
+    Trained folds are kept in the output folder: if interrupted, the same command continues.
 
     Example:
       milmer evaluate --prepared prepared --folds 5 --protocol trial --out evaluation
@@ -51,24 +63,33 @@ def evaluate(
 
     Writes:
       evaluation/report.html       one page to open
-      evaluation/metrics.json      scores, intervals, chance, comparisons
-      evaluation/predictions.csv   one row a segment
+      evaluation/metrics.json      scores, intervals, chance level, comparisons
+      evaluation/predictions.csv   one row per segment
       evaluation/splits.json       the folds, for --splits
     """
-    from milmer_cli.stages.evaluate import evaluate as stage
+    _check_flags(context, run, splits)
+    settings, progress = context.settings, context.progress
+    if run is not None:
+        from milmer_cli.stages.evaluate_run import evaluate_run
 
-    given = {wish.origin for wish in call.asked.values()}
-    own = FLAGS.keys() - {"--workers"}
-    for flag, refused, why in (
-        ("--run", own & given if run else set(), "which has its own split and model"),
-        ("--splits", SPLIT_FLAGS.keys() & given if splits else set(), "which says all of that"),
-    ):
-        if refused:
-            raise InputError(
-                f"{', '.join(sorted(refused))} cannot stand beside {flag}, {why}.",
-                f"Leave {flag} out to train and test by other folds.",
-            )
+        context.print_result(evaluate_run(run, prepared, out, settings, progress))
+        return
+    from milmer_cli.stages.evaluate import evaluate as evaluate_stage
+
+    context.print_result(evaluate_stage(prepared, out, settings, splits=splits, progress=progress))
+
+
+def _check_flags(context: CommandContext, run: Path | None, splits: Path | None) -> None:
+    """Reject flags that ``--run`` or ``--splits`` would silently override."""
     if run is not None and splits is not None:
-        raise InputError("--run and --splits exclude each other.", "Leave one of them out.")
-    result = stage(prepared, out, call.settings, run=run, splits=splits, progress=call.progress)
-    call.show(result)
+        raise InputError("--run and --splits cannot be combined.", "Leave one of them out.")
+    given = {entry.origin for entry in context.given.values()}
+    for flag, path, ignored, reason in (
+        ("--run", run, FLAGS.keys() - {"--workers"}, "which has its own split and model"),
+        ("--splits", splits, SPLIT_FLAGS.keys(), "which defines the folds"),
+    ):
+        if path is not None and (conflicts := sorted(ignored & given)):
+            raise InputError(
+                f"{', '.join(conflicts)} cannot be combined with {flag}, {reason}.",
+                f"Leave {flag} out to train and test with other folds.",
+            )

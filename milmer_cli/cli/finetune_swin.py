@@ -7,36 +7,43 @@ from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import Call, command, out_option, resumable, resume_option
+from milmer_cli.cli.options import (
+    CommandContext,
+    command,
+    out_option,
+    require_run_to_resume,
+    resume_option,
+)
 
 
 @command(flags={"--backbone": "model.backbone", "--crop": "finetune.crop"})
 def finetune_swin(
-    call: Call,
+    context: CommandContext,
     data: Annotated[
         list[str],
         typer.Option(
             "--data",
-            metavar="[KIND=]DIR|FILE.csv",
-            help="Images of facial expressions: one folder a class, FER2013, FER+, RAF-DB, "
-            "AffectNet or CK+, recognised by their layout or named; repeatable.",
+            metavar="[LAYOUT=]DIR|FILE.csv",
+            help="Images of facial expressions: one folder per class, FER2013, FER+, RAF-DB, "
+            "AffectNet or CK+. The layout is recognized, or given as LAYOUT. Repeatable.",
         ),
     ],
-    out: Annotated[Path, out_option("The fine-tuned Swin.")] = Path("swin"),
+    out: Annotated[Path, out_option("Folder for the fine-tuned backbone.")] = Path("swin"),
     resume: Annotated[bool, resume_option()] = False,
 ) -> None:
-    """Fine-tune the Swin backbone on images of facial expressions.
+    """Fine-tune the face backbone on images of facial expressions.
 
     Example:
       milmer finetune-swin --data FER2013 --out swin
       milmer train --prepared prepared --swin swin
 
     Writes:
-      swin/config.json, model.safetensors   the model, as Hugging Face's libraries read it
-      swin/metrics.json, confusion.png      scores of the test part, or else the validation part
-      swin/settings.yaml                    resolved; settings-asked.yaml as asked
+      swin/config.json, model.safetensors   the model in Hugging Face's format
+      swin/metrics.json, confusion.png      scores on the test set, or the validation set if none
+      swin/settings.yaml                    all settings; settings-requested.yaml: explicit ones
     """
-    from milmer_cli.stages.finetune_swin import finetune_swin as run
+    from milmer_cli.stages.finetune_swin import finetune_swin as finetune_stage
 
-    resumable(out, resume)
-    call.show(run(data, out, call.settings, resume=resume, progress=call.progress))
+    require_run_to_resume(out, resume)
+    result = finetune_stage(data, out, context.settings, resume=resume, progress=context.progress)
+    context.print_result(result)

@@ -7,29 +7,27 @@ from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import Call, command, writable
+from milmer_cli.cli.options import CommandContext, command
+from milmer_cli.io import require_writable
 
 
 @command()
 def inspect(
-    call: Call,
-    prepared: Annotated[
-        Path,
-        typer.Argument(help="The prepared store.", exists=True, file_okay=False),
-    ],
+    context: CommandContext,
+    prepared: Annotated[Path, typer.Argument(help="Prepared store.", exists=True, file_okay=False)],
     participant: Annotated[
-        str | None, typer.Option(help="Show a segment of each trial of this participant.")
+        str | None, typer.Option(help="Show one segment of each trial of this participant.")
     ] = None,
     trial: Annotated[
         int | None, typer.Option(min=1, help="Show all segments of this trial.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The page.")] = Path(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="Page to write.")] = Path(
         "inspection.html"
     ),
 ) -> None:
-    """Show what is in a prepared store: counts, classes, coverage, faces beside their EEG.
+    """Write a page about a prepared store: counts, classes, coverage, faces and EEG.
 
-    Look at it before training; it takes seconds.
+    Check the page before training; writing it takes seconds.
 
     Example:
       milmer inspect prepared
@@ -38,16 +36,15 @@ def inspect(
     Writes:
       inspection.html    one page that needs no network
     """
-    from milmer_cli.stages.inspect import inspect as run
+    from milmer_cli.stages.inspect import inspect as inspect_stage
 
-    writable(out.parent)
-    call.show(
-        run(
-            prepared,
-            out,
-            call.settings,
-            participant=participant,
-            trial=trial,
-            progress=call.progress,
-        )
+    require_writable(out.parent)
+    result = inspect_stage(
+        prepared,
+        out,
+        context.settings,
+        participant=participant,
+        trial=trial,
+        progress=context.progress,
     )
+    context.print_result(result)

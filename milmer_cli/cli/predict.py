@@ -7,79 +7,98 @@ from typing import Annotated, Any
 
 import typer
 
-from milmer_cli.cli.command import Call, command, folder_option, out_option
+from milmer_cli.cli.options import CommandContext, command, folder_option, out_option
 from milmer_cli.errors import InputError, MilmerError
 
-_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+_EXISTING_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 
 
-@command(flags={"--workers": "run.workers"})
+@command(
+    flags={
+        "--workers": "run.workers",
+        "--channels": "data.channels_file",
+        "--eeg-unit": "data.eeg_unit",
+    }
+)
 def predict(
-    call: Call,
-    model: Annotated[Path, folder_option("--model", "The run folder of milmer train.")],
+    context: CommandContext,
+    model: Annotated[Path, folder_option("--model", "Run folder of milmer train.")],
     video: Annotated[
-        Path | None, typer.Argument(help="Video of the face.", show_default=False, **_FILE)
+        Path | None, typer.Argument(help="Video of the face.", show_default=False, **_EXISTING_FILE)
     ] = None,
     eeg: Annotated[
         Path | None,
-        typer.Argument(help="EEG recording that MNE reads.", show_default=False, **_FILE),
+        typer.Argument(
+            help="EEG recording in a format that MNE reads.", show_default=False, **_EXISTING_FILE
+        ),
     ] = None,
-    no_video: Annotated[
-        bool, typer.Option("--no-video", help="Predict from the EEG alone.")
-    ] = False,
-    no_eeg: Annotated[bool, typer.Option("--no-eeg", help="Predict from the video alone.")] = False,
+    no_video: Annotated[bool, typer.Option("--no-video", help="Predict from EEG only.")] = False,
+    no_eeg: Annotated[bool, typer.Option("--no-eeg", help="Predict from video only.")] = False,
     manifest: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Many recordings, in place of VIDEO and EEG: a row each, columns video, eeg and "
-            "any of name, trial, eeg_event, video_onset, eeg_onset, duration, eog.",
-            **_FILE,
+            help="Table of several recordings, one row each, instead of VIDEO and EEG. Columns: "
+            "those of `milmer prepare --manifest-template`; only video or eeg is needed.",
+            **_EXISTING_FILE,
         ),
     ] = None,
-    out: Annotated[Path, out_option("The prediction.")] = Path("prediction"),
+    out: Annotated[Path, out_option("Folder for the prediction.")] = Path("prediction"),
     trial: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="DEAP: the trial of this video, found by the status codes. With --eeg-event: at "
-            "which of these events the stimulus starts.",
+            help="DEAP: number of the trial that VIDEO shows; its onset is read from the status "
+            "codes. With --eeg-event: number of the event at which the stimulus starts.",
         ),
     ] = None,
     eeg_event: Annotated[
         str | None,
         typer.Option(
-            metavar="CODE", help="The stimulus starts at this trigger code or annotation."
+            metavar="CODE", help="Trigger code or annotation at which the stimulus starts."
         ),
     ] = None,
     video_onset: Annotated[
-        float | None, typer.Option(help="Start of the stimulus in the video, in seconds.")
+        float | None, typer.Option(help="Stimulus onset in the video, in seconds.")
     ] = None,
     eeg_onset: Annotated[
-        float | None, typer.Option(help="Start of the stimulus in the EEG, in seconds.")
+        float | None, typer.Option(help="Stimulus onset in the EEG, in seconds.")
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(help="How much to predict, in seconds; all if not given.")
+        float | None,
+        typer.Option(help="Duration to predict, in seconds; default: the whole recording."),
+    ] = None,
+    video_stream: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of the video stream, if VIDEO has several; default: the first one with a "
+            "face.",
+        ),
+    ] = None,
+    video_fps: Annotated[
+        float | None,
+        typer.Option(help="Frame rate of a VIDEO without time stamps, such as .h264 and .mjpeg."),
     ] = None,
     eog: Annotated[
         str,
         typer.Option(
             metavar="NAMES",
-            help="EEG channels that show the eyes: EXG1-EXG2;EXG3-EXG4 for differences.",
+            help="EOG channels, as in EXG1-EXG2;EXG3-EXG4 for bipolar pairs.",
             show_default=False,
         ),
     ] = "",
     align_check: Annotated[
         bool,
         typer.Option(
-            "--align-check", help="Draw blinks in the video against the EEG: is the offset right?"
+            "--align-check", help="Compare blinks in the video and in the EEG to check the offset."
         ),
     ] = False,
     video_out: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.mp4",
-            help="Write the video with face box, class, a running plot and its sound.",
+            help="Write the video with face box, predicted class, a running plot and its sound.",
             dir_okay=False,
         ),
     ] = None,
@@ -88,79 +107,96 @@ def predict(
 
     Example:
       milmer predict s01_trial03.avi s01.bdf --model runs/first --trial 3 --out prediction
+      milmer predict face.mp4 eeg.edf --model runs/first --video-onset 2.5 --eeg-onset 10
+      milmer predict --manifest recordings.csv --model runs/first --out predictions
 
     Writes:
       prediction/report.html     one page to open
-      prediction/timeline.csv    one row a segment, as soon as it is known; also as .json
+      prediction/timeline.csv    one row per segment, written as the prediction proceeds
+      prediction/timeline.json   the same, complete
     """
-    times: dict[str, Any] = {
-        "--trial": trial,
-        "--eeg-event": eeg_event,
-        "--video-onset": video_onset,
-    }
-    times |= {"--eeg-onset": eeg_onset, "--duration": duration, "--eog": eog or None}
-    times |= {"--video-out": video_out, "--align-check": align_check or None}
-    times |= {"--no-video": no_video or None, "--no-eeg": no_eeg or None}
     if manifest is not None:
-        _refuse_beside_manifest({"VIDEO": video, "EEG": eeg, **times})
-        from milmer_cli.stages.predict_many import predict_many
-
-        many = predict_many(manifest, model, out, call.settings, progress=call.progress)
-        call.show(many)
-        if not many.complete:
-            raise typer.Exit(MilmerError.exit_code)
+        _check_manifest_flags(
+            {
+                "VIDEO": video,
+                "EEG": eeg,
+                "--trial": trial,
+                "--eeg-event": eeg_event,
+                "--video-onset": video_onset,
+                "--eeg-onset": eeg_onset,
+                "--duration": duration,
+                "--video-stream": video_stream,
+                "--video-fps": video_fps,
+                "--eog": eog or None,
+                "--video-out": video_out,
+                "--align-check": align_check or None,
+                "--no-video": no_video or None,
+                "--no-eeg": no_eeg or None,
+            }
+        )
+        _predict_manifest(context, manifest, model, out)
         return
-    video, eeg = _files(video, eeg, no_video, no_eeg)
-    from milmer_cli.stages.predict import predict as run
+    video, eeg = _assign_files(video, eeg, no_video, no_eeg)
 
-    result = run(
-        video,
-        eeg,
-        model,
-        out,
-        call.settings,
-        trial=trial,
-        eeg_event=eeg_event,
-        video_onset_s=video_onset,
-        eeg_onset_s=eeg_onset,
-        duration_s=duration,
-        eog=eog,
-        align_check=align_check,
-        video_out=video_out,
-        progress=call.progress,
+    from milmer_cli.prediction.request import Outputs, Request
+    from milmer_cli.stages.predict import predict as predict_stage
+
+    request = Request(
+        video, eeg, trial, eeg_event, video_onset, eeg_onset, duration, eog, video_stream, video_fps
     )
-    call.show(result)
+    outputs = Outputs(out, align_check, video_out)
+    result = predict_stage(request, model, outputs, context.settings, progress=context.progress)
+    context.print_result(result)
 
 
-def _files(
+def _predict_manifest(context: CommandContext, manifest: Path, model: Path, out: Path) -> None:
+    from milmer_cli.stages.predict_batch import predict_batch
+
+    result = predict_batch(manifest, model, out, context.settings, progress=context.progress)
+    context.print_result(result)
+    if not result.complete:
+        raise typer.Exit(MilmerError.exit_code)
+
+
+def _assign_files(
     video: Path | None, eeg: Path | None, no_video: bool, no_eeg: bool
 ) -> tuple[Path | None, Path | None]:
-    """Tell which of the files is which: with --no-video the only one is the EEG."""
+    """Return video and EEG. With ``--no-video`` a single file is the EEG, though it comes first.
+
+    Raises
+    ------
+    InputError
+        A file is missing, or no file is left.
+    """
     if no_video and no_eeg:
-        raise InputError("--no-video and --no-eeg leave nothing to predict from.", "Drop one.")
+        raise InputError(
+            "--no-video and --no-eeg cannot be combined: nothing would be left to predict from.",
+            "Leave one of them out.",
+        )
     if no_video:
         if video is None:
-            raise InputError("--no-video needs an EEG recording.", "Name its file.")
+            raise InputError("--no-video: expected an EEG recording, got no file.", "Give EEG.")
         return None, eeg or video
     if video is None:
         raise InputError(
-            "There is nothing to predict.",
-            "Give VIDEO and EEG, one of them with --no-eeg or --no-video, or --manifest.",
+            "Expected VIDEO and EEG, got no file.",
+            "Give both files, one of them with --no-eeg or --no-video, or --manifest.",
         )
     if no_eeg:
         return video, None
     if eeg is None:
         raise InputError(
-            f"Only {video} is given, and a prediction takes a video and an EEG recording.",
-            "Give the other file too, or say what is absent: --no-eeg or --no-video.",
+            f"Expected VIDEO and EEG, got only {video}.",
+            "Give the other file too, or --no-eeg or --no-video to predict without it.",
         )
     return video, eeg
 
 
-def _refuse_beside_manifest(given: dict[str, Any]) -> None:
-    beside = [name for name, value in given.items() if value is not None]
-    if beside:
+def _check_manifest_flags(values: dict[str, Any]) -> None:
+    """Reject what describes a single recording next to a manifest."""
+    conflicts = [name for name, value in values.items() if value is not None]
+    if conflicts:
         raise InputError(
-            f"{', '.join(beside)} cannot stand beside --manifest.",
-            "Write it into the columns of the manifest.",
+            f"{', '.join(conflicts)} cannot be combined with --manifest.",
+            "Use the columns of the manifest instead.",
         )

@@ -9,43 +9,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from milmer_cli.cli.command import Call, command, folder_option, out_option
+from milmer_cli.cli.options import CommandContext, command, folder_option, out_option
 from milmer_cli.errors import InputError, MilmerError
 
 if TYPE_CHECKING:
-    from milmer_cli.recordings.trial import Recordings
-    from milmer_cli.stages.check import CheckResult
+    from milmer_cli.datasets.base import Recordings
+    from milmer_cli.preparation.input_check import InputCheck
 
 
 @command(
     flags={
         "--source": "data.source",
         "--participants": "data.participants",
+        "--eeg-channels": "data.eeg_channels",
+        "--channels": "data.channels_file",
+        "--eeg-unit": "data.eeg_unit",
         "--face-detector": "faces.detector",
         "--workers": "run.workers",
         "--scheduler": "run.scheduler",
     }
 )
 def prepare(
-    call: Call,
+    context: CommandContext,
     deap_root: Annotated[
-        Path | None, folder_option("--deap-root", "DEAP, in whatever folders it was unpacked.")
+        Path | None, folder_option("--deap-root", "Folder with DEAP's files, in any layout.")
     ] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option("--manifest", metavar="FILE.csv", help="Any recordings, one row a trial."),
+        typer.Option(
+            "--manifest", metavar="FILE.csv", help="Table of other recordings, one row per trial."
+        ),
     ] = None,
     manifest_template: Annotated[
-        bool, typer.Option("--manifest-template", help="Print a commented manifest, and no more.")
+        bool, typer.Option("--manifest-template", help="Print a commented manifest and exit.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Say what is there and what is missing, and no more.")
+        bool,
+        typer.Option("--check", help="Report available and missing recordings, then exit."),
     ] = False,
-    out: Annotated[Path, out_option("The prepared store.")] = Path("prepared"),
+    out: Annotated[Path, out_option("Folder for the prepared store.")] = Path("prepared"),
 ) -> None:
-    """Clean the EEG, find the faces and cut both into segments.
+    """Preprocess the EEG, detect the faces and cut both into segments.
 
-    Doing it again continues where it stopped and redoes only what has changed.
+    A repeated run continues an interrupted one and redoes only what has changed.
 
     Example:
       milmer prepare --deap-root DEAP --check
@@ -53,72 +59,86 @@ def prepare(
       milmer prepare --manifest-template > recordings.csv
 
     Writes:
-      prepared/index.json    participants, counts, settings
-      prepared/s01.h5 ...    one file a participant
-      prepared/faces.csv, coverage.csv    every face image, every trial
+      prepared/index.json                 participants, counts, settings
+      prepared/s01.h5 ...                 one file per participant
+      prepared/coverage.csv               one row per trial: EEG, faces, why faces are missing
     """
     if manifest_template:
-        from milmer_cli.recordings.manifest_table import manifest_template as template
+        from milmer_cli.datasets.manifest import manifest_template as template
 
         typer.echo(template(), nl=False)
         return
-    look, read = _source(call, deap_root, manifest)
-    found = look()
+    check_recordings, open_recordings = _data_set(context, deap_root, manifest)
+    inventory = check_recordings()
     if check:
-        if call.console.as_json:
-            call.show(found)
-        else:
-            _tell(found, on_stderr=False)
-        if not found.usable:
+        _print_check(context, inventory)
+        if not inventory.usable:
             raise typer.Exit(InputError.exit_code)
         return
-    if not call.console.quiet:
-        _tell(found, on_stderr=True)
-    if not found.usable:
-        lacking = "".join(f" Missing: {m.what}. {m.why}" for m in found.missing[:1])
-        hint = "".join(m.fix for m in found.missing[:1])
-        raise InputError(f"{found.title}: nothing can be used.{lacking}", hint)
-    from milmer_cli.stages.prepare import prepare as run
+    if not context.console.quiet:
+        _print_table(inventory, on_stderr=True)
+    if not inventory.usable:
+        missing = "".join(f" Missing: {m.what}. {m.why}" for m in inventory.missing[:1])
+        hint = "".join(m.fix for m in inventory.missing[:1])
+        raise InputError(f"{inventory.title}: no recording can be used.{missing}", hint)
 
-    result = run(read(), out, call.settings, progress=call.progress)
-    call.show(result)
+    from milmer_cli.stages.prepare import prepare as prepare_stage
+
+    result = prepare_stage(open_recordings(), out, context.settings, progress=context.progress)
+    context.print_result(result)
     if not result.complete:
         raise typer.Exit(MilmerError.exit_code)
 
 
-def _source(
-    call: Call, deap_root: Path | None, manifest: Path | None
-) -> tuple[Callable[[], CheckResult], Callable[[], Recordings]]:
-    """Give how to look at the data set that was named, and how to read it."""
-    data, settings, progress = call.settings.data, call.settings, call.progress
+def _data_set(
+    context: CommandContext, deap_root: Path | None, manifest: Path | None
+) -> tuple[Callable[[], InputCheck], Callable[[], Recordings]]:
+    """Return a function that checks the given data set, and one that opens it."""
+    settings, progress = context.settings, context.progress
+    data = settings.data
     if deap_root is not None and manifest is None:
-        from milmer_cli.recordings.deap import DeapRecordings
-        from milmer_cli.stages.check import check_deap
+        from milmer_cli.datasets.deap.recordings import DeapRecordings
+        from milmer_cli.datasets.read_options import split_channels
+        from milmer_cli.preparation.input_check import check_deap
 
+        if data.channels_file or data.eeg_unit != "auto":
+            raise InputError(
+                "--channels and --eeg-unit cannot be combined with --deap-root: the channels and "
+                "units of DEAP's files are known.",
+                "Remove them.",
+            )
+        channels = split_channels(data.eeg_channels)
         return (
             partial(check_deap, deap_root, settings, progress),
-            partial(DeapRecordings, deap_root, data.source, data.participants),
+            partial(DeapRecordings, deap_root, data.source, data.participants, channels),
         )
     if manifest is not None and deap_root is None:
-        from milmer_cli.recordings.manifest import ManifestRecordings
-        from milmer_cli.stages.check import check_manifest
+        from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+        from milmer_cli.datasets.read_options import read_options
+        from milmer_cli.preparation.input_check import check_manifest
 
         return (
             partial(check_manifest, manifest, settings, progress),
-            partial(ManifestRecordings, manifest, data.participants),
+            partial(ManifestRecordings, manifest, data.participants, read_options(data)),
         )
     raise InputError(
-        "prepare needs one of --deap-root and --manifest"
-        + (", not both." if deap_root else ": nothing says where the recordings are."),
+        f"Expected one of --deap-root and --manifest, got {'both' if deap_root else 'neither'}.",
         "--deap-root DIR reads DEAP, --manifest FILE.csv any other recordings; "
-        "--manifest-template prints one to start from.",
+        "--manifest-template prints a manifest to start from.",
     )
 
 
-def _tell(found: CheckResult, *, on_stderr: bool) -> None:
-    from milmer_cli.cli.tables import draw_table
+def _print_check(context: CommandContext, inventory: InputCheck) -> None:
+    if context.console.as_json:
+        context.print_result(inventory)
+    else:
+        _print_table(inventory, on_stderr=False)
 
-    if found.rows:
-        draw_table(found.title, found.columns, found.rows, on_stderr=on_stderr)
-    for label, value in found.summary():
+
+def _print_table(inventory: InputCheck, *, on_stderr: bool) -> None:
+    from milmer_cli.cli.tables import print_table
+
+    if inventory.rows:
+        print_table(inventory.title, inventory.columns, inventory.rows, on_stderr=on_stderr)
+    for label, value in inventory.summary():
         typer.echo(f"{label}: {value}", err=on_stderr)

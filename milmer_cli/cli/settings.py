@@ -7,60 +7,74 @@ from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import Call, command, writable
+from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.errors import InputError
-from milmer_cli.settings.describe import json_schema
+from milmer_cli.io import atomic_write, require_writable
+from milmer_cli.settings.docs import json_schema
 from milmer_cli.settings.write import commented_yaml, dump_yaml
 
-app = typer.Typer(help="Show, describe and write settings.")
+settings = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 
-@app.command()
+@settings.callback(invoke_without_command=True)
+def _group(context: typer.Context) -> None:
+    """Show, describe and write settings.
+
+    Example:
+      milmer settings show --settings my.yaml
+      milmer settings init milmer.yaml
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@settings.command()
 @command()
-def show(call: Call) -> None:
-    """Show the settings that a command would work with, and which of them were asked for.
+def show(context: CommandContext) -> None:
+    """Show the settings that a command would use, and where each was given.
 
     Example:
       milmer settings show --settings my.yaml --set eeg.segment_s=2
     """
-    if call.console.as_json:
-        asked = {key: wish.origin for key, wish in call.asked.items()}
-        call.console.document({"settings": call.settings.model_dump(mode="json"), "asked": asked})
+    if context.console.as_json:
+        origins = {key: entry.origin for key, entry in context.given.items()}
+        context.console.print_json(
+            {"settings": context.settings.model_dump(mode="json"), "origins": origins}
+        )
         return
-    typer.echo(dump_yaml(call.settings), nl=False)
-    for key, wish in call.asked.items():
-        typer.echo(f"# {key}: {wish.origin}")
+    typer.echo(dump_yaml(context.settings), nl=False)
+    for key, entry in context.given.items():
+        typer.echo(f"# {key}: {entry.origin}")
 
 
-@app.command()
+@settings.command()
 @command()
-def schema(call: Call) -> None:
-    """Write the JSON Schema of a settings file, for editors that complete and check.
+def schema(context: CommandContext) -> None:
+    """Print the JSON Schema of a settings file, with which editors complete and validate it.
 
     Example:
       milmer settings schema > milmer.schema.json
     """
-    call.console.document(json_schema())
+    context.console.print_json(json_schema())
 
 
-@app.command()
+@settings.command()
 @command()
 def init(
-    call: Call,
+    context: CommandContext,
     file: Annotated[Path, typer.Argument(help="The file to write.")] = Path("milmer.yaml"),
 ) -> None:
-    """Write a settings file that explains every setting.
+    """Write a settings file that documents every setting.
 
     Example:
       milmer settings init milmer.yaml
       milmer train --prepared prepared --settings milmer.yaml
     """
     if file.exists():
-        raise InputError(f"{file} is there already.", "Name another file, or remove this one.")
-    writable(file.parent)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(commented_yaml(call.settings), encoding="utf-8")
-    if call.console.as_json:
-        call.console.document({"file": str(file)})
+        raise InputError(f"{file} already exists.", "Choose another name, or remove the file.")
+    require_writable(file.parent)
+    atomic_write(file, commented_yaml(context.settings))
+    if context.console.as_json:
+        context.console.print_json({"file": str(file)})
     else:
-        call.console.table([("settings", str(file))])
+        context.console.print_rows([("settings", str(file))])

@@ -1,4 +1,4 @@
-"""Tables with columns. Loaded where one is drawn, as rich takes time to load."""
+"""Tables with columns. Imported only by commands that print one, because rich is slow to import."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-_WIDE = 200
+_PIPE_WIDTH = 200
 
 
-def draw_table(
+def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, on_stderr: bool
 ) -> None:
-    """Draw a table whose last row adds up the others; numbers to the right.
+    """Print a table; columns of numbers are right-aligned.
 
     Parameters
     ----------
     title
-        One line above it.
-    columns, rows
-        Words as they are to be shown.
+        Line above the table.
+    columns
+        Header of each column.
+    rows
+        Cells of each row; the last row is a total and is set off.
     on_stderr
-        Where it is no result but news on the way to one.
+        Print to stderr, for a table that is not the result of the command.
     """
     stream = sys.stderr if on_stderr else sys.stdout
-    # what is no terminal is a file or a pipe: there a table is as wide as it is
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else _WIDE)
+    # Files and pipes have no width; a fixed large one keeps rows on one line.
+    width = None if stream.isatty() else _PIPE_WIDTH
+    console = Console(file=stream, highlight=False, width=width)
     table = Table(
         title=title,
         title_justify="left",
@@ -37,10 +40,10 @@ def draw_table(
         padding=(0, 1, 0, 0),
     )
     for number, column in enumerate(columns):
-        numbers = any(row[number] for row in rows) and all(
+        numeric = any(row[number] for row in rows) and all(
             set(row[number]) <= set("0123456789/-") for row in rows
         )
-        table.add_column(column, justify="right" if numbers else "left", no_wrap=not number)
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=not number)
     for row in rows[:-1]:
         table.add_row(*row)
     table.add_section()

@@ -4,64 +4,55 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from milmer_cli.cli.command import (
+from milmer_cli.cli.options import (
     MODEL_FLAGS,
-    Call,
+    CommandContext,
     command,
     folder_option,
-    resumable,
+    require_run_to_resume,
     resume_option,
-    writable,
 )
-from milmer_cli.training.launch import is_launched, launch
+from milmer_cli.io import require_writable
+from milmer_cli.training.distributed import is_launched, launch_processes
 
 
-def _new_run() -> Path:
+def _new_run_folder() -> Path:
     return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-
-
-def _for_each_process(arguments: list[str], out: Path) -> list[str]:
-    """Leave out ``--processes N``, and name the one run folder for all."""
-    kept = iter(arguments)
-    found = []
-    for argument in kept:
-        if argument == "--processes":
-            next(kept, None)
-        elif not argument.startswith("--processes="):
-            found.append(argument)
-    return [*found, "--out", str(out)]
 
 
 @command(flags={**MODEL_FLAGS, "--protocol": "train.protocol"})
 def train(
-    call: Call,
-    prepared: Annotated[Path, folder_option("--prepared", "The prepared store.")],
+    context: CommandContext,
+    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
     out: Annotated[
         Path,
         typer.Option(
             "--out",
             metavar="DIR",
-            help="The run folder.",
-            default_factory=_new_run,
+            help="Run folder.",
+            default_factory=_new_run_folder,
             show_default="runs/DATE-TIME",
-            callback=writable,
+            callback=require_writable,
         ),
     ],
     resume: Annotated[bool, resume_option()] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Time a few steps, say what it would take, and stop."),
+        typer.Option(
+            "--dry-run", help="Time a few steps, show the estimated cost, and write nothing."
+        ),
     ] = False,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Processes on this machine: one a GPU.")
+        int, typer.Option("--processes", min=1, help="Processes on this machine, one per GPU.")
     ] = 1,
 ) -> None:
-    """Train a Milmer model and score it once on the test part it never saw.
+    """Train a Milmer model and score it once on the test set.
 
     Example:
       milmer train --prepared prepared --out runs/first --fusion cross_attention
@@ -70,20 +61,33 @@ def train(
 
     Writes:
       runs/first/model/               config.json, model.safetensors
-      runs/first/metrics.json         scores of the test part, with their protocol
+      runs/first/metrics.json         scores on the test set, with their protocol
       runs/first/learning-curve.png   and history.csv
-      runs/first/settings.yaml        resolved; settings-asked.yaml as asked
-      runs/first/splits.json          which trials were in which part
+      runs/first/settings.yaml        all settings; settings-requested.yaml: explicit ones
+      runs/first/splits.json          training, validation and test set
     """
     if dry_run:
-        from milmer_cli.stages.train_plan import plan_training
+        from milmer_cli.stages.train import train_dry_run
 
-        call.show(plan_training(prepared, call.settings, progress=call.progress))
+        context.print_result(train_dry_run(prepared, context.settings, progress=context.progress))
         return
-    resumable(out, resume)
+    require_run_to_resume(out, resume)
     if processes > 1 and not is_launched():
-        raise typer.Exit(launch(processes, _for_each_process(sys.argv[1:], out)))
+        raise typer.Exit(launch_processes(processes, _process_arguments(sys.argv[1:], out)))
 
-    from milmer_cli.stages.train import train as run
+    from milmer_cli.stages.train import train as train_stage
 
-    call.show(run(prepared, out, call.settings, resume=resume, progress=call.progress))
+    result = train_stage(prepared, out, context.settings, resume=resume, progress=context.progress)
+    context.print_result(result)
+
+
+def _process_arguments(arguments: Sequence[str], out: Path) -> list[str]:
+    """Return the arguments of each process: no ``--processes``, and the same ``--out`` for all."""
+    remaining = iter(arguments)
+    kept = []
+    for argument in remaining:
+        if argument == "--processes":
+            next(remaining, None)
+        elif not argument.startswith("--processes="):
+            kept.append(argument)
+    return [*kept, "--out", str(out)]

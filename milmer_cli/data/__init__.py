@@ -1,10 +1,19 @@
-"""Between the store and the model: ratings to classes, segments to parts, bags to batches.
+"""From a prepared store to batches: labels, splits and torch data sets.
 
-In data order:
+In data-flow order:
 
-- `labels`      ratings -> classes, with the tie rule written down
-- `grouping`    groups that stay whole, and how they are dealt evenly to folds
-- `splits`      what training and test parts may not share; folds, hold-outs, their checker
-- `split_file`  splits on disk, refused by another store
-- `dataset`     `Bags`, the torch Dataset whose batches are `MilmerModel.forward`'s arguments
+- `labels`: derive classes from ratings, with the rule for ties at the threshold
+- `stratified_groups`: assign whole groups of segments to folds, stratified by class and participant
+- `quality`: the rule that decides which modalities of a segment are usable
+- `signal_quality`: `SignalQuality`, the rule applied to a whole participant, for summaries
+- `labeled_segments`: `LabeledSegments`, the segments of a store with their labels
+- `splits`: folds and hold-outs by protocol
+- `split_checks`: check that the sets of a fold share nothing that the protocol keeps apart
+- `split_file`: read and write ``splits.json``
+- `dataset`: `BagDataset`, whose batches are the arguments of `MilmerModel.forward`
+- `augmentation`: random changes of face images during training
+- `feature_cache`: `TokenBagDataset`, which reads the cached face tokens of a frozen backbone
+
+To add a protocol: name its units in ``splits.UNITS_KEPT_APART`` and in `Protocol` of the settings
+schema, and state in ``splits._split_units`` which units are split.
 """

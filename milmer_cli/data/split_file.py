@@ -1,9 +1,17 @@
-"""Splits on disk: readable JSON that is refused by a store with other segments."""
+"""Read and write ``splits.json``, which train and evaluate write and evaluate reads.
+
+::
+
+    {"format": 2, "segments": "1f0c...", "splits": [
+        {"protocol": "trial", "seed": 0,
+         "folds": [{"training": [0, 1, ...], "validation": [...], "test": [...]}]}]}
+
+``segments`` is the digest of the participant, trial and onset of every segment; the numbers of a
+fold are row numbers of that table. A file is refused for a store with other segments.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,169 +19,132 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from milmer_cli.data.grouping import segment_ids
-from milmer_cli.data.labels import LEFT_OUT
-from milmer_cli.data.splits import PROTOCOLS, Fold, check_fold
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import EXCLUDED
+from milmer_cli.data.split_checks import check_fold
+from milmer_cli.data.splits import PROTOCOLS, Fold
 from milmer_cli.errors import InputError
+from milmer_cli.io import atomic_write, json_text, read_json
 
 if TYPE_CHECKING:
     from milmer_cli.settings.schema import Protocol
-    from milmer_cli.store.index import Segments
 
-FORMAT = 1
-
-
-def segments_fingerprint(segments: Segments) -> str:
-    """Digest of participant, trial and onset of every segment of a table, in its order."""
-    return hashlib.sha256("\n".join(segment_ids(segments)).encode()).hexdigest()[:16]
+FORMAT = 2
+_SETS = ("training", "validation", "test")
+_ADVICE = "Give a splits.json written by this version of `milmer train` or `milmer evaluate`."
 
 
 @dataclass(frozen=True, eq=False)
-class Splits:
-    """Folds of one protocol, with what is needed to use them again.
+class ProtocolFolds:
+    """The folds of one protocol and seed.
 
     Attributes
     ----------
     protocol
-        What the parts of each fold never share.
+        What the sets of each fold do not share.
     seed
-        What the folds were drawn from.
+        Seed of the assignment of groups to folds.
     folds
-        Row numbers of the Segments table that ``fingerprint`` names.
-    fingerprint
-        `segments_fingerprint` of that table.
+        The folds, as rows of the table of segments.
     """
 
     protocol: Protocol
     seed: int
     folds: tuple[Fold, ...]
-    fingerprint: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, as written to ``splits.json``."""
-        return {
-            "format": FORMAT,
-            "protocol": self.protocol,
-            "seed": self.seed,
-            "segments": self.fingerprint,
-            "folds": [{name: rows.tolist() for name, rows in f.parts()} for f in self.folds],
-        }
-
-    def save(self, path: Path) -> None:
-        """Write to ``path``, whole or not at all."""
-        aside = path.with_name(path.name + ".part")
-        aside.write_text(json.dumps(self.to_json()), encoding="utf-8")
-        aside.replace(path)
-
-    @classmethod
-    def load(
-        cls,
-        path: Path,
-        segments: Segments,
-        labels: np.ndarray | None = None,
-        segment_s: float | None = None,
-    ) -> Splits:
-        """Read a splits file for the store that it was made for, and check every fold.
-
-        Parameters
-        ----------
-        path
-            A file written by `save`.
-        segments
-            The table it will index.
-        labels
-            (n_segments,) classes; a split that uses a segment without a class is refused.
-        segment_s
-            As in `check_fold`.
-
-        Raises
-        ------
-        InputError
-            The file is no splits file, or was made for other segments or classes.
-        MilmerError
-            A fold breaks its protocol.
-        """
-        return _checked(_read(path), path, segments, labels, segment_s)
 
 
-def save_splits(path: Path, splits: Sequence[Splits]) -> None:
-    """Write the splits of several protocols or seeds to one file, whole or not at all."""
-    aside = path.with_name(path.name + ".part")
-    several = {"format": FORMAT, "splits": [split.to_json() for split in splits]}
-    aside.write_text(json.dumps(several), encoding="utf-8")
-    aside.replace(path)
+def save_splits(path: Path, splits: Sequence[ProtocolFolds], labeled: LabeledSegments) -> None:
+    """Write the folds of one or several protocols and seeds, atomically."""
+    content = {
+        "format": FORMAT,
+        "segments": labeled.fingerprint,
+        "splits": [
+            {
+                "protocol": split.protocol,
+                "seed": split.seed,
+                "folds": [
+                    {name: rows.tolist() for name, rows in fold.sets()} for fold in split.folds
+                ],
+            }
+            for split in splits
+        ],
+    }
+    atomic_write(path, json_text(content, indent=None))
 
 
-def load_splits(
-    path: Path,
-    segments: Segments,
-    labels: np.ndarray | None = None,
-    segment_s: float | None = None,
-) -> list[Splits]:
-    """Read a file of `save_splits` or of `Splits.save`; arguments and errors as `Splits.load`."""
-    stored = _read(path)
-    several = stored["splits"] if isinstance(stored.get("splits"), list) else [stored]
-    if not several or not all(isinstance(one, dict) for one in several):
-        raise InputError(f"{path} holds no splits.", _MAKE_AGAIN)
-    return [_checked(one, path, segments, labels, segment_s) for one in several]
+def load_splits(path: Path, labeled: LabeledSegments) -> list[ProtocolFolds]:
+    """Read a splits file, and check every fold against the segments.
 
+    Parameters
+    ----------
+    path
+        A file written by `save_splits`.
+    labeled
+        The segments that the folds index.
 
-def _checked(
-    stored: Mapping[str, Any],
-    path: Path,
-    segments: Segments,
-    labels: np.ndarray | None,
-    segment_s: float | None,
-) -> Splits:
-    try:
-        splits = Splits(
-            stored["protocol"],
-            int(stored["seed"]),
-            tuple(
-                Fold(*(np.asarray(fold[part], dtype=np.int64) for part in _PARTS))
-                for fold in stored["folds"]
-            ),
-            stored["segments"],
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise InputError(f"{path} is no splits file: {problem!r}.", _MAKE_AGAIN) from problem
-    if splits.protocol not in PROTOCOLS:
-        raise InputError(f"{path} names the unknown protocol {splits.protocol!r}.", _MAKE_AGAIN)
-    if splits.fingerprint != segments_fingerprint(segments):
+    Raises
+    ------
+    InputError
+        If the file is invalid, or was made for other segments or other labels.
+    MilmerError
+        If a fold violates its protocol.
+    """
+    content = _read(path)
+    if content["segments"] != labeled.fingerprint:
         raise InputError(
-            f"{path} was made for other segments than this store holds "
-            f"({splits.fingerprint} against {segments_fingerprint(segments)}).",
-            "Give the store that it was made from, or make the split again.",
+            f"{path} was made for other segments: expected fingerprint {labeled.fingerprint}, got "
+            f"{content['segments']}.",
+            "Use the store and the participants that the file was made from, or make the splits "
+            "again.",
         )
-    for fold in splits.folds:
-        _check(fold, segments, splits.protocol, segment_s)
-        for name, rows in fold.parts():
-            if labels is not None and np.any(np.asarray(labels)[rows] == LEFT_OUT):
-                raise InputError(
-                    f"The {name} part in {path} uses segments that have no class now.",
-                    "Use the data settings that the split was made with, or make it again.",
-                )
+    try:
+        splits = [_parse(entry) for entry in content["splits"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a valid splits file: {error!r}.", _ADVICE) from error
+    for split in splits:
+        if split.protocol not in PROTOCOLS:
+            raise InputError(
+                f"{path}: expected one of the protocols {', '.join(PROTOCOLS)}, got "
+                f"{split.protocol!r}.",
+                _ADVICE,
+            )
+        for fold in split.folds:
+            _check(fold, split.protocol, labeled, path)
     return splits
 
 
-_PARTS = ("training", "validation", "test")
-_MAKE_AGAIN = "Give a splits.json that train or evaluate wrote."
+def _read(path: Path) -> dict[str, Any]:
+    content = read_json(path, _ADVICE)
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise InputError(
+            f"{path} is not a valid splits file: expected format {FORMAT}, got {found}.", _ADVICE
+        )
+    if missing := {"segments", "splits"} - set(content):
+        raise InputError(
+            f"{path} is not a valid splits file: {' and '.join(sorted(missing))} missing.", _ADVICE
+        )
+    if not content["splits"]:
+        raise InputError(f"{path} contains no splits.", _ADVICE)
+    return dict(content)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}.", _MAKE_AGAIN) from problem
-    except ValueError as problem:
-        raise InputError(f"{path} is not JSON.", _MAKE_AGAIN) from problem
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-        raise InputError(f"{path} is no splits file of format {FORMAT}.", _MAKE_AGAIN)
-    return stored
+def _parse(entry: Mapping[str, Any]) -> ProtocolFolds:
+    folds = tuple(
+        Fold(*(np.asarray(fold[name], dtype=np.int64) for name in _SETS)) for fold in entry["folds"]
+    )
+    return ProtocolFolds(entry["protocol"], int(entry["seed"]), folds)
 
 
-def _check(fold: Fold, segments: Segments, protocol: Protocol, segment_s: float | None) -> None:
-    """`check_fold`; where the protocol is leaky anyway, validation may be the test part."""
+def _check(fold: Fold, protocol: Protocol, labeled: LabeledSegments, path: Path) -> None:
+    checked = fold
     if protocol == "segment" and np.array_equal(fold.validation, fold.test):
-        fold = Fold(fold.train, fold.validation[:0], fold.test)
-    check_fold(fold, segments, protocol, segment_s)
+        # evaluate.select_epoch_on=test: allowed, because this protocol leaks anyway
+        checked = Fold(fold.train, fold.validation[:0], fold.test)
+    check_fold(checked, labeled, protocol)
+    for name, rows in fold.sets():
+        if np.any(labeled.labels[rows] == EXCLUDED):
+            raise InputError(
+                f"{path}: the {name} set contains segments that have no class with these settings.",
+                "Use the data settings that the splits were made with, or make the splits again.",
+            )

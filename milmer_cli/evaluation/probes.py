@@ -1,157 +1,119 @@
-"""Can the features name the participant and the clip? Then a model may read these instead."""
+"""Linear probes that decode the participant or the stimulus from features.
+
+If this identity can be decoded, a model can use it instead of the emotion (a shortcut).
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from milmer_cli.compute import Compute
-from milmer_cli.data.dataset import Bag, collate
+from milmer_cli.data.dataset import Bag
 from milmer_cli.data.splits import Fold
-from milmer_cli.evaluation.bandpower import lda
-from milmer_cli.metrics.resampling import binomial_p
-from milmer_cli.model import MilmerModel
+from milmer_cli.device import Device
+from milmer_cli.evaluation.band_power import predict_lda
+from milmer_cli.evaluation.results import ProbeResult
+from milmer_cli.inference.predict_proba import map_batches, model_inputs
+from milmer_cli.metrics.classification import majority_class
+from milmer_cli.models import MilmerModel
 from milmer_cli.store import Segments
 
-TARGETS = {"participant": "participant", "clip": "stimulus"}
-"""What is probed for -> the column of the Segments table."""
-UNASKED = -1
+TARGETS = ("participant", "stimulus")
+"""Decoded columns of the table of segments."""
+NOT_PREDICTED = -1
 
 
-@dataclass(frozen=True)
-class Probe:
-    """How well features name something that is not an emotion.
-
-    Attributes
-    ----------
-    features
-        ``Milmer's features`` or ``band power``.
-    target
-        ``participant`` or ``clip``.
-    accuracy
-        Over segments of test parts whose participant or clip is in the training part too.
-    trial_accuracy
-        Over their trials, each by the name that most of its segments got.
-    commonest
-        Accuracy over segments of always naming the commonest of the training part.
-    p
-        Chance of as many right trials when guessing one of ``n_names`` names.
-    n_names, n_segments, n_trials
-        How many names there are to tell apart; how much was tested.
-    """
-
-    features: str
-    target: str
-    accuracy: float
-    trial_accuracy: float
-    commonest: float
-    p: float
-    n_names: int
-    n_segments: int
-    n_trials: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-
-def features_of(
-    model: MilmerModel, data: Dataset[Bag], compute: Compute, batch_size: int
+def extract_features(
+    model: MilmerModel, data: Dataset[Bag], device: Device, batch_size: int
 ) -> np.ndarray:
-    """Give what the model's classifier reads of each segment, (n, width) float32."""
-    read: list[np.ndarray] = []
+    """Return the pooled output of the model for each segment, (n, width) float32."""
 
-    def keep(_: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        read.append(inputs[0].float().cpu().numpy())
+    def pooled(batch: Bag) -> np.ndarray:
+        return model(**model_inputs(batch)).pooler_output.float().cpu().numpy()
 
-    hook = model.to(compute.device).eval().classifier.register_forward_pre_hook(keep)
-    try:
-        with torch.inference_mode(), compute.autocast():
-            for batch in DataLoader(data, batch_size, collate_fn=collate):
-                model(
-                    **{
-                        key: value.to(compute.device)
-                        for key, value in batch.items()
-                        if key not in ("index", "labels")
-                    }
-                )
-    finally:
-        hook.remove()
-    return np.concatenate(read)
+    return np.concatenate(map_batches(pooled, model, data, device, batch_size))
 
 
-def named(segments: Segments, fold: Fold, features: np.ndarray, target: str) -> np.ndarray:
-    """Name the participant or the clip of each test segment.
+def predict_probe(segments: Segments, fold: Fold, features: np.ndarray, target: str) -> np.ndarray:
+    """Fit a linear probe on the training set of a fold and predict its test set.
 
     Parameters
     ----------
     segments
-        Their table.
+        Table of the segments.
     fold
-        The probe is fitted on its training part.
+        The validation set is not used.
     features
-        (n_segments, n_features); only rows of the training and test parts are read.
+        (n_segments, n_features); only rows of the training and test sets are read.
     target
         One of `TARGETS`.
 
     Returns
     -------
     ndarray
-        (n_test,) number of the name in the sorted names of the whole table; -1 for segments whose
-        own name is not in the training part, so that no answer could be right.
+        (n_test,) index of the participant or stimulus in the sorted values of the whole table;
+        `NOT_PREDICTED` for segments whose participant or stimulus is not in the training set.
     """
-    numbers = np.unique(getattr(segments, TARGETS[target]), return_inverse=True)[1]
-    names = np.unique(numbers[fold.train])
-    asked = np.isin(numbers[fold.test], names)
-    answers = np.full(len(fold.test), UNASKED)
-    if len(names) > 1 and asked.any():
-        probabilities = lda(features, numbers, fold.train, fold.test[asked], numbers.max() + 1)
-        answers[asked] = probabilities.argmax(axis=1)
-    return answers
+    indices = np.unique(getattr(segments, target), return_inverse=True)[1]
+    known = np.unique(indices[fold.train])
+    predictable = np.isin(indices[fold.test], known)
+    predictions = np.full(len(fold.test), NOT_PREDICTED)
+    if len(known) > 1 and predictable.any():
+        test = fold.test[predictable]
+        probabilities = predict_lda(features, indices, fold.train, test, indices.max() + 1)
+        predictions[predictable] = probabilities.argmax(axis=1)
+    return predictions
 
 
-def probe(
+def score_probe(
     features: str,
     target: str,
     segments: Segments,
-    folds: list[Fold],
-    answers: list[np.ndarray],
-) -> Probe | None:
-    """Score a probe over folds; None where no test segment's name was in the training part."""
-    numbers = np.unique(getattr(segments, TARGETS[target]), return_inverse=True)[1]
-    right, trial, guess, names = [], [], [], 0
-    for fold, answer in zip(folds, answers, strict=True):
-        asked = answer != UNASKED
-        rows = fold.test[asked]
-        commonest = np.bincount(numbers[fold.train]).argmax()
-        names = max(names, len(np.unique(numbers[fold.train])))
-        right.append(answer[asked] == numbers[rows])
-        guess.append(numbers[rows] == commonest)
-        trial += [
-            _most(answer[asked][segments.trial_id[rows] == one])
-            == numbers[rows][segments.trial_id[rows] == one][0]
-            for one in np.unique(segments.trial_id[rows])
-        ]
-    hits = np.concatenate(right)
-    if not len(hits):
+    folds: Sequence[Fold],
+    predictions: Sequence[np.ndarray],
+) -> ProbeResult | None:
+    """Score the predictions of a probe over folds.
+
+    Parameters
+    ----------
+    features
+        Name of the features.
+    target
+        One of `TARGETS`.
+    segments
+        Table of the segments.
+    folds, predictions
+        Folds, and the output of `predict_probe` for each.
+
+    Returns
+    -------
+    ProbeResult or None
+        None if no segment could be predicted.
+    """
+    indices = np.unique(getattr(segments, target), return_inverse=True)[1]
+    correct, correct_trials, majority_correct, n_targets = [], [], [], 0
+    for fold, predicted in zip(folds, predictions, strict=True):
+        kept = predicted != NOT_PREDICTED
+        rows, predicted = fold.test[kept], predicted[kept]
+        n_targets = max(n_targets, len(np.unique(indices[fold.train])))
+        correct.append(predicted == indices[rows])
+        majority_correct.append(indices[rows] == majority_class(indices[fold.train]))
+        for trial in np.unique(segments.trial_id[rows]):
+            in_trial = segments.trial_id[rows] == trial
+            vote = np.bincount(predicted[in_trial]).argmax()
+            correct_trials.append(bool(vote == indices[rows][in_trial][0]))
+    correct_segments = np.concatenate(correct)
+    if not len(correct_segments):
         return None
-    return Probe(
+    return ProbeResult(
         features=features,
         target=target,
-        accuracy=float(hits.mean()),
-        trial_accuracy=float(np.mean(trial)),
-        commonest=float(np.concatenate(guess).mean()),
-        p=binomial_p(int(np.sum(trial)), len(trial), 1 / names),
-        n_names=names,
-        n_segments=len(hits),
-        n_trials=len(trial),
+        accuracy=float(correct_segments.mean()),
+        trial_accuracy=float(np.mean(correct_trials)),
+        majority_rate=float(np.concatenate(majority_correct).mean()),
+        n_targets=n_targets,
+        n_segments=len(correct_segments),
+        n_trials=len(correct_trials),
     )
-
-
-def _most(answers: np.ndarray) -> int:
-    return int(np.bincount(answers).argmax())

@@ -1,343 +1,331 @@
-"""Outcomes of jobs -> scores under a protocol, comparisons, and what the checks showed."""
+"""Summarize the predictions of all models as an `EvaluationResult`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
-from milmer_cli.evaluation.checkup import CONDITIONS, SHARES
-from milmer_cli.evaluation.probes import TARGETS, UNASKED, Probe, named, probe
-from milmer_cli.evaluation.rivals import MAIN
-from milmer_cli.evaluation.rounds import Round
-from milmer_cli.evaluation.work import Outcome
-from milmer_cli.metrics import Scores, headline, resampled_unit, score
-from milmer_cli.metrics.calibration import Reliability, apply_temperature, reliability
-from milmer_cli.metrics.comparison import Comparison, compare, deletion_area
-from milmer_cli.metrics.values import confusion, from_confusion
-from milmer_cli.report.html import FoldRow
-from milmer_cli.report.trust_figures import DeletionCurve
+from milmer_cli.device import Device
+from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
+from milmer_cli.evaluation.missing_electrodes import INTERPOLATED, MASKED, missing_levels
+from milmer_cli.evaluation.probes import NOT_PREDICTED, TARGETS, predict_probe, score_probe
+from milmer_cli.evaluation.results import (
+    EvaluationResult,
+    FoldScores,
+    ProbeResult,
+    ProtocolResult,
+)
+from milmer_cli.evaluation.robustness import (
+    COMPLETE,
+    CONDITIONS,
+    DELETED_SHARES,
+    RANDOM_DELETED,
+    SELECTED_DELETED,
+)
+from milmer_cli.evaluation.robustness_curves import (
+    AccuracyRange,
+    DeletionCurve,
+    ElectrodeCurve,
+)
+from milmer_cli.inference.scoring import TestedSegments
+from milmer_cli.metrics import Scores
+from milmer_cli.metrics.calibration import ReliabilityPair, reliability_diagram
+from milmer_cli.metrics.classification import confusion_matrix, confusion_scores, majority_class
+from milmer_cli.metrics.coverage_curve import coverage_curve
+from milmer_cli.metrics.resampling import ResamplingOptions
+from milmer_cli.metrics.shortcuts import Explanation, explain
+from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Protocol
-from milmer_cli.training.material import Material
+from milmer_cli.training.calibration import undo_calibration
+from milmer_cli.training.run_dir import package_versions
 
 
-@dataclass(frozen=True, eq=False)
-class Tested:
-    """A model in all rounds of one protocol."""
-
-    rounds: Sequence[Round]
-    outcomes: Sequence[Outcome]
-
-    @property
-    def rows(self) -> np.ndarray:
-        """Rows that were tested, one round after the other."""
-        return np.concatenate([one.fold.test for one in self.rounds])
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """Of these rows."""
-        return np.concatenate([one.probabilities for one in self.outcomes])
-
-    @property
-    def seeds(self) -> np.ndarray:
-        """Of these rows."""
-        return np.concatenate([np.full(len(one.fold.test), one.seed) for one in self.rounds])
-
-    def extra(self, name: str) -> np.ndarray | None:
-        """One of the model's extras over these rows; None where it has none."""
-        if not all(name in one.extras for one in self.outcomes):
-            return None
-        return np.concatenate([one.extras[name] for one in self.outcomes])
-
-
-@dataclass(frozen=True, eq=False)
-class ProtocolSummary:
-    """All that is known under one protocol.
-
-    Attributes
-    ----------
-    protocol
-        Which.
-    leaky
-        Whether training or the choice of the epoch saw what is tested.
-    models
-        Scores of each model, the model itself first.
-    folds
-        How its folds went.
-    by_seed
-        Its accuracy over segments with each seed.
-    comparisons
-        The model against each of the others, over the same folds.
-    missing
-        Scores of the same checkpoints when something is missing, over the segments that have it
-        all.
-    deletion
-        What deleting faces does; None without faces.
-    probes
-        What the features name.
-    reliability
-        As trained and as calibrated; the second None without a validation part.
-    """
-
-    protocol: Protocol
-    leaky: bool
-    models: Mapping[str, Scores]
-    folds: Sequence[FoldRow]
-    by_seed: Mapping[int, float]
-    comparisons: Sequence[Comparison] = ()
-    missing: Mapping[str, Scores] = field(default_factory=dict)
-    deletion: DeletionCurve | None = None
-    probes: Sequence[Probe] = ()
-    reliability: tuple[Reliability, Reliability | None] | None = None
-
-    @property
-    def scores(self) -> Scores:
-        """Of the model itself."""
-        return self.models[MAIN]
-
-    @property
-    def headline(self) -> str:
-        """Of the model itself."""
-        return headline(self.scores, self.protocol, self.leaky)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        curve = self.deletion
-        return {
-            "protocol": self.protocol,
-            "leaky": self.leaky,
-            "headline": self.headline,
-            "scores": self.scores.to_json(),
-            "folds": [dict(row.__dict__) for row in self.folds],
-            "accuracy_by_seed": {str(seed): value for seed, value in self.by_seed.items()},
-            "models": {name: found.to_json() for name, found in self.models.items()},
-            "comparisons": [
-                {**one.__dict__, "sentence": one.sentence()} for one in self.comparisons
-            ],
-            "missing_modality": {name: found.to_json() for name, found in self.missing.items()},
-            "deletion": None
-            if curve is None
-            else {
-                **{name: getattr(curve, name).tolist() for name in DeletionCurve.__annotations__},
-                "area": deletion_area(curve.share, curve.chosen, curve.random),
-            },
-            "probes": [one.to_json() for one in self.probes],
-            "calibration": None
-            if self.reliability is None
-            else {
-                "as_trained": self.reliability[0].to_json(),
-                "calibrated": self.reliability[1].to_json() if self.reliability[1] else None,
-            },
-        }
-
-
-def summarise(
-    protocol: Protocol,
-    tested: Mapping[str, Tested],
-    material: Material,
+def summarize_evaluation(
+    predictions: Predictions,
+    labeled: LabeledSegments,
     settings: Settings,
-    power: np.ndarray | None,
-) -> ProtocolSummary:
-    """Sum up one protocol.
+    device: Device,
+    power: np.ndarray | None = None,
+    run: Path | None = None,
+) -> EvaluationResult:
+    """Compute the results under all protocols, with their provenance.
 
     Parameters
     ----------
-    protocol
-        Which.
-    tested
-        Every model in the same rounds; the model itself under `rivals.MAIN`.
-    material
-        What was tested.
+    predictions
+        Predictions of every model by protocol.
+    labeled
+        The segments and their labels.
+    settings
+        Resolved settings.
+    device
+        Device that computed the predictions.
+    power
+        (n_segments, n_features) band power for the probes; None omits these probes.
+    run
+        The evaluated run; None if models were trained.
+    """
+    store = labeled.store
+    folds = [fold for models in predictions.values() for fold in models[MAIN].folds]
+    return EvaluationResult(
+        title=(run or store.folder).name,
+        protocols=[
+            summarize_protocol(models, labeled, settings, power) for models in predictions.values()
+        ],
+        settings=settings,
+        provenance={
+            "store": str(store.folder),
+            "store_fingerprint": store.fingerprint,
+            "segments_fingerprint": labeled.fingerprint,
+            "run": None if run is None else str(run),
+            "device": device.describe(),
+            "seed": settings.seed,
+            "seeds": sorted({fold.seed for fold in folds}),
+            "versions": package_versions(),
+        },
+        n_segments=len(labeled.labels),
+        n_excluded=int(np.sum(labeled.labels == EXCLUDED)),
+        quality=labeled.quality,
+        run=run,
+    )
+
+
+def summarize_protocol(
+    predictions: Mapping[str, FoldPredictions],
+    labeled: LabeledSegments,
+    settings: Settings,
+    power: np.ndarray | None,
+) -> ProtocolResult:
+    """Compute all results under one protocol.
+
+    Parameters
+    ----------
+    predictions
+        Predictions of every model on the same folds; the main model is `baselines.MAIN`.
+    labeled
+        The segments and their labels.
     settings
         ``evaluate`` and ``seed`` are used.
     power
-        Band power of every segment, for the probes; None for none.
+        (n_segments, n_features) band power for the probes; None omits these probes.
     """
-    main = tested[MAIN]
-    return ProtocolSummary(
-        protocol=protocol,
-        leaky=protocol == "segment" or settings.evaluate.epoch_on == "test",
-        models={
-            name: scores_of(one, one.probabilities, protocol, material, settings)
-            for name, one in tested.items()
-        },
-        folds=_fold_rows(main, material),
-        by_seed=_by_seed(main, material),
-        comparisons=_comparisons(tested, material, settings),
-        missing=_missing(main, protocol, material, settings),
-        deletion=_deletion(main, material),
-        probes=_probes(main, material, power),
-        reliability=_reliability(main, material),
+    main = predictions[MAIN]
+    tested = main.tested(labeled)
+    compared = _compared_models(predictions, tested)
+    options = ResamplingOptions.from_settings(settings, main.protocol)
+    comparisons = compare_models(
+        {name: _correct(model, tested) for name, model in compared.items()},
+        tested.clusters,
+        MAIN,
+        options,
+    )
+    return ProtocolResult(
+        protocol=main.protocol,
+        models={name: _score(model, tested, settings) for name, model in compared.items()},
+        folds=_fold_scores(main, labeled),
+        epoch_selected_on_test=settings.evaluate.select_epoch_on == "test",
+        accuracy_by_seed=_accuracy_by_seed(main, tested),
+        comparisons=comparisons,
+        explanation=_explain(main.protocol, comparisons),
+        missing_modality=_missing_modality(main, tested, settings),
+        deletion=_deletion_curve(main, tested),
+        electrodes=_electrode_curve(main, tested),
+        probes=_probes(main, labeled, power),
+        reliability=_reliability(main, tested),
+        temperatures=_temperatures(main),
+        coverage=coverage_curve(
+            tested.truth, main.probabilities, tested.clusters, options.confidence_level
+        ),
     )
 
 
-def scores_of(
-    tested: Tested,
-    probabilities: np.ndarray,
-    protocol: Protocol,
-    material: Material,
-    settings: Settings,
-    among: np.ndarray | None = None,
-) -> Scores:
-    """Score probabilities of the tested rows, or of those of them that a mask keeps."""
-    commonest = np.concatenate(
-        [
-            np.full(len(one.fold.test), np.bincount(material.labels[one.fold.train]).argmax())
-            for one in tested.rounds
-        ]
-    )
-    keep = np.ones(len(commonest), bool) if among is None else among
-    rows = tested.rows[keep]
-    return score(
-        material.labels[rows],
-        probabilities[keep],
-        material.segments.participant[rows],
-        material.segments.trial_id[rows],
-        material.names,
-        majority=commonest[keep],
-        unit=resampled_unit(protocol),
-        resamples=settings.evaluate.bootstrap,
-        permutations=settings.evaluate.permutations,
-        confidence=settings.evaluate.confidence,
-        seed=settings.seed,
-        repeat=tested.seeds[keep],
-        clip=material.segments.stimulus[rows],
-    )
+@dataclass(frozen=True, eq=False)
+class _ComparedModel:
+    """Probabilities of a model for the tested segments, and which of them it has an input for."""
+
+    probabilities: np.ndarray
+    has_input: np.ndarray
 
 
-def _fold_rows(tested: Tested, material: Material) -> list[FoldRow]:
-    several = len({one.seed for one in tested.rounds}) > 1
-    found = []
-    for one, outcome in zip(tested.rounds, tested.outcomes, strict=True):
-        fold, truth = one.fold, material.labels[one.fold.test]
-        scores = from_confusion(
-            confusion(truth, outcome.probabilities.argmax(axis=1), len(material.names))
-        )
-        commonest = np.bincount(material.labels[fold.train]).argmax()
-        found.append(
-            FoldRow(
-                name=one.label + (f", seed {one.seed}" if several else ""),
+def _compared_models(
+    predictions: Mapping[str, FoldPredictions], tested: TestedSegments
+) -> dict[str, _ComparedModel]:
+    """Collect the trained models and the baselines that know only identities."""
+    models = {
+        name: _ComparedModel(model.probabilities, model.has_input(tested))
+        for name, model in predictions.items()
+    }
+    everywhere = np.ones(len(tested.rows), bool)
+    one_hot = np.eye(len(tested.labeled.class_names))
+    for name, classes in tested.baselines.items():
+        models.setdefault(name, _ComparedModel(one_hot[classes], everywhere))
+    return models
+
+
+def _explain(protocol: Protocol, comparisons: Sequence[Comparison]) -> Explanation | None:
+    """State what can explain the accuracy; None if there are too few clusters to compare."""
+    if all(math.isnan(found.p_value) for found in comparisons):
+        return None
+    return explain(protocol, {found.second: found.better == MAIN for found in comparisons})
+
+
+def _correct(model: _ComparedModel, tested: TestedSegments) -> np.ndarray:
+    """(n,) 1 for a correct prediction, 0 for a wrong one, NaN without an input."""
+    correct = (model.probabilities.argmax(axis=1) == tested.truth).astype(float)
+    return np.where(model.has_input, correct, np.nan)
+
+
+def _score(model: _ComparedModel, tested: TestedSegments, settings: Settings) -> Scores:
+    """Score a model on the segments that it has an input for; on all if it has none at all."""
+    mask = model.has_input if model.has_input.any() else np.ones(len(tested.rows), bool)
+    return tested.at(mask).score(model.probabilities[mask], settings)
+
+
+def _fold_scores(main: FoldPredictions, labeled: LabeledSegments) -> list[FoldScores]:
+    several_seeds = len({item.seed for item in main.folds}) > 1
+    rows = []
+    for item, result in main.pairs():
+        fold, truth = item.fold, labeled.labels[item.fold.test]
+        predicted = result.probabilities.argmax(axis=1)
+        scores = confusion_scores(confusion_matrix(truth, predicted, len(labeled.class_names)))
+        majority = majority_class(labeled.labels[fold.train])
+        rows.append(
+            FoldScores(
+                name=item.label + (f", seed {item.seed}" if several_seeds else ""),
                 n_train=len(fold.train),
                 n_validation=len(fold.validation),
                 n_test=len(fold.test),
-                epoch=outcome.epoch,
+                epoch=result.epoch,
                 accuracy=float(scores["accuracy"]),
                 balanced_accuracy=float(scores["balanced_accuracy"]),
-                majority=float(np.mean(truth == commonest)),
+                majority_rate=float(np.mean(truth == majority)),
             )
         )
-    return found
+    return rows
 
 
-def _by_seed(tested: Tested, material: Material) -> dict[int, float]:
-    right = tested.probabilities.argmax(axis=1) == material.labels[tested.rows]
+def _accuracy_by_seed(main: FoldPredictions, tested: TestedSegments) -> dict[int, float]:
+    correct = main.probabilities.argmax(axis=1) == tested.truth
     return {
-        int(seed): float(right[tested.seeds == seed].mean()) for seed in np.unique(tested.seeds)
+        int(seed): float(correct[tested.seed == seed].mean()) for seed in np.unique(tested.seed)
     }
 
 
-def _comparisons(
-    tested: Mapping[str, Tested], material: Material, settings: Settings
-) -> list[Comparison]:
-    if len(tested) < 2:
-        return []
-    folds = [one.fold for one in tested[MAIN].rounds]
-    accuracies = {
-        name: np.array(
-            [
-                np.mean(outcome.probabilities.argmax(axis=1) == material.labels[fold.test])
-                for fold, outcome in zip(folds, one.outcomes, strict=True)
-            ]
-        )
-        for name, one in tested.items()
-    }
-    share = float(np.mean([len(fold.test) / len(fold.train) for fold in folds]))
-    found = compare(accuracies, share, MAIN, settings.evaluate.confidence)
-    return [
-        Comparison(
-            one.second, one.first, -one.difference, -one.high, -one.low, one.p, one.p_holm,
-            one.folds,
-        )
-        for one in found
-    ]  # fmt: skip
-
-
-def _missing(
-    tested: Tested, protocol: Protocol, material: Material, settings: Settings
+def _missing_modality(
+    main: FoldPredictions, tested: TestedSegments, settings: Settings
 ) -> dict[str, Scores]:
-    whole = tested.extra("whole")
-    if whole is None or not whole.any():
+    """Score the conditions on the segments with all modalities, so that they are comparable."""
+    complete = main.robustness(COMPLETE)
+    if complete is None or not complete.any():
         return {}
-    found = {name: tested.extra(name) for name in CONDITIONS}
+    conditions = {name: main.robustness(name) for name in CONDITIONS}
     return {
-        name: scores_of(tested, probabilities, protocol, material, settings, whole)
-        for name, probabilities in found.items()
+        name: tested.at(complete).score(probabilities[complete], settings)
+        for name, probabilities in conditions.items()
         if probabilities is not None
     }
 
 
-def _deletion(tested: Tested, material: Material) -> DeletionCurve | None:
-    chosen, random, whole = (tested.extra(name) for name in ("chosen", "random", "whole"))
-    if chosen is None or random is None or whole is None or not whole.any():
+def _deletion_curve(main: FoldPredictions, tested: TestedSegments) -> DeletionCurve | None:
+    selected, random, complete = (
+        main.robustness(name) for name in (SELECTED_DELETED, RANDOM_DELETED, COMPLETE)
+    )
+    if selected is None or random is None or complete is None or not complete.any():
         return None
-    truth = material.labels[tested.rows][whole]
-    draws = (random[whole] == truth[:, None, None]).mean(axis=0)  # (draws, shares)
+    truth = tested.truth[complete]
+    by_order = (random[complete] == truth[:, None, None]).mean(axis=0)  # (n_orders, n_shares)
     return DeletionCurve(
-        share=SHARES,
-        chosen=(chosen[whole] == truth[:, None]).mean(axis=0),
-        random=draws.mean(axis=0),
-        random_low=draws.min(axis=0),
-        random_high=draws.max(axis=0),
+        share=DELETED_SHARES,
+        selected=(selected[complete] == truth[:, None]).mean(axis=0),
+        random=by_order.mean(axis=0),
+        random_low=by_order.min(axis=0),
+        random_high=by_order.max(axis=0),
     )
 
 
-def _probes(tested: Tested, material: Material, power: np.ndarray | None) -> list[Probe]:
-    """Of the first seed's folds: repetitions of a fold are no new trials."""
-    first = tested.rounds[0].seed
-    pairs = [
-        (one.fold, outcome)
-        for one, outcome in zip(tested.rounds, tested.outcomes, strict=True)
-        if one.seed == first
-    ]
-    folds: list[Fold] = [fold for fold, _ in pairs]
-    found = []
+def _electrode_curve(main: FoldPredictions, tested: TestedSegments) -> ElectrodeCurve | None:
+    complete, masked = main.robustness(COMPLETE), main.robustness(MASKED)
+    if complete is None or masked is None or not complete.any():
+        return None
+    truth = tested.truth[complete, None, None]
+    store, names = tested.labeled.store, np.unique(tested.labeled.segments.participant)
+    n_channels = max(len(store.participant(str(name)).channels) for name in names)
+    interpolated = main.robustness(INTERPOLATED)
+    return ElectrodeCurve(
+        n_missing=missing_levels(n_channels),
+        n_channels=n_channels,
+        n_draws=masked.shape[1],
+        n_segments=int(complete.sum()),
+        masked=AccuracyRange.of((masked[complete] == truth).mean(axis=0)),
+        interpolated=None
+        if interpolated is None
+        else AccuracyRange.of((interpolated[complete] == truth).mean(axis=0)),
+    )
+
+
+def _probes(
+    main: FoldPredictions, labeled: LabeledSegments, power: np.ndarray | None
+) -> list[ProbeResult]:
+    """Score the probes on the folds of the first seed: further seeds do not add trials."""
+    first_seed = main.folds[0].seed
+    pairs = [(item.fold, result) for item, result in main.pairs() if item.seed == first_seed]
+    folds = [fold for fold, _ in pairs]
+    probes = []
     for target in TARGETS:
-        answers = [outcome.extras.get(f"names a {target}") for _, outcome in pairs]
-        known = [answer for answer in answers if answer is not None]
-        if len(known) == len(folds):
-            found.append(probe(f"{MAIN}'s features", target, material.segments, folds, known))
-        if power is not None:
-            read = [_with_power(material, fold, power, target) for fold in folds]
-            found.append(probe("band power", target, material.segments, folds, read))
-    return [one for one in found if one is not None]
-
-
-def _with_power(material: Material, fold: Fold, power: np.ndarray, target: str) -> np.ndarray:
-    """`probes.named` on band power, which asks nothing of a segment without EEG."""
-    seen = np.isfinite(power).all(axis=1)
-    test = seen[fold.test]
-    answers = np.full(len(fold.test), UNASKED)
-    with_eeg = Fold(fold.train[seen[fold.train]], fold.validation, fold.test[test])
-    if len(with_eeg.train) and test.any():
-        answers[test] = named(material.segments, with_eeg, power, target)
-    return answers
-
-
-def _reliability(
-    tested: Tested, material: Material
-) -> tuple[Reliability, Reliability | None] | None:
-    truth = material.labels[tested.rows]
-    calibrated = reliability(truth, tested.probabilities)
-    if all(one.temperature == 1.0 for one in tested.outcomes):
-        return calibrated, None
-    before = np.concatenate(
-        [
-            apply_temperature(np.log(np.maximum(one.probabilities, 1e-300)), 1 / one.temperature)
-            for one in tested.outcomes
+        predictions = [
+            result.probe_predictions[target]
+            for _, result in pairs
+            if target in result.probe_predictions
         ]
-    )
-    return reliability(truth, before), calibrated
+        if len(predictions) == len(folds):
+            name = f"{MAIN}'s features"
+            probes.append(score_probe(name, target, labeled.segments, folds, predictions))
+        if power is not None:
+            predictions = [_predict_from_power(labeled, fold, power, target) for fold in folds]
+            probes.append(score_probe("band power", target, labeled.segments, folds, predictions))
+    return [probe for probe in probes if probe is not None]
+
+
+def _predict_from_power(
+    labeled: LabeledSegments, fold: Fold, power: np.ndarray, target: str
+) -> np.ndarray:
+    """Run `predict_probe` on band power, for the segments that have EEG."""
+    has_eeg = np.isfinite(power).all(axis=1)
+    test = has_eeg[fold.test]
+    predictions = np.full(len(fold.test), NOT_PREDICTED)
+    with_eeg = Fold(fold.train[has_eeg[fold.train]], fold.validation, fold.test[test])
+    if len(with_eeg.train) and test.any():
+        predictions[test] = predict_probe(labeled.segments, with_eeg, power, target)
+    return predictions
+
+
+def _reliability(main: FoldPredictions, tested: TestedSegments) -> ReliabilityPair:
+    truth = tested.truth
+    calibrated = reliability_diagram(truth, main.probabilities)
+    if all(result.temperature is None for result in main.results):
+        return calibrated, None
+    uncalibrated = [
+        result.probabilities
+        if result.temperature is None
+        else undo_calibration(result.probabilities, result.temperature)
+        for result in main.results
+    ]
+    return reliability_diagram(truth, np.concatenate(uncalibrated)), calibrated
+
+
+def _temperatures(main: FoldPredictions) -> dict[str, list[float]]:
+    """Temperatures of all folds by the modalities that a segment has."""
+    names = dict.fromkeys(name for result in main.results for name in result.temperatures)
+    return {
+        name: [result.temperatures[name] for result in main.results if name in result.temperatures]
+        for name in names
+    }

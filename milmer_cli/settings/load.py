@@ -1,8 +1,8 @@
-"""Presets, settings files and single assignments -> one checked `Settings`.
+"""Presets, settings files and single assignments -> one validated `Settings`.
 
-Order of truth: the schema's defaults < preset < settings file < ``--set`` < named flags. All of
-them pass the same check. A plain word of YAML stays text until the schema says what it is, so
-``1e-4`` is a number, ``on`` is text (or true, for a switch) and ``010`` is 10.
+Precedence: defaults of the schema < preset < settings file < ``--set`` < named flags. All of them
+pass the same validation. Plain YAML scalars stay text until the schema gives them a type, so
+``1e-4`` is a number, ``on`` is text (or true, for a boolean setting) and ``010`` is 10.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.settings.describe import allowed, known_keys
+from milmer_cli.settings.docs import allowed_values, property_schemas
 from milmer_cli.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -26,10 +26,41 @@ if TYPE_CHECKING:
 
 Preset = Literal["default", "published", "demo"]
 
+_LEARNING = {
+    "final_lr_ratio": "min_lr_ratio",
+    "warmup": "warmup_ratio",
+    "clip_norm": "max_grad_norm",
+}
+RENAMED = {
+    **{f"{s}.{old}": f"{s}.{new}" for s in ("train", "finetune") for old, new in _LEARNING.items()},
+    "model.heads": "model.num_heads",
+    "model.encoder_layers": "model.num_layers",
+    "model.feedforward": "model.dim_feedforward",
+    "finetune.drop_path": "finetune.drop_path_rate",
+    "evaluate.protocol": "evaluate.protocols",
+    "evaluate.bootstrap": "evaluate.n_bootstraps",
+    "evaluate.permutations": "evaluate.n_permutations",
+    "evaluate.confidence": "evaluate.confidence_level",
+    "evaluate.epoch_on": "evaluate.select_epoch_on",
+    "predict.max_uv": "quality.reject_ptp_uv",
+    **{
+        f"predict.{name}": f"quality.{name}"
+        for name in ("reject_ptp_uv", "max_bad_channels", "min_faces")
+    },
+    "eeg.eog": "eeg.eog_correction",
+    "faces.widen": "faces.margin",
+    "faces.size": "faces.image_size",
+    "faces.weights": "faces.weights_dir",
+    "run.loader_workers": "run.dataloader_num_workers",
+    "run.micro_batch": "run.micro_batch_size",
+    "run.checkpoint_min": "run.checkpoint_interval_min",
+}
+"""Earlier names of settings -> their current names, for the error about an old settings file."""
+
 
 @dataclass(frozen=True)
-class Asked:
-    """One setting as the user gave it: its value before the check, and where it was given."""
+class GivenValue:
+    """A value as the user gave it, before validation, and its origin (file, preset or flag)."""
 
     value: Any
     origin: str
@@ -40,72 +71,101 @@ def load_settings(
     file: Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
-    """Read settings from a preset, a YAML file and ``section.key=value`` texts; later ones win.
+    """Load settings from a preset, a YAML file and assignments; later ones take precedence.
+
+    Parameters
+    ----------
+    preset
+        Name of a file in ``presets/``.
+    file
+        YAML file with sections of settings.
+    overrides
+        Assignments as text, each ``section.key=value``.
 
     Raises
     ------
     SettingsError
-        With one sentence per mistake: the key, what was got and what is allowed.
+        One line per invalid setting: the key, what was expected and what was given.
     InputError
-        When ``file`` cannot be read.
+        ``file`` cannot be read.
     """
-    return resolve(ask(preset, file, overrides))
+    return validate(collect(preset, file, overrides))
 
 
-def with_overrides(settings: Settings, texts: Sequence[str], origin: str) -> Settings:
-    """Change settings by ``section.key=value`` texts, under the same check.
+def with_overrides(settings: Settings, overrides: Sequence[str], origin: str) -> Settings:
+    """Apply assignments ``section.key=value`` to settings.
+
+    Parameters
+    ----------
+    settings
+        The settings to change; they are not modified.
+    overrides
+        Assignments as text, each ``section.key=value``.
+    origin
+        Name of the flag that gave the assignments, for error messages.
 
     Raises
     ------
     SettingsError
-        As `load_settings`, naming ``origin`` as where the texts were given.
+        One line per invalid setting: the key, what was expected and what was given.
     """
-    asked = _flat(settings.model_dump(mode="json"), "the settings")
-    for text in texts:
-        asked |= {key: Asked(wish.value, origin) for key, wish in _assignment(text).items()}
-    return resolve(asked)
+    given = _flatten(settings.model_dump(mode="json"), "the settings")
+    for text in overrides:
+        given |= _parse_assignment(text, origin)
+    return validate(given)
 
 
-def ask(
+def collect(
     preset: Preset = "default",
     file: Path | None = None,
     overrides: Sequence[str] = (),
     flags: Mapping[str, tuple[str, Any]] | None = None,
-) -> dict[str, Asked]:
-    """Collect what was asked for, by ``section.key``, before any check.
+) -> dict[str, GivenValue]:
+    """Collect the values that the user gave, by ``section.key``, without validating them.
 
-    ``flags`` maps the name of a command-line flag to the setting it stands for and its value.
+    Parameters
+    ----------
+    preset, file, overrides
+        The sources that `load_settings` takes.
+    flags
+        Name of a command-line flag -> ``(section.key, value)``.
     """
-    asked = _flat(_parse(_preset_text(preset), f"preset {preset}"), f"preset {preset}")
+    given = _flatten(_parse_yaml(_read_preset(preset), f"preset {preset}"), f"preset {preset}")
     if file is not None:
-        asked |= _flat(_parse(_file_text(file), str(file)), str(file))
+        given |= _flatten(_parse_yaml(_read_file(file), str(file)), str(file))
     for text in overrides:
-        asked |= _assignment(text)
+        given |= _parse_assignment(text, "--set")
     for flag, (key, value) in (flags or {}).items():
-        asked[key] = Asked(value, flag)
-    return asked
+        given[key] = GivenValue(value, flag)
+    return given
 
 
-def resolve(asked: Mapping[str, Asked]) -> Settings:
-    """Check what was asked for; everything else takes its default."""
+def validate(given: Mapping[str, GivenValue]) -> Settings:
+    """Build `Settings` from given values; all others keep their defaults.
+
+    Raises
+    ------
+    SettingsError
+        One line per invalid setting: the key, what was expected and what was given.
+    """
     tree: dict[str, Any] = {}
-    mistakes = []
-    for key, wish in asked.items():
+    problems = []
+    for key, entry in given.items():
         section, _, name = key.rpartition(".")
-        if key not in known_keys():
-            mistakes.append(_unknown(key, wish.origin))
+        if key not in property_schemas():
+            problems.append(_unknown_setting(key, entry.origin))
         elif section:
-            tree.setdefault(section, {})[name] = wish.value
+            tree.setdefault(section, {})[name] = entry.value
         else:
-            tree[name] = wish.value
+            tree[name] = entry.value
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
-        mistakes += [_mistake(details, asked) for details in error.errors()]
-    if mistakes:
+        problems += [_invalid_value(details, given) for details in error.errors()]
+    if problems:
         raise SettingsError(
-            "\n".join(dict.fromkeys(mistakes)),
-            "`milmer settings init` writes a file with every setting, its range and its meaning.",
+            "\n".join(dict.fromkeys(problems)),
+            "`milmer settings init` writes a file that documents every setting and its range.",
         )
     return settings
 
@@ -114,25 +174,25 @@ def resolve(asked: Mapping[str, Asked]) -> Settings:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML that leaves plain words as text and refuses a key given twice."""
+    """Safe YAML that keeps plain scalars as text and rejects duplicate keys."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the name and kind are PyYAML's
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML defines the name and the type
         first: [(tag, regexp) for tag, regexp in resolvers if tag.endswith((":null", ":merge"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        names = set()
         for key, _ in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else None
-            if name is None or name in seen:
-                problem = f"'{name}' stands there twice" if name else "a key must be a word"
+            if name is None or name in names:
+                problem = f"duplicate key '{name}'" if name else "a key must be a scalar"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(name)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: str | bytes, origin: str) -> Any:
+def _parse_yaml(text: str | bytes, origin: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -141,68 +201,70 @@ def _parse(text: str | bytes, origin: str) -> Any:
         raise SettingsError(f"{origin}{where} is not valid YAML: {error.problem}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"{origin} is not valid YAML: it is not UTF-8 text.",
-            "Save it as UTF-8 text.",
+            f"{origin} is not valid YAML: it is not UTF-8 text.", "Save it as UTF-8 text."
         ) from error
 
 
-def _file_text(file: Path) -> bytes:
+def _read_file(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
         raise InputError(
             f"The settings file {file} cannot be read: {(error.strerror or str(error)).lower()}.",
-            "`milmer settings init` writes one to start from.",
+            "`milmer settings init` writes a new one.",
         ) from error
 
 
-def _preset_text(preset: str) -> str:
+def _read_preset(preset: str) -> str:
     return resources.files(__package__).joinpath("presets", f"{preset}.yaml").read_text("utf-8")
 
 
-def _assignment(text: str) -> dict[str, Asked]:
+def _parse_assignment(text: str, origin: str) -> dict[str, GivenValue]:
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals):
         raise SettingsError(
-            f"--set {text} is not an assignment.", "Write it as --set eeg.segment_s=2."
+            f"{origin}: expected section.key=value, got {text!r}.",
+            f"For example: {origin} eeg.segment_s=2.",
         )
-    return {key: Asked(_parse(value, f"--set {text}") if value else "", "--set")}
+    return {key: GivenValue(_parse_yaml(value, f"{origin} {text}") if value else "", origin)}
 
 
-def _flat(tree: Any, origin: str) -> dict[str, Asked]:
+def _flatten(tree: Any, origin: str) -> dict[str, GivenValue]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise SettingsError(f"{origin} does not hold settings: it must be a mapping of sections.")
-    flat: dict[str, Asked] = {}
+        raise SettingsError(f"{origin}: expected a mapping of sections, got {tree!r}.")
+    flat: dict[str, GivenValue] = {}
     for key, value in tree.items():
-        if value is None and key in Settings.model_fields and key not in known_keys():
-            continue  # a section whose settings are all commented out
+        if value is None and key in Settings.model_fields and key not in property_schemas():
+            continue  # all settings of the section are commented out
         inner = (
             {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
         )
-        if twice := flat.keys() & inner.keys():
-            raise SettingsError(f"{origin} gives {min(twice)} twice.")
-        flat |= {k: Asked(v, origin) for k, v in inner.items()}
+        if duplicates := flat.keys() & inner.keys():
+            raise SettingsError(f"{origin} contains {min(duplicates)} twice.")
+        flat |= {k: GivenValue(v, origin) for k, v in inner.items()}
     return flat
 
 
-# Mistakes ---------------------------------------------------------------------------------------
+# Error messages ---------------------------------------------------------------------------------
 
 
-def _unknown(key: str, origin: str) -> str:
+def _unknown_setting(key: str, origin: str) -> str:
     if key in Settings.model_fields:
         return f"{key} is a section, not a setting ({origin}): write {key}.name=value."
-    nearest = _nearest(key)
-    advice = f": did you mean {nearest}?" if nearest else "."
-    return f"Unknown setting {key} ({origin}){advice}"
+    if key in RENAMED:
+        return f"Unknown setting {key} ({origin}): it is now {RENAMED[key]}."
+    nearest = _nearest_key(key)
+    suggestion = f": did you mean {nearest}?" if nearest else "."
+    return f"Unknown setting {key} ({origin}){suggestion}"
 
 
-def _nearest(key: str) -> str | None:
-    keys = list(known_keys())
+def _nearest_key(key: str) -> str | None:
+    keys = list(property_schemas())
     if close := difflib.get_close_matches(key, keys, n=1, cutoff=0.75):
         return close[0]
-    # A right (or nearly right) name in the wrong section, or in none.
+    # Also find a correct (or nearly correct) name in a wrong section, or without a section.
     by_name: dict[str, str] = {}
     for known in keys:
         by_name.setdefault(known.rpartition(".")[2], known)
@@ -211,13 +273,13 @@ def _nearest(key: str) -> str | None:
     return by_name[close[0]] if close else None
 
 
-def _mistake(error: ErrorDetails, asked: Mapping[str, Asked]) -> str:
+def _invalid_value(error: ErrorDetails, given: Mapping[str, GivenValue]) -> str:
     key = ".".join(part for part in error["loc"][:2] if isinstance(part, str))
-    if error["type"] != "value_error" and key in known_keys():
-        wish = asked[key]
-        got = "nothing" if wish.value is None else repr(wish.value)
-        return f"{key} must be {allowed(key)}; got {got} ({wish.origin})."
-    # A rule of the schema's own between several settings: it says which and what.
-    origins = {w.origin for k, w in asked.items() if k == key or k.startswith(f"{key}.")}
+    if error["type"] != "value_error" and key in property_schemas():
+        value = given[key].value
+        got = "null" if value is None else repr(value)
+        return f"{key}: expected {allowed_values(key)}, got {got} ({given[key].origin})."
+    # A validator of the schema that relates several settings; its message names them.
+    origins = {e.origin for k, e in given.items() if k == key or k.startswith(f"{key}.")}
     text = error["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{key}: {text} ({', '.join(sorted(origins))})."

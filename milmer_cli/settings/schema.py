@@ -1,7 +1,10 @@
-"""Every setting of Milmer: its kind, its unit, its range, its default and where that comes from.
+"""The schema of all settings: type, unit, range, default, meaning and source of each.
 
-Sections hold values only. What changes a result stands in its stage's section; where and how fast
-the work runs stands in `RunSettings`, which enters no fingerprint.
+Sections hold values only. Settings that change a result are in the section of their stage; settings
+that only change where and how fast the work runs are in `RunSettings`, which enters no fingerprint.
+
+The string below an attribute is its documentation: it is shown by ``--help``, by ``milmer settings
+init`` and in the JSON Schema.
 """
 
 from __future__ import annotations
@@ -11,31 +14,37 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Source = Literal["auto", "bdf", "dat", "mat"]
-Detector = Literal["auto", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
+Detector = Literal["auto", "centerface", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
 BadChannels = Literal["interpolate", "keep"]
-Eog = Literal["none", "regression", "ica"]
+EogCorrection = Literal["auto", "none", "regression", "ica", "icalabel"]
 Layout = Literal["plain", "published"]
 Target = Literal["quadrant", "valence", "arousal", "label"]
+EegUnit = Literal["auto", "nV", "uV", "mV", "V"]
 Ties = Literal["low", "high", "drop", "published"]
+EegAmplitude = Literal["none", "sd", "bands"]
+EegAmplitudeScale = Literal["microvolts", "recording"]
+BadChannelTokens = Literal["mask", "interpolate"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
 Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
 Split = Literal["folds", "holdout"]
-EpochOn = Literal["validation", "test"]
+EpochSet = Literal["validation", "test"]
 Baselines = Literal["quick", "all", "none"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
+DeviceType = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
+Crop = Literal["auto", "true", "false"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """Frozen, refuses unknown keys; the text below an attribute is its documentation."""
+    """Base of all sections: frozen, rejects unknown keys, NaN and infinities."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
@@ -43,57 +52,73 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    """Which recordings are read, and how ratings become classes."""
+    """Which recordings are used and how ratings become classes."""
 
     source: Source = "auto"
-    """Which of DEAP's EEG files to read; `auto` takes bdf, then dat, then mat."""
+    """Which of DEAP's EEG files to read; `auto` takes the first available of bdf, dat and mat."""
     participants: str = ""
-    """Participants to use, as in `1,3-5`; empty for all."""
+    """Participants to use: numbers, names and ranges of either, as in `1,3-5` or `s01,s03-s05`;
+    empty for all."""
+    eeg_channels: str = ""
+    """EEG channels to use, in order, separated by `;`, whatever their names are; empty for all
+    electrodes of the 10-05 system that the recordings share (DEAP: 32). The column `eeg_channels`
+    of a manifest has priority."""
+    channels_file: str = ""
+    """Table (CSV) with the columns `channel` and `name` that renames channels of the EEG files of a
+    manifest or a prediction; empty for none."""
+    eeg_unit: EegUnit = "auto"
+    """Unit of the numbers in the EEG files of a manifest or a prediction; `auto` for the unit that
+    the file states."""
     target: Target = "quadrant"
-    """What is predicted: the four valence/arousal quadrants (paper), one side of one axis, or the
-    classes that a manifest's column `label` names."""
+    """Classes to predict: the four valence/arousal quadrants (paper), low and high valence or
+    arousal, or the column `label` of a manifest."""
     threshold: Annotated[float, Field(ge=1.0, le=9.0)] = 5.0
-    """Middle of the 1-9 rating scale (paper): a rating above it is high."""
+    """A rating above this value is high, on a scale from 1 to 9 (paper: 5)."""
     ties: Ties = "low"
-    """What a rating exactly at the threshold is: `low` (high means strictly above), `high`, `drop`
-    the trial, or as in the `published` code (quadrants only)."""
+    """Class of a rating equal to the threshold: `low`, `high`, `drop` to leave the trial out, or
+    `published` for the published code's rule (quadrants only)."""
 
 
 class EegSettings(Section):
-    """EEG cleaning and cutting. Changing any of these makes a new store."""
+    """EEG preprocessing and segmentation. A change requires running prepare again."""
 
     sfreq_hz: Annotated[float, Field(ge=64.0, le=2048.0)] = 128.0
-    """Sampling rate of the stored EEG, in Hz (DEAP's preprocessed rate)."""
+    """Sampling rate of the stored EEG, in Hz (DEAP's preprocessed files: 128)."""
     band_hz: tuple[float, float] = (1.0, 50.0)
-    """Zero-phase band-pass, in Hz (published code)."""
-    notch_hz: Annotated[float, Field(ge=0.0)] = 50.0
-    """Mains frequency removed before resampling, in Hz; 0 for no notch."""
+    """Cutoff frequencies of the zero-phase band-pass filter, in Hz (published code: 1 to 50)."""
+    notch_hz: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
+    """Power line frequency that a notch filter removes before resampling, in Hz; 0 disables it.
+    `auto` takes it from the file or its BIDS sidecar, or finds 50 or 60 Hz in the spectrum."""
     segment_s: Annotated[float, Field(ge=0.5, le=60.0)] = 3.0
-    """Length of a segment, in seconds (paper: 3 s)."""
+    """Duration of a segment, in seconds (paper: 3)."""
     overlap_s: Annotated[float, Field(ge=0.0)] = 0.0
-    """Seconds that neighbouring segments share, less than `segment_s` (published: none)."""
+    """Overlap of consecutive segments, in seconds; must be less than `segment_s` (published: 0)."""
     bad_channels: BadChannels = "interpolate"
-    """Flat and wild channels of raw recordings: replaced from their neighbours, or kept."""
-    eog: Eog = "regression"
-    """How eye artefacts leave raw recordings. `regression` on the eye channels is the default: it
-    has nothing to choose, gives the same numbers every time and takes seconds, and eye movements
-    left in would let the EEG branch read the face. `ica` spares more of the brain activity that eye
-    channels pick up, takes minutes and removes the components that follow an eye channel."""
+    """Treatment of the bad channels of raw recordings, which are found in windows of one second:
+    interpolate them there from their neighbors, or keep them. They never enter the average
+    reference."""
+    eog_correction: EogCorrection = "auto"
+    """Removal of eye artifacts from raw recordings. `regression` on the EOG channels is
+    deterministic and takes seconds. `ica` removes the independent components that correlate with an
+    EOG channel or, without one, with the frontal electrodes; it takes up to a minute. `icalabel`
+    removes those that the network ICLabel classifies as eye blinks, and needs the extra
+    `milmer-cli[icalabel]`. `auto` is `regression` with EOG channels and `ica` without. With `none`,
+    the EEG branch can read eye movements, which belong to the face."""
     layout: Layout = "plain"
-    """How a trial is cut: `plain` keeps electrodes and time apart; `published` reproduces the
-    reshape of the published code, which mixes them (a "segment" is 2-3 electrodes over the whole
-    trial), and its band-pass after it."""
+    """How a trial is cut into segments. `plain` keeps electrodes and time apart. `published`
+    reproduces the published code's reshape, which mixes them (a "segment" is 2-3 electrodes over
+    the whole trial), and its band-pass after the reshape."""
 
     @model_validator(mode="after")
-    def _segments_advance(self) -> EegSettings:
+    def _check_overlap(self) -> EegSettings:
         if not self.overlap_s < self.segment_s:
             raise ValueError(f"overlap_s must be less than segment_s = {self.segment_s:g}")
         if self.layout == "published" and self.overlap_s:
-            raise ValueError("layout published has no overlap: set overlap_s to 0")
+            raise ValueError("overlap_s must be 0 with layout published")
         return self
 
     @model_validator(mode="after")
-    def _band_below_nyquist(self) -> EegSettings:
+    def _check_band(self) -> EegSettings:
         low, high = self.band_hz
         if not 0.0 < low < high < self.sfreq_hz / 2:
             raise ValueError(
@@ -103,226 +128,274 @@ class EegSettings(Section):
 
 
 class FacesSettings(Section):
-    """Finding and cropping faces. Changing any of these makes a new store."""
+    """Face detection and cropping. A change requires running prepare again."""
 
     detector: Detector = "auto"
-    """Face detector of face-alignment; `auto` takes the best whose weights are at hand, else
-    dlib."""
+    """Face detector: centerface, whose weights are installed with Milmer, or one of face-alignment.
+    `auto` takes the best one of face-alignment whose weights are on disk, and otherwise centerface.
+    dlib finds few faces below a cap."""
     instances: Count = 10
-    """Face images a segment, spread evenly over it (paper: 10)."""
-    widen: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """How far the face box is widened on each side, as a share of its size (published code:
+    """Face images per segment, evenly spaced in time (paper: 10)."""
+    margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Margin added on each side of the detected box, as a fraction of its size (published code:
     0.1)."""
-    size: Annotated[int, Field(ge=32, le=512)] = 224
-    """Side of the stored square face image, in pixels (Swin-Tiny's input)."""
-    weights: str = ""
-    """Folder with the detectors' weight files; empty for PyTorch's hub cache, where face-alignment
-    keeps them."""
-    align: bool = False
-    """Turn each face until the eyes are level, by face-alignment's landmark network 2DFAN-4."""
+    image_size: Annotated[int, Field(ge=32, le=512)] = 224
+    """Side of the stored square face images, in pixels (input of Swin-Tiny: 224)."""
+    weights_dir: str = ""
+    """Folder with the detectors' weights; empty for the cache of PyTorch Hub, which face-alignment
+    uses."""
+    align: bool = True
+    """Rotate, move and scale each face so that eyes, nose and mouth are at fixed places (published:
+    false; measured in bench/README.md). Only centerface returns these landmarks; with other
+    detectors this has no effect."""
+
+
+class QualitySettings(Section):
+    """The rule that decides which segments count, in training, evaluation, prediction and inspect.
+
+    A modality of a segment that is not usable is masked. A segment without a usable modality is
+    left out, and the prediction abstains.
+    """
+
+    reject_ptp_uv: Annotated[float, Field(ge=0.0)] = 500.0
+    """Peak-to-peak amplitude after preprocessing, in microvolts, above which a channel of a segment
+    is bad; 0 disables. Even an uncorrected blink rarely exceeds 400."""
+    max_bad_channels: Share = 0.25
+    """Maximum fraction of the channels that are missing, bad, flat or above `reject_ptp_uv` in a
+    segment. Above it, the EEG of the segment is not usable. predict rejects a recording that lacks
+    more channels."""
+    min_faces: Share = 0.3
+    """Minimum fraction of a segment's images with a face. Below it, the faces of the segment are
+    not usable."""
 
 
 class ModelSettings(Section):
-    """The Milmer model. Width and tokens per face follow from the backbone."""
+    """The Milmer model. The backbone determines the width and the number of tokens per face."""
 
     backbone: str = "MahmoudWSegni/swin-tiny-patch4-window7-224-finetuned-face-emotion-v12"
-    """Swin or SwinV2: a folder (of finetune-swin), a name on the hub, or `scratch:tiny` /
-    `scratch:micro`."""
+    """Backbone for faces: a folder written by finetune-swin, the name of an image model on the
+    Hugging Face Hub (Swin, SwinV2, ViT, DINOv2, ConvNeXt and others of transformers), or
+    `scratch:tiny` / `scratch:micro` for random weights."""
     freeze_backbone: bool = False
-    """Keep the backbone as it is and train only what follows it."""
+    """Keep the backbone's weights fixed and train only the rest of the model."""
     channel_embedding: bool = True
-    """Whether the model is told which electrode an EEG token is of. Without (published) it cannot
-    tell electrodes apart: shuffling them changes nothing."""
+    """Add a learned embedding of the electrode to each EEG token. Without it (published), the model
+    is invariant to the order of the electrodes."""
+    eeg_amplitude: EegAmplitude = "none"
+    """Amplitude of each EEG channel that is added to its token, standardized on the training set:
+    the log standard deviation (`sd`) or the log power in the delta, theta, alpha, beta and gamma
+    bands (`bands`). With `none` (published), LayerNorm removes all amplitudes."""
+    eeg_amplitude_scale: EegAmplitudeScale = "microvolts"
+    """Scale of `eeg_amplitude`. `recording` divides the EEG of a participant by its median
+    amplitude over all channels and segments, so that a factor on a recording has no effect. This
+    uses the EEG of the test participants, without labels (transductive)."""
     selection: Selection = "attention_weighted_topk"
-    """How the instances of a bag are chosen (paper: attention-weighted top-k); `mean` chooses none
-    and weighs all alike, as a baseline."""
+    """How instances of a bag are selected (paper: attention_weighted_topk). `mean` is a baseline
+    that weights all instances equally."""
     scorer: Scorer = "pooled"
-    """`pooled` scores mean tokens and scales the chosen tokens by their weights, so that it learns;
-    `published` scores flat faces (1.4 billion weights) and only indexes, so that it never does."""
+    """Attention scorer of the top-k selections. `pooled` scores mean tokens and multiplies the
+    selected tokens by their weights, so it receives a gradient. `published` scores flattened faces
+    (1.4 billion weights) and uses the result only as an index, so it is never trained."""
     num_select: Count = 3
-    """How many instances are kept (paper: 3)."""
+    """Number of instances to select (paper: 3)."""
     selection_noise: Annotated[float, Field(ge=0.0)] = 2.0
-    """Scale of the Gumbel noise on the pooled scores when training chooses: the larger, the wider
-    the margin by which an informative instance must learn to win. 0 always takes the best, and then
-    an instance that is never tried is never learnt (measured in docs/benchmarks.md)."""
+    """Scale of the Gumbel noise added to the pooled scores during training. Larger values require a
+    larger score margin of informative instances. With 0, instances that are never selected are
+    never trained on (measured in bench/README.md)."""
     fusion: Fusion = "cross_attention"
-    """How face tokens are balanced against EEG tokens (paper: cross-attention)."""
+    """How face tokens are reduced before they join the EEG tokens (paper: cross_attention)."""
     modalities: Modalities = "both"
-    """Which modalities the model sees."""
-    heads: Count = 12
-    """Attention heads of the fusion and the encoder (paper: 12); must divide the backbone's
+    """Modalities that the model uses."""
+    num_heads: Count = 12
+    """Attention heads of the fusion and of the encoder (paper: 12); must divide the backbone's
     width."""
-    encoder_layers: Count = 2
-    """Layers of the fusion transformer (paper: 2)."""
-    feedforward: Count = 2048
-    """Width of its feed-forward part (paper: 2048)."""
+    num_layers: Count = 2
+    """Layers of the transformer encoder (paper: 2)."""
+    dim_feedforward: Count = 2048
+    """Width of the encoder's feed-forward layers (paper: 2048)."""
     dropout: Fraction = 0.2
-    """Dropout in the encoder and the fusion (paper: 0.2)."""
+    """Dropout rate in the encoder and the fusion (paper: 0.2)."""
     classifier_dropout: Fraction = 0.1
-    """Dropout before the classifier (paper: 0.1)."""
+    """Dropout rate before the classifier (paper: 0.1)."""
     modality_dropout: Fraction = 0.1
-    """In training, the share of segments that lose their EEG or their faces (published: 0)."""
+    """Fraction of training segments whose EEG or faces are masked (published: 0)."""
+    channel_dropout: Fraction = 0.0
+    """Fraction of the EEG channels that are masked in each training segment, never all of them, so
+    that the model can predict with missing electrodes (published: 0)."""
+    bad_channels: BadChannelTokens = "interpolate"
+    """Bad and missing EEG channels of a segment: `mask` hides their tokens from the model;
+    `interpolate` uses their interpolated values (published). With eeg.bad_channels=keep,
+    `interpolate` uses the recorded values."""
 
 
 class LearningSettings(Section):
-    """How a network learns, whichever it is."""
+    """Optimization, for any network."""
 
     epochs: Count = 100
-    """Passes over the training part."""
+    """Passes over the training set."""
     batch_size: Count = 14
-    """Samples a step, over all processes together."""
+    """Samples per optimizer step, over all processes together."""
     lr: Positive = 1e-4
     """Peak learning rate of AdamW."""
-    final_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
-    """The cosine ends at this share of `lr` (published: 0.1)."""
-    warmup: Fraction = 0.05
-    """Share of the steps in which the rate rises from 0 to `lr` (published: 0)."""
+    min_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Final learning rate of the cosine schedule, as a fraction of `lr` (published: 0.1)."""
+    warmup_ratio: Fraction = 0.05
+    """Fraction of the steps during which the learning rate rises from 0 to `lr` (published: 0)."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
-    """Weight decay of AdamW, not applied to norms, biases and position tables (PyTorch's
-    default)."""
+    """Weight decay of AdamW; not applied to norms, biases and position tables (PyTorch: 0.01)."""
     backbone_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
-    """Learning rate of the Swin backbone as a share of `lr`."""
+    """Learning rate of the backbone, as a fraction of `lr`."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Factor on the learning rate for each backbone block further from the output; 1 for none."""
-    clip_norm: Annotated[float, Field(ge=0.0)] = 1.0
-    """Largest norm of the gradient, longer ones are scaled down; 0 for no limit (published: 0)."""
-    label_smoothing: Fraction = 0.0
-    """Share of the target spread evenly over all classes."""
-    class_weights: bool = False
-    """Weigh the loss by one over the frequency of the class in the training part."""
-    ema_decay: Fraction = 0.0
-    """Decay a step of a moving average of the weights, which is then what is judged and kept; 0 for
+    """Factor on the learning rate for each backbone block further from the output; 1 disables."""
+    max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    """Maximum norm of the gradient, to which larger ones are clipped; 0 disables (published: 0)."""
+    augment: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
+    """Strength of flip, rotation, scale, shift, brightness and contrast augmentation of faces, the
+    same for all images of a bag; 0 disables (published: 0). With a frozen backbone, there is
     none."""
+    label_smoothing: Fraction = 0.0
+    """Fraction of the target distribution that is spread evenly over all classes."""
+    class_weights: bool = False
+    """Weight the loss by the inverse frequency of the class in the training set."""
+    ema_decay: Fraction = 0.0
+    """Decay per step of an exponential moving average of the weights, which is then validated and
+    saved; 0 disables."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """Stop after this many epochs without a better one; 0 to go through all of them (published)."""
+    """Stop after this many epochs without improvement; 0 runs all epochs (published: 0)."""
 
 
 class TrainSettings(LearningSettings):
-    """Training the Milmer model. Epochs, batch, rate, decay and schedule are the published ones."""
+    """Training of the Milmer model (published: epochs, batch_size, lr, weight_decay, schedule)."""
 
+    backbone_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
+    """Learning rate of the backbone, as a fraction of `lr` (published: 1). The faces of a few
+    participants are learned faster than their expressions. Use 1 for a backbone with random
+    weights."""
     protocol: Protocol = "trial"
-    """What the training, validation and test parts of a run never share."""
+    """What the training, validation and test sets never share."""
     test_fraction: Fraction = 0.2
-    """Share of the groups (trials, participants, ...) kept for the test part."""
+    """Fraction of the groups (trials, participants, ...) in the test set."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of the training part on which the epoch is chosen."""
+    """Fraction of the training set that is held out to select the epoch."""
 
 
 class FinetuneSettings(LearningSettings):
-    """Fine-tuning the Swin backbone on images of facial expressions."""
+    """Fine-tuning of the backbone on images of facial expressions."""
 
     epochs: Count = 10
     """Passes over the training images."""
     batch_size: Count = 32
-    """Images a step, over all processes together."""
+    """Images per optimizer step, over all processes together."""
     lr: Positive = 5e-5
     """Peak learning rate of AdamW."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
-    """Factor on the learning rate for each backbone block further from the output; 1 for none."""
+    """Factor on the learning rate for each backbone block further from the output; 1 disables."""
     label_smoothing: Fraction = 0.1
-    """Share of the target spread evenly over all classes."""
+    """Fraction of the target distribution that is spread evenly over all classes."""
     class_weights: bool = True
-    """Weigh the loss by one over the frequency of the class: some expressions are rare in every
-    set."""
+    """Weight the loss by the inverse frequency of the class; expression data sets are
+    imbalanced."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of the images on which the epoch is chosen, where the set has no part of its own for
-    it."""
+    """Fraction of the images that is held out to select the epoch, for data sets without a
+    validation set."""
     image_size: Annotated[int, Field(ge=0, le=512)] = 0
-    """Side of the images, in pixels; 0 for the backbone's own."""
-    crop: bool = False
-    """Find the face in each image first and cut it out as prepare does; images without one are left
-    out."""
-    augment: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
-    """How strongly training images are mirrored, turned, zoomed, shifted and relit; 0 for not at
-    all."""
-    drop_path: Fraction = 0.1
-    """Stochastic depth of the backbone while it is fine-tuned (Swin-Tiny's own is 0.1)."""
+    """Side of the images, in pixels; 0 for the backbone's input size."""
+    crop: Crop = "auto"
+    """Detect the face in each image and crop it as prepare does, with the section `faces`; images
+    without a face are excluded and listed. `auto` leaves data sets whose images are face crops
+    already (such as FER2013) as they are."""
+    drop_path_rate: Fraction = 0.1
+    """Stochastic depth rate of the backbone (Swin-Tiny: 0.1); without effect on architectures that
+    have none, such as ViT."""
 
 
 class EvaluateSettings(Section):
-    """Evaluation by folds."""
+    """Cross-validation, comparisons and intervals."""
 
-    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = ("trial",)
-    """What training and test parts never share; several give the ladder."""
+    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
+        "trial",
+        "participant",
+        "stimulus",
+    )
+    """What the training and test sets do not share; several protocols form a ladder. If there are
+    several, those that the data do not allow are skipped with a warning."""
     split: Split = "folds"
-    """`folds` tests every segment once; `holdout` cuts one test part of `test_fraction`
+    """`folds` tests every segment once; `holdout` draws one test set of `test_fraction`
     (published)."""
     folds: Annotated[int, Field(ge=2)] = 5
     """Number of folds."""
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
-    """Share of the groups in the one test part of `split: holdout` (published: 0.2)."""
+    """Fraction of the groups in the test set of `split: holdout` (published: 0.2)."""
+    noise_floor: bool = False
+    """Train the first fold again with another number of threads, and report how much the result
+    changes: a smaller difference between two models is meaningless."""
     seeds: Count = 1
-    """How often everything is done, each time with other folds and other first weights."""
+    """Number of repetitions, each with other folds and other initial weights."""
     per_participant: bool = False
-    """Train a model for each participant on their recordings alone (published)."""
-    epoch_on: EpochOn = "validation"
-    """Which part chooses the epoch. `test` lets the test part choose, as the published code does;
-    such numbers are LEAKY and are marked so."""
+    """Train a separate model for each participant (published)."""
+    select_epoch_on: EpochSet = "validation"
+    """Set on which the epoch is selected. `test` selects it on the test set, as the published code
+    does; such results are marked LEAKY."""
     baselines: Baselines = "quick"
-    """Other models in the same folds: `quick` takes those that need no network (majority class,
-    band power with LDA), `all` also EEG only, face only and mean pooling, `none` none."""
+    """Baselines in the same folds. `quick`: majority class and band power with LDA, which train no
+    network. `all`: also EEG only, face only and mean pooling. `none`: no baseline."""
     ablate: tuple[str, ...] = ()
-    """Grid of settings to compare in the same folds, each `section.key=A,B`, as in
-    `model.fusion=none,mlp`; sections model and train."""
-    bootstrap: Annotated[int, Field(ge=100)] = 2000
-    """Resamples of trials, clips or participants behind each confidence interval."""
-    permutations: Annotated[int, Field(ge=100)] = 2000
-    """Label shuffles behind each p-value."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Settings to compare in the same folds, each as `section.key=A,B`, for example
+    `model.fusion=none,mlp`; several form a grid. Sections: model and train."""
+    n_bootstraps: Annotated[int, Field(ge=100)] = 2000
+    """Bootstrap samples for each confidence interval."""
+    n_permutations: Annotated[int, Field(ge=100)] = 2000
+    """Label permutations for each p-value."""
+    confidence_level: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     """Level of the confidence intervals."""
+    equivalence_margin: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
+    """Largest difference between two accuracies, as a fraction, that is regarded as equal in
+    practice."""
 
 
 class PredictSettings(Section):
-    """Prediction on one's own files."""
+    """Prediction on new recordings."""
 
     batch_size: Count = 8
-    """Segments a forward pass on a GPU; on a CPU every thread takes one at a time."""
-    min_faces: Fraction = 0.3
-    """Share of a segment's images that must show the participant; with fewer and no usable EEG the
-    segment abstains."""
-    max_uv: Positive = 500.0
-    """Peak-to-peak amplitude after cleaning, in microvolts, above which a channel of a segment is
-    bad. Generous: even a blink that was not removed seldom passes 400."""
-    max_bad_channels: Fraction = 0.25
-    """Share of the model's channels that may be missing, interpolated or bad: with more a segment
-    abstains, and a recording that lacks more is refused (prepare repairs as many)."""
+    """Segments per forward pass on a GPU; on a CPU each thread processes one segment at a time."""
     min_confidence: Fraction = 0.0
-    """Probability of the most likely class below which a segment abstains; 0 for never."""
+    """Probability of the most likely class below which the model abstains; 0 disables."""
 
 
 class RunSettings(Section):
     """Where and how fast the work runs.
 
-    Changes no result beyond rounding and enters no fingerprint.
+    These settings change results by rounding at most and enter no fingerprint.
     """
 
-    device: Device = "auto"
-    """`auto` takes cuda, then mps, then cpu."""
+    device: DeviceType = "auto"
+    """Device; `auto` takes the first available of cuda, mps and cpu."""
     precision: Precision = "auto"
-    """Arithmetic of training and prediction; `auto` takes bfloat16 where the card has it, else
-    float32."""
+    """Floating-point format of training and prediction; `auto` takes bfloat16 on GPUs that support
+    it, otherwise float32."""
     compile: Compile = "auto"
-    """Whether the backbone is compiled (minutes at the start); `auto` compiles on a CUDA card that
-    can."""
+    """Compile the backbone with torch.compile, which takes minutes at the start; `auto` compiles on
+    CUDA devices that support it."""
     deterministic: bool = False
-    """Use only algorithms that give the same bits for the same seed, at some cost in speed."""
+    """Use only deterministic algorithms: the same seed gives the same bits, at some cost in
+    speed."""
     workers: Annotated[int, Field(ge=0)] = 0
-    """Processes side by side; 0 for one a core (evaluate: for one fold after the other)."""
+    """Parallel worker processes; 0 for one per core, and for face detection on CUDA one per GPU
+    (evaluate: 0 trains the folds one by one)."""
     scheduler: str = ""
-    """Dask scheduler that `prepare` sends its work to, as in `tcp://host:8786`; its workers must
-    see the same files. Empty for processes of this machine."""
-    loader_workers: Annotated[int, Field(ge=-1)] = -1
-    """Processes that read training samples ahead; 0 for none, -1 for none on a CPU and up to 8 on a
-    GPU."""
-    micro_batch: Annotated[int, Field(ge=0)] = 0
-    """Samples that go through the model at once, the gradients being added up to `batch_size`; 0
-    for all that fit in memory."""
-    checkpoint_min: Positive = 10.0
-    """A checkpoint is saved after every epoch, and within one whenever this many minutes have
-    passed."""
+    """Address of the Dask scheduler that `prepare` uses, as in `tcp://host:8786`; its workers must
+    see the same files. Empty for processes on this machine."""
+    dataloader_num_workers: Annotated[int, Field(ge=-1)] = -1
+    """Processes that load training samples; 0 loads in the main process, -1 selects 0 on a CPU and
+    up to 8 on a GPU."""
+    micro_batch_size: Annotated[int, Field(ge=0)] = 0
+    """Samples per forward and backward pass; gradients are accumulated up to `batch_size`. 0
+    selects the largest size that fits in memory."""
+    checkpoint_interval_min: Positive = 10.0
+    """Minutes between checkpoints within an epoch; a checkpoint is also saved after every epoch."""
     report_to: str = "auto"
-    """Trackers, by Trainer's names and comma-separated (`tensorboard,wandb`); `auto` for
-    TensorBoard where it is installed, `none` for none."""
+    """Experiment trackers by their names in transformers, separated by commas (for example
+    `tensorboard,wandb`); `auto` for TensorBoard if it is installed, `none` for none."""
 
 
 class Settings(BaseModel):
@@ -331,10 +404,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of everything random: initial weights, order of samples, splits, resampling."""
+    """Seed of all random numbers: initial weights, order of samples, splits and resampling."""
     data: DataSettings = DataSettings()
     eeg: EegSettings = EegSettings()
     faces: FacesSettings = FacesSettings()
+    quality: QualitySettings = QualitySettings()
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
     finetune: FinetuneSettings = FinetuneSettings()
@@ -343,11 +417,11 @@ class Settings(BaseModel):
     run: RunSettings = RunSettings()
 
     @property
-    def samples_at_once(self) -> int:
-        """Samples that go through the model at once where it is judged."""
-        return self.run.micro_batch or self.train.batch_size
+    def inference_batch_size(self) -> int:
+        """Samples per forward pass in validation and testing."""
+        return self.run.micro_batch_size or self.train.batch_size
 
-    def with_micro_batch(self, samples: int) -> Settings:
-        """Give the same settings, for so many samples through the model at once."""
-        run = self.run.model_copy(update={"micro_batch": samples})
+    def with_micro_batch_size(self, samples: int) -> Settings:
+        """Return the same settings with another `RunSettings.micro_batch_size`."""
+        run = self.run.model_copy(update={"micro_batch_size": samples})
         return self.model_copy(update={"run": run})

@@ -2,93 +2,96 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import textwrap
 from typing import Any
 
 import yaml
 
-from milmer_cli.settings.describe import allowed, default, doc, known_keys, section_doc
+from milmer_cli.io import digest
+from milmer_cli.settings.docs import (
+    allowed_values,
+    default,
+    property_schemas,
+    section_doc,
+    setting_doc,
+)
 from milmer_cli.settings.schema import RunSettings, Section, Settings
 
 HEADER = """\
-## Settings of Milmer. A setting behind "# " has the default shown; take the "# " away to change it.
-## Order of truth: defaults < preset < this file < --set section.key=value < named flags.
+## Settings of Milmer. Lines that begin with "# " show the defaults; remove the "# " to change one.
+## Precedence: defaults < preset < this file < --set section.key=value < named flags.
 """
 
 
-def dump_yaml(settings: Settings) -> str:
-    """All settings as plain YAML: what was resolved."""
-    return _yaml(settings.model_dump(mode="json"))
+def dump_yaml(settings: Settings, *, exclude_unset: bool = False) -> str:
+    """Return settings as YAML.
 
-
-def asked_yaml(settings: Settings) -> str:
-    """Only what a preset, a file or a flag has set, as plain YAML: what was asked."""
-    return _yaml(settings.model_dump(mode="json", exclude_unset=True))
+    Parameters
+    ----------
+    settings
+        What to convert to YAML.
+    exclude_unset
+        Leave out what no preset, file or flag has set.
+    """
+    tree = settings.model_dump(mode="json", exclude_unset=exclude_unset)
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def commented_yaml(settings: Settings) -> str:
-    """Write a settings file that explains itself: every setting with its meaning and its range.
+    """Return a YAML file that documents every setting with its meaning and its range.
 
-    What is set in ``settings`` is in force, everything else stands as a comment.
+    Explicitly set settings are active, all others are commented out with their default.
     """
-    asked = settings.model_dump(mode="json", exclude_unset=True)
+    explicit = settings.model_dump(mode="json", exclude_unset=True)
     lines = [HEADER.rstrip("\n"), ""]
-    for key in known_keys():
+    for key in property_schemas():
         section, _, name = key.rpartition(".")
         if section and f"{section}:" not in lines:
             lines += ["", *_comment(section_doc(section)), f"{section}:"]
-        chosen = asked.get(section, {}) if section else asked
-        value = chosen.get(name, default(key))
-        lines += _entry(key, value, in_force=name in chosen, indent="  " if section else "")
+        values = explicit.get(section, {}) if section else explicit
+        value = values.get(name, default(key))
+        lines += _entry(key, value, active=name in values, indent="  " if section else "")
     return "\n".join(lines) + "\n"
 
 
-def _entry(key: str, value: Any, in_force: bool, indent: str) -> list[str]:
-    comments = _comment(f"{doc(key)} Allowed: {allowed(key)}.")
-    setting = f"{'' if in_force else '# '}{key.rpartition('.')[2]}: {yaml_value(value)}"
+def _entry(key: str, value: Any, active: bool, indent: str) -> list[str]:
+    comments = _comment(f"{setting_doc(key)} Allowed: {allowed_values(key)}.")
+    setting = f"{'' if active else '# '}{key.rpartition('.')[2]}: {_inline_yaml(value)}"
     return [indent + line for line in [*comments, setting]]
 
 
 def _comment(text: str) -> list[str]:
-    return textwrap.wrap(text, 96, initial_indent="## ", subsequent_indent="## ")
+    return textwrap.wrap(
+        text, 96, initial_indent="## ", subsequent_indent="## ", break_on_hyphens=False
+    )
 
 
-def fingerprint(*parts: Section | str | float) -> str:
-    """Stable short hash of what made a result: settings sections and plain values.
-
-    The same values give the same text on every machine and in every process.
-
-    Raises
-    ------
-    TypeError
-        For `RunSettings`: where and how fast the work ran must not make a result look different.
-    """
-    plain: list[Any] = []
-    for part in parts:
-        if isinstance(part, RunSettings):
-            raise TypeError("RunSettings enters no fingerprint")
-        if isinstance(part, Section):
-            plain.append({type(part).__name__: part.model_dump(mode="json")})
-        else:
-            plain.append(part)
-    text = json.dumps(plain, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def yaml_value(value: Any) -> str:
-    """One value as it stands in a settings file, on one line."""
+def _inline_yaml(value: Any) -> str:
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _yaml(tree: dict[str, Any]) -> str:
-    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
 class _Dumper(yaml.SafeDumper):
-    """Sections as blocks, lists on one line."""
+    """Writes sections as blocks and lists on one line."""
 
     def represent_sequence(self, tag: str, sequence: Any, flow_style: bool | None = None) -> Any:
         return super().represent_sequence(tag, sequence, flow_style=True)
+
+
+def fingerprint(*values: Section | str | float) -> str:
+    """Digest of everything a result depends on: sections of settings and plain values.
+
+    Equal values have equal fingerprints on every machine and in every process.
+
+    Raises
+    ------
+    TypeError
+        A value is `RunSettings`: where and how fast the work ran does not make another result.
+    """
+    if any(isinstance(value, RunSettings) for value in values):
+        raise TypeError("RunSettings must not enter a fingerprint")
+    named = [
+        {type(v).__name__: v.model_dump(mode="json")} if isinstance(v, Section) else v
+        for v in values
+    ]
+    return digest(*named)

@@ -1,10 +1,15 @@
-"""The use cases, in the order the data flows: what the command line calls, and notebooks too.
+"""The work of each command, as one function that sequences calls; also used from Python.
 
-- `prepare.py`        recordings -> prepared store
-- `finetune_swin.py`  images of facial expressions -> Swin folder
-- `train.py`          prepared store -> run folder
-- `evaluate.py`       prepared store -> scores under a protocol, and a page
-- `predict.py`        a video and an EEG recording -> emotion over time, and a page
+In data-flow order:
 
-`segments.py` holds the one way from a trial's files to its segments.
+- `prepare`: from recordings to a prepared store
+- `inspect`: from a prepared store to a page about its content and quality
+- `finetune_swin`: from images of facial expressions to a face backbone
+- `train`: from a prepared store to a run folder
+- `evaluate`: from a prepared store to scores under each protocol and a page
+- `evaluate_run`: from a trained run to scores on its own test set and a page
+- `audit`: from a table of predictions to leaks, scores and a page
+- `predict`: from a video and an EEG recording to a prediction and a page
+- `predict_batch`: from a manifest of recordings to predictions
+- `demo`: all commands on a synthetic data set
 """

@@ -1,325 +1,131 @@
-"""Raw recordings -> the prepared store.
-
-The work is cut into parts: the EEG of a participant, the faces of a trial. Each is saved as soon
-as it is finished, so a run that is killed loses the parts it was at, and the next one goes on from
-there. When a participant has all parts, its file is put together and appears under its name whole.
-"""
+"""Prepare a store from raw recordings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from milmer_cli.errors import InputError
+from milmer_cli.data.signal_quality import store_quality
+from milmer_cli.datasets.base import Recordings
+from milmer_cli.device import Device
+from milmer_cli.eeg.channels import average_reference
+from milmer_cli.eeg.ica import require_icalabel
+from milmer_cli.faces.detector import choose_detector
+from milmer_cli.preparation.jobs import JobContext
+from milmer_cli.preparation.participants import plan_participants, prepare_participants
+from milmer_cli.preparation.plan import ParticipantPlan, limit_band, stored_settings
+from milmer_cli.preparation.result import PrepareResult, coverage_warnings, summarize
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.recordings.detectors import choose_detector
-from milmer_cli.recordings.trial import Recordings
+from milmer_cli.reports.plots.signal_quality import plot_quality_overview
+from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings.schema import Settings
-from milmer_cli.stages.prepare_plan import Plan, plan
-from milmer_cli.stages.prepare_work import (
-    UNREADABLE,
-    Part,
-    Task,
-    kept_settings,
-    n_workers,
-    parts_of,
-    put_together,
-    run_parts,
-)
-from milmer_cli.store.check import check_store
-from milmer_cli.store.index import PreparedStore, read_index, write_index
-from milmer_cli.store.layout import ENDING
-from milmer_cli.store.ledger import write_ledger
+from milmer_cli.store.index import PreparedStore, update_index
 from milmer_cli.store.lock import StoreLock
+from milmer_cli.store.schema import QUALITY_FILE
+from milmer_cli.store.tables import write_coverage
+from milmer_cli.store.validate import validate_store
 
-TASK = "prepare"
-_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class PrepareResult:
-    """What a store holds after `prepare`.
-
-    Attributes
-    ----------
-    out
-        The store.
-    made, kept
-        Participants whose files were written now, and those that were there and unchanged.
-    left_out
-        Participants whose recordings cannot be used, and why.
-    trials, segments
-        Counts over the participants made and kept.
-    faces_found
-        Share of the images looked at on which there was a face; NaN without any video.
-    without_video, without_eeg
-        Names of those trials, ``s03/40``.
-    unreadable
-        Names of the trials whose video is there and cannot be decoded.
-    detector
-        The face detector in use.
-    tables
-        The ledger of all faces and the coverage of all trials.
-    """
-
-    out: Path
-    made: tuple[str, ...]
-    kept: tuple[str, ...]
-    left_out: Mapping[str, str]
-    trials: int
-    segments: int
-    faces_found: float
-    without_video: tuple[str, ...]
-    without_eeg: tuple[str, ...]
-    unreadable: tuple[str, ...]
-    detector: str
-    tables: tuple[Path, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether no recording that is there had to be left out."""
-        return not self.left_out and not self.unreadable
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**asdict(self), "out": str(self.out), "tables": [str(path) for path in self.tables]}
-
-    def summary(self) -> list[tuple[str, str]]:
-        """Rows of label and value."""
-        looked = (
-            "no video" if np.isnan(self.faces_found) else f"{self.faces_found:.1%} of the images"
-        )
-        rows = [
-            ("participants", f"{len(self.made)} made, {len(self.kept)} unchanged"),
-            ("trials", str(self.trials)),
-            ("segments", str(self.segments)),
-            (
-                "faces found",
-                looked + ("" if np.isnan(self.faces_found) else f", by {self.detector}"),
-            ),
-        ]
-        for label, names in (
-            ("left out", tuple(self.left_out)),
-            ("no video", self.without_video),
-            ("no EEG", self.without_eeg),
-            ("video unreadable", self.unreadable),
-        ):
-            if names:
-                rows.append((label, _few(names)))
-        rows += [("table", str(path)) for path in self.tables]
-        return [*rows, ("store", str(self.out))]
+_MAX_FINDINGS = 8
 
 
 def prepare(
     recordings: Recordings, out: Path, settings: Settings, *, progress: Progress = SILENT
 ) -> PrepareResult:
-    """Clean the EEG, find the faces and write the prepared store.
+    """Preprocess the EEG, extract the faces and write the prepared store.
 
     Parameters
     ----------
     recordings
         The data set.
     out
-        Folder of the store; what is there and unchanged is kept.
+        Folder of the store. Parts that are up to date are reused.
     settings
-        Sections ``eeg``, ``faces`` and ``run`` are read.
+        Sections ``data``, ``eeg``, ``faces``, ``quality`` and ``run``.
     progress
-        Advanced by parts: the EEG of a participant, the faces of a trial. One task for all and one
-        for each participant that is worked at.
+        Advanced by parts: the EEG of a participant or the faces of a trial. There is one task for
+        all parts and one for each participant in progress.
 
     Raises
     ------
     InputError
-        Nothing can be used, or a participant that ``data.participants`` names cannot; another
-        process prepares in ``out``; no cluster answers.
+        No participant can be used, or one that ``data.participants`` selects; another process
+        prepares ``out``; the device, the cluster or the package of ``eeg.eog_correction`` is not
+        available.
     MilmerError
-        Writing failed; what is finished is kept.
+        Writing failed. Finished parts are kept.
     """
+    if not settings.run.scheduler:
+        Device.from_settings(settings.run)  # report a missing device before any work
+    if settings.eeg.eog_correction == "icalabel":
+        require_icalabel()
     with StoreLock(out) as lock:
+        settings = limit_band(settings, recordings.pass_band_hz, progress)
         detector, note = choose_detector(settings.faces)
-        for told in (*recordings.notes(), *([note] if note else [])):
-            progress.note(told)
-        plans, left_out = _plans(recordings, out, settings, detector, progress)
+        for message in (*recordings.notes(), *([note] if note else [])):
+            progress.note(message)
+        for warning in average_reference(recordings.channels)[1] if recordings.channels else ():
+            progress.note(warning, "warning")
+        plans, excluded = plan_participants(recordings, out, settings, detector, progress)
+        contexts = _contexts(plans, recordings, out, settings, detector, lock.token)
         try:
-            parts = _parts(plans, recordings, out, settings, detector, lock.token)
-            _work(plans, parts, out, settings, detector, progress)
+            prepare_participants(contexts, settings, detector, progress)
         except KeyboardInterrupt:
             progress.note(
-                "Stopped. What is finished is kept: the same command goes on from there.", "warning"
+                "Interrupted. Finished parts are kept; run the same command again to resume.",
+                "warning",
             )
             raise
-        names = [plan.participant for plan in plans]
-        _index(out, settings, names, progress)
+        _update_index(out, settings, plans, progress)
         store = PreparedStore.open(out)
-        tables = write_ledger(store)
-        _tell_findings(out, progress)
-        made = tuple(plan.participant for plan in plans if not plan.whole)
-        return _result(store, names, made, left_out, detector, tables)
-
-
-def _plans(
-    recordings: Recordings, out: Path, settings: Settings, detector: str, progress: Progress
-) -> tuple[list[Plan], dict[str, str]]:
-    """Plan every participant; those whose recordings cannot be used are told and left out."""
-    plans, left_out = [], {}
-    for name in recordings.participants():
-        try:
-            planned = plan(recordings, name, out, settings, detector)
-        except InputError as error:
-            if settings.data.participants:
-                raise
-            left_out[name] = error.message
-            progress.note(f"{name} is left out: {error}", "warning")
-            continue
-        plans.append(planned)
-        if planned.why:
-            progress.note(f"{name}: {planned.why}")
-    if not plans:
-        raise InputError(
-            f"None of the {len(left_out)} participants can be used: "
-            + next(iter(left_out.values()), "there is none."),
-            "`milmer prepare --check` tells what is wrong with each.",
+        coverage = write_coverage(store)
+        quality = store_quality(store, settings.quality)
+        save_figure(
+            plot_quality_overview(quality, settings.quality.max_bad_channels), out / QUALITY_FILE
         )
-    return plans, left_out
+        _report_findings(out, progress)
+        for warning in coverage_warnings(store.participant(plan.participant) for plan in plans):
+            progress.note(warning, "warning")
+        return summarize(store, plans, excluded, detector, coverage, quality)
 
 
-def _work(
-    plans: Sequence[Plan],
-    parts: Sequence[Part],
-    out: Path,
-    settings: Settings,
-    detector: str,
-    progress: Progress,
-) -> None:
-    """Make all parts, and each participant's file as soon as it has them all."""
-    by_name = {plan.participant: plan for plan in plans}
-    left = {plan.participant: plan.parts for plan in plans if not plan.whole}
-    progress.start(TASK, total=len(parts), unit="parts")
-    for name in [name for name, count in left.items() if not count]:
-        put_together(by_name[name], out, settings, detector)
-    workers = n_workers(settings, len(parts))
-    begun = _Begun(parts, workers, progress)
-    for done in run_parts(parts, workers, settings.run.scheduler):
-        name = done.participant
-        progress.advance(TASK)
-        progress.advance(name)
-        begun.after_one_more()
-        if done.warning:
-            progress.note(done.warning, "warning")
-        left[name] -= 1
-        if not left[name]:
-            notes = put_together(by_name[name], out, settings, detector)
-            progress.done(name)
-            for remark in notes.get("remarks", ()):
-                progress.note(f"{name}: {remark}")
-    progress.done(TASK)
-
-
-def _parts(
-    plans: Sequence[Plan],
+def _contexts(
+    plans: Sequence[ParticipantPlan],
     recordings: Recordings,
     out: Path,
     settings: Settings,
     detector: str,
-    token: str,
-) -> list[Part]:
-    weights = settings.faces.weights and str(Path(settings.faces.weights).absolute())
-    faces = settings.faces.model_copy(update={"detector": detector, "weights": weights})
-    for_workers = settings.model_copy(update={"faces": faces})
+    lock_token: str,
+) -> list[JobContext]:
+    """Return the contexts of the participants whose files are not up to date."""
+    weights_dir = settings.faces.weights_dir and str(Path(settings.faces.weights_dir).absolute())
+    faces = settings.faces.model_copy(update={"detector": detector, "weights_dir": weights_dir})
+    settings = settings.model_copy(update={"faces": faces})
     return [
-        part
+        JobContext(recordings, plan, out.absolute(), settings, lock_token)
         for plan in plans
-        if not plan.whole
-        for part in parts_of(Task(recordings, plan, out.absolute(), for_workers, token))
+        if not plan.unchanged
     ]
 
 
-class _Begun:
-    """Starts the task of each participant when the first of its parts is begun."""
-
-    def __init__(self, parts: Sequence[Part], workers: int, progress: Progress) -> None:
-        self._names = [part.participant for part in parts]
-        self._progress = progress
-        self._started: set[str] = set()
-        self._busy = workers
-        self.after_one_more(0)
-
-    def after_one_more(self, by: int = 1) -> None:
-        """Count a part that is done: as many as there are workers are being made."""
-        self._busy += by
-        for name in self._names[: self._busy]:
-            if name not in self._started:
-                self._started.add(name)
-                self._progress.start(name, self._names.count(name), "parts")
-
-
-# The store as a whole ---------------------------------------------------------------------------
-
-
-def _index(out: Path, settings: Settings, names: Sequence[str], progress: Progress) -> None:
-    """Name in the index these participants, and those of earlier runs with the same settings."""
-    kept = kept_settings(settings)
-    try:
-        before = read_index(out)
-    except InputError:
-        before = {"settings": kept, "participants": {}}
-    others = [name for name in before["participants"] if name not in names]
-    if others and before["settings"] != kept:
+def _update_index(
+    out: Path, settings: Settings, plans: Sequence[ParticipantPlan], progress: Progress
+) -> None:
+    names = [plan.participant for plan in plans]
+    removed = update_index(out, stored_settings(settings), names)
+    if removed:
         progress.note(
-            f"{', '.join(others)}: prepared with other settings, so no longer part of this store; "
-            "the files stay. Prepare all participants together to have them back.",
+            f"{', '.join(removed)}: prepared with other settings and therefore removed from the "
+            "index of the store; the files are kept. Prepare all participants with the same "
+            "settings to include them.",
             "warning",
         )
-        others = []
-    present = [name for name in others if (out / f"{name}{ENDING}").is_file()]
-    write_index(out, kept, sorted([*names, *present]))
 
 
-def _result(
-    store: PreparedStore,
-    names: Sequence[str],
-    made: tuple[str, ...],
-    left_out: Mapping[str, str],
-    detector: str,
-    tables: tuple[Path, ...],
-) -> PrepareResult:
-    segments = store.segments(names)
-    trial_id, first = np.unique(segments.trial_id, return_index=True)
-    looked = np.concatenate([np.isfinite(store.participant(name).time) for name in names])
-    found = np.concatenate([store.participant(name).found for name in names])
-    with_video = set(segments.trial_id[looked.any(axis=1)])
-    reasons = np.concatenate([store.participant(name).reason for name in names])
-    unreadable = np.unique(segments.trial_id[(reasons == UNREADABLE).any(axis=1)])
-    return PrepareResult(
-        out=store.folder,
-        made=made,
-        kept=tuple(name for name in names if name not in made),
-        left_out=left_out,
-        trials=len(trial_id),
-        segments=len(segments),
-        faces_found=float(found[looked].mean()) if looked.any() else float("nan"),
-        without_video=tuple(str(name) for name in trial_id if name not in with_video),
-        without_eeg=tuple(str(name) for name in trial_id[~segments.eeg_found[first]]),
-        unreadable=tuple(str(name) for name in unreadable),
-        detector=detector,
-        tables=tables,
-    )
-
-
-def _tell_findings(out: Path, progress: Progress) -> None:
-    """Tell what a first look at the store finds."""
-    found = check_store(out, deep=False)
-    for finding in found[:_SHOWN]:
-        text = f"{finding.where}: {finding.what} {finding.fix}"
-        progress.note(text, "warning" if finding.severity == "error" else "info")
-    if len(found) > _SHOWN:
-        progress.note(f"And {len(found) - _SHOWN} more: `milmer inspect {out}` shows coverage.")
-
-
-def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:_SHOWN])}{more}"
+def _report_findings(out: Path, progress: Progress) -> None:
+    findings = validate_store(out, deep=False)
+    for finding in findings[:_MAX_FINDINGS]:
+        message = f"{finding.where}: {finding.message} {finding.hint}"
+        progress.note(message, "warning" if finding.severity == "error" else "info")
+    n_more = len(findings) - _MAX_FINDINGS
+    if n_more > 0:
+        progress.note(f"{n_more} more findings: `milmer inspect {out}` shows the coverage.")

@@ -1,20 +1,26 @@
-"""The prepared store: the one boundary between recordings and learning (only user of h5py).
+"""The prepared store: the interface between recordings and training. Only this package uses h5py.
 
-layout.py       names, shapes and units of everything on disk
-atomic.py       a file appears whole or not at all; lock.py: one prepare at a time
-images.py       faces to JPEG and back
-writing.py      write one participant;  pieces.py: finished trials of an unfinished one
-participant.py  read one participant
-index.py        read the whole store, one table of segments;  check.py, ledger.py: look through it
+- `schema`: names, shapes and units of everything on disk
+- `lock`: one `prepare` at a time
+- `cache`: finished trials of a participant whose file is not complete
+- `writer`: write the file of one participant
+- `reader`: read the file of one participant (`PreparedParticipant`)
+- `index`: the whole store and the table of its segments (`PreparedStore`)
+- `tables`: coverage.csv, one row per trial
+- `validate`: find errors in a store
+
+To add a dataset: describe it in `schema`, write it in `writer`, read it in `reader`, and document
+it in docs/store.md.
 """
 
-from milmer_cli.store.check import Finding, check_store
-from milmer_cli.store.images import EncodedFaces, decode_face, encode_face
+from milmer_cli.faces.jpeg import decode_face, encode_face
+from milmer_cli.faces.segment_faces import SegmentFaces
 from milmer_cli.store.index import PreparedStore, Segments, write_index
-from milmer_cli.store.participant import PreparedParticipant
-from milmer_cli.store.writing import Header, PreparedTrial, write_participant
+from milmer_cli.store.reader import PreparedParticipant
+from milmer_cli.store.validate import Finding, validate_store
+from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 
 __all__ = [
-    "EncodedFaces", "Finding", "Header", "PreparedParticipant", "PreparedStore", "PreparedTrial",
-    "Segments", "check_store", "decode_face", "encode_face", "write_index", "write_participant",
+    "Finding", "Header", "PreparedParticipant", "PreparedStore", "PreparedTrial", "SegmentFaces",
+    "Segments", "decode_face", "encode_face", "validate_store", "write_index", "write_participant",
 ]  # fmt: skip

@@ -1,9 +1,7 @@
-"""The store as a whole: what is in the folder, and one table of all segments."""
+"""The store as a whole: its index and the table of all segments."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,35 +10,40 @@ from typing import Any, Self
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.store.atomic import written_aside
-from milmer_cli.store.layout import ENDING, FORMAT, INDEX
-from milmer_cli.store.participant import PreparedParticipant
+from milmer_cli.io import digest, file_digest, read_json, shorten, write_json
+from milmer_cli.store.reader import PreparedParticipant
+from milmer_cli.store.schema import (
+    FORMAT_VERSION,
+    INDEX_FILE,
+    PARTICIPANT_SUFFIX,
+    READABLE_VERSIONS,
+)
 
-_AGAIN = "Run `milmer prepare` again; what is finished is kept."
+_PREPARE_AGAIN = "Run `milmer prepare` again; finished parts are kept."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segments:
-    """One row a segment, in equal-length arrays.
+    """Table of segments: one row per segment, in arrays of equal length.
 
     Attributes
     ----------
     participant
-        (n,) str.
+        (n,) str: name of the participant.
     row
-        (n,) row in that participant's file.
+        (n,) int: row in the participant's file.
     trial, stimulus
-        (n,) order of presentation; which clip.
+        (n,) int: order of presentation; number of the stimulus.
     onset
-        (n,) seconds from the start of the stimulus.
+        (n,) float: seconds after stimulus onset.
     ratings
-        (n, 4) as given; NaN unknown.
+        (n, 4) float: valence, arousal, dominance, liking; NaN if unknown.
     eeg_found
-        (n,) bool.
+        (n,) bool: whether there is EEG.
     faces_found
-        (n,) share of the instances with a face.
+        (n,) float: share of the instances with a face.
     label
-        (n,) str, name of the class; empty where the data set gives none.
+        (n,) str: class name; empty if the data set has none.
     """
 
     participant: np.ndarray
@@ -57,29 +60,35 @@ class Segments:
         return len(self.row)
 
     def take(self, index: np.ndarray) -> Segments:
-        """Give the rows at ``index`` (positions or a mask)."""
+        """Return the rows at ``index`` (positions or a mask)."""
         return Segments(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @property
     def trial_id(self) -> np.ndarray:
-        """(n,) str, one name a trial: ``s01/03``."""
+        """(n,) str: a name for each trial, for example ``s01/03``."""
         pairs = zip(self.participant, self.trial, strict=True)
         return np.array([f"{participant}/{trial:02d}" for participant, trial in pairs], dtype=str)
 
+    @property
+    def segment_id(self) -> np.ndarray:
+        """(n,) str, one name per segment: trial and onset in seconds, such as ``s01/03@12.000``."""
+        onsets = np.char.mod("@%.3f", np.asarray(self.onset, dtype=np.float64))
+        return np.char.add(np.asarray(self.trial_id, dtype=str), onsets)
+
 
 class PreparedStore:
-    """A prepared folder.
+    """A prepared store.
 
     Attributes
     ----------
     folder
-        Where it is.
+        Folder of the store.
     participants
-        Names, sorted.
+        Names of the participants, sorted.
     settings
-        The settings that made it, as plain values.
+        Sections ``eeg`` and ``faces`` of the settings that it was prepared with, as JSON values.
     entries
-        What the index says of each participant.
+        Participant -> its entry in the index.
     """
 
     def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
@@ -87,58 +96,74 @@ class PreparedStore:
         self.settings: dict[str, Any] = dict(index["settings"])
         self.entries: dict[str, dict[str, Any]] = dict(index["participants"])
         self.participants = sorted(self.entries)
-        self._open: dict[str, PreparedParticipant] = {}
+        self._opened: dict[str, PreparedParticipant] = {}
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Open a prepared folder.
+        """Open a store.
 
         Raises
         ------
         InputError
-            When there is none, it is not finished, of another format, or a file is missing or has
-            another size than the index says.
+            There is no finished store of this format, or a file is missing or has another size
+            than in the index.
         """
         folder = Path(folder)
         store = cls(folder, read_index(folder))
         for name, entry in store.entries.items():
             path = folder / entry["file"]
             if not path.is_file():
-                raise InputError(f"{path}, which {INDEX} names for {name}, is missing.", _AGAIN)
+                raise InputError(
+                    f"{path} of participant {name} is missing; {INDEX_FILE} lists it.",
+                    _PREPARE_AGAIN,
+                )
             if path.stat().st_size != entry["bytes"]:
-                raise InputError(f"{path} is not the file that {INDEX} describes.", _AGAIN)
+                raise InputError(
+                    f"{path} has {path.stat().st_size} bytes, expected {entry['bytes']} according "
+                    f"to {INDEX_FILE}.",
+                    _PREPARE_AGAIN,
+                )
         return store
 
     @property
     def fingerprint(self) -> str:
-        """One hash of what all participants were made from."""
-        what = {name: entry["fingerprints"] for name, entry in self.entries.items()}
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+        """Digest of the fingerprints of all participants."""
+        return digest({name: entry["fingerprints"] for name, entry in self.entries.items()})
 
     def participant(self, name: str) -> PreparedParticipant:
-        """Give one participant's segments; opened once.
+        """Open the file of a participant; it is opened once.
 
         Raises
         ------
         InputError
-            When there is no such participant, or the file is damaged.
+            The store does not have this participant, or the file is damaged.
         """
         if name not in self.entries:
-            there = ", ".join(self.participants)
-            raise InputError(f"{self.folder} has no participant {name}.", f"It has: {there}.")
-        if name not in self._open:
+            raise InputError(
+                f"The store {self.folder} has no participant {name}.",
+                f"Its participants are {shorten(self.participants)}.",
+            )
+        if name not in self._opened:
             path = self.folder / self.entries[name]["file"]
-            self._open[name] = PreparedParticipant.open(path)
-        return self._open[name]
+            self._opened[name] = PreparedParticipant.open(path)
+        return self._opened[name]
 
     def segments(self, participants: Sequence[str] | None = None) -> Segments:
-        """Give the table of all segments, or of some participants', in the order of their names."""
+        """Return the table of all segments, in the order of the names.
+
+        Parameters
+        ----------
+        participants
+            Only these participants, in this order; at least one.
+        """
         names = self.participants if participants is None else list(participants)
-        parts = [_rows(self.participant(name)) for name in names]
-        if not parts:
-            raise InputError("No participants were asked for.", "Name at least one.")
+        if not names:
+            raise InputError("The list of participants is empty.", "Name at least one participant.")
+        tables = [_participant_segments(self.participant(name)) for name in names]
         columns = (field.name for field in fields(Segments))
-        return Segments(*(np.concatenate([getattr(p, name) for p in parts]) for name in columns))
+        return Segments(
+            *(np.concatenate([getattr(t, column) for t in tables]) for column in columns)
+        )
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -147,75 +172,96 @@ def read_index(folder: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        When there is no store, it is unfinished, unreadable or of another format.
+        There is no store, it is not finished, or its index is damaged or of another format.
     """
-    path = folder / INDEX
+    path = folder / INDEX_FILE
     if not folder.is_dir():
         raise InputError(
-            f"There is no prepared folder {folder}.", "Run `milmer prepare` to make one."
+            f"The prepared store {folder} does not exist.", "Run `milmer prepare` to create it."
         )
     if not path.is_file():
-        begun = any(folder.glob(f"*{ENDING}"))
+        unfinished = any(folder.glob(f"*{PARTICIPANT_SUFFIX}"))
         raise InputError(
-            f"{folder} is {'not finished' if begun else 'no prepared folder'}: it has no {INDEX}.",
-            _AGAIN if begun else "Run `milmer prepare` to make one.",
+            f"{folder} is {'not finished' if unfinished else 'not a prepared store'}: it has no "
+            f"{INDEX_FILE}.",
+            _PREPARE_AGAIN if unfinished else "Run `milmer prepare` to create a store.",
         )
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        version, whole = index["format"], {"settings", "participants"} <= set(index)
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", _AGAIN) from error
-    if version != FORMAT:
+    index = read_json(path, _PREPARE_AGAIN)
+    if not isinstance(index, dict) or "format" not in index:
+        raise InputError(f"{path} is not the index of a prepared store.", _PREPARE_AGAIN)
+    if index["format"] not in READABLE_VERSIONS:
         raise InputError(
-            f"{folder} has format {version}, and this Milmer reads format {FORMAT}.",
+            f"The store {folder} has format {index['format']}, expected format {FORMAT_VERSION}.",
             "Update Milmer, or prepare into another folder.",
         )
-    if not whole or not index["participants"]:
-        raise InputError(f"{path} names no participants.", _AGAIN)
-    return dict(index)
+    if not {"settings", "participants"} <= set(index) or not index["participants"]:
+        raise InputError(f"{path} lists no participants.", _PREPARE_AGAIN)
+    return index
 
 
 def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequence[str]) -> None:
-    """Describe the finished participants' files; the last step of preparing.
+    """Write the index of a store, the last step of `prepare`.
 
-    A file that has not changed since the last index keeps its hash, so nothing is read twice.
+    A file that has not changed since the last index keeps its digest and is not read again.
 
     Parameters
     ----------
     folder
         The store.
     settings
-        The settings that made it, as plain values.
+        Settings of the store, as JSON values.
     participants
-        Names; each has its file in the folder.
+        Names of the participants whose files are complete.
     """
     try:
-        before = read_index(folder)["participants"]
+        previous = read_index(folder)["participants"]
     except InputError:
-        before = {}
+        previous = {}
     entries = {
-        name: _entry(folder / f"{name}{ENDING}", before.get(name, {})) for name in participants
+        name: _entry(folder / f"{name}{PARTICIPANT_SUFFIX}", previous.get(name, {}))
+        for name in participants
     }
-    index = {"format": FORMAT, "settings": settings, "participants": entries}
-    with written_aside(folder / INDEX) as aside:
-        aside.write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    index = {"format": FORMAT_VERSION, "settings": settings, "participants": entries}
+    write_json(folder / INDEX_FILE, index)
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def update_index(
+    folder: Path, settings: Mapping[str, Any], participants: Sequence[str]
+) -> list[str]:
+    """Add participants to the index and keep those of earlier runs with the same settings.
+
+    Parameters
+    ----------
+    folder, settings, participants
+        As in `write_index`.
+
+    Returns
+    -------
+    list of str
+        Participants that were removed from the index because their settings differ.
+    """
+    try:
+        previous = read_index(folder)
+    except InputError:
+        previous = {"settings": settings, "participants": {}}
+    others = [name for name in previous["participants"] if name not in participants]
+    same_settings = previous["settings"] == settings
+    kept = [name for name in others if (folder / f"{name}{PARTICIPANT_SUFFIX}").is_file()]
+    write_index(folder, settings, sorted([*participants, *(kept if same_settings else [])]))
+    return [] if same_settings else others
 
 
-def _entry(path: Path, before: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(path: Path, previous: Mapping[str, Any]) -> dict[str, Any]:
     with PreparedParticipant.open(path) as p:
-        facts = path.stat()
-        stamp = {"bytes": facts.st_size, "modified_ns": facts.st_mtime_ns}
-        same = all(before.get(key) == value for key, value in stamp.items())
+        status = path.stat()
+        stamp = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
+        unchanged = all(previous.get(key) == value for key, value in stamp.items())
         return {
             "file": path.name,
             **stamp,
-            "sha256": before["sha256"] if same and "sha256" in before else file_hash(path),
+            "sha256": previous["sha256"]
+            if unchanged and "sha256" in previous
+            else file_digest(path),
             "segments": len(p),
             "trials": len(np.unique(p.trial)),
             "eeg_coverage": _share(p.eeg_found),
@@ -229,7 +275,7 @@ def _share(found: np.ndarray) -> float:
     return round(float(found.mean()), 6) if found.size else 0.0
 
 
-def _rows(p: PreparedParticipant) -> Segments:
+def _participant_segments(p: PreparedParticipant) -> Segments:
     n = len(p)
     return Segments(
         np.full(n, p.participant),

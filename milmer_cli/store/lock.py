@@ -1,62 +1,65 @@
-"""One prepare at a time on a store folder."""
+"""One `prepare` at a time in a store folder.
+
+The lock itself is filelock's: the operating system releases it when the process ends. Workers,
+however, can outlive a process that was killed, and must not write while another process prepares
+the store. Every holder of the lock therefore writes a random token to `HOLDER_FILE`, and its
+workers check the token before they write (`is_holder`).
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import time
+import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from milmer_cli.errors import InputError
-from milmer_cli.store.atomic import sweep
-from milmer_cli.store.layout import LOCK
+from filelock import FileLock, Timeout
 
-_GRACE_S = 10.0  # a lock without content is one being written, or one whose writer was killed
+from milmer_cli.errors import InputError
+from milmer_cli.io import read_json, remove_partial_files, write_json
+from milmer_cli.store.schema import HOLDER_FILE, LOCK_FILE
 
 
 class StoreLock:
-    """Context manager: while it is held, a second one on the folder is refused.
-
-    The lock is a file with the holder's process and host. One left behind by a process of this host
-    that is gone is taken over; one of another host is believed.
+    """Context manager that locks a store folder for this process.
 
     Parameters
     ----------
     folder
-        The store; made when missing.
+        The store; it is created if missing.
 
     Attributes
     ----------
     token
-        What tells this holder from any other, while it holds the lock; see `is_held`.
+        Identifies this holder; see `is_holder`.
 
     Raises
     ------
     InputError
-        On entering, when somebody else prepares there, or the folder cannot be written to.
+        On entering: another process prepares the store, or the folder is not writable.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.path = folder / LOCK
-        self.token = ""
+        self.token = uuid.uuid4().hex
+        self._lock = FileLock(folder / LOCK_FILE)
 
     def __enter__(self) -> Self:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self._take():
-                self._remove_stale()
-                if not self._take():
-                    raise self._refusal(_read(self.path))
-            sweep(self.folder)
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise self._already_locked() from error
         except OSError as error:
             raise InputError(
-                f"The folder {self.folder} cannot be written to: {error.strerror}.",
+                f"The store {self.folder} cannot be written: {error.strerror or error}.",
                 "Choose another --out.",
             ) from error
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "token": self.token}
+        write_json(self.folder / HOLDER_FILE, holder)
+        remove_partial_files(self.folder)
         return self
 
     def __exit__(
@@ -65,98 +68,27 @@ class StoreLock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.path.unlink(missing_ok=True)
+        (self.folder / HOLDER_FILE).unlink(missing_ok=True)
+        self._lock.release()
 
-    def _take(self) -> bool:
-        try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            return False
-        pid = os.getpid()
-        self.token = json.dumps(
-            {"pid": pid, "host": socket.gethostname(), "started": _started(pid)}
-        )
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(self.token)
-        return True
-
-    def _remove_stale(self) -> None:
-        holder = _read(self.path)
-        if holder is None:
-            return
-        if not _stale(holder, self.path):
-            raise self._refusal(holder)
-        grave = self.path.with_name(f"{LOCK}.{os.getpid()}.part")
-        try:
-            self.path.rename(grave)
-        except FileNotFoundError:
-            return  # somebody else took it over; _take will tell
-        if _read(grave) != holder:  # ... and was already working: give it back
-            grave.replace(self.path)
-            raise self._refusal(_read(self.path))
-        grave.unlink(missing_ok=True)
-
-    def _refusal(self, holder: dict[str, Any] | None) -> InputError:
-        who = f"process {holder.get('pid')} on {holder.get('host')}" if holder else "a process"
+    def _already_locked(self) -> InputError:
+        holder = _read_holder(self.folder)
+        process = f"process {holder['pid']} on {holder['host']}" if holder else "another process"
         return InputError(
-            f"{self.folder} is being prepared by {who}.",
-            f"Wait for it, or choose another --out; if it no longer runs, delete {self.path}.",
+            f"The store {self.folder} is being prepared by {process}.",
+            "Wait until it has finished, or choose another --out.",
         )
 
 
-def is_held(folder: Path, token: str) -> bool:
-    """Whether the holder of ``token`` still has the lock of a store.
-
-    Workers outlive a holder that was killed: they must not write once another has taken over.
-    """
-    return _read(folder / LOCK) == json.loads(token)
+def is_holder(folder: Path, token: str) -> bool:
+    """Whether the process with this token still holds the lock of a store."""
+    return _read_holder(folder).get("token") == token
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Content of a lock file; {} when it has none (yet), None when there is no such file."""
+def _read_holder(folder: Path) -> dict[str, Any]:
+    """Return the content of `HOLDER_FILE`; {} if it is missing or unreadable."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
+        holder = read_json(folder / HOLDER_FILE)
+    except InputError:
         return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _stale(holder: dict[str, Any], path: Path) -> bool:
-    if not holder:
-        return time.time() - path.stat().st_mtime > _GRACE_S
-    if holder.get("host") != socket.gethostname():
-        return False
-    pid = int(holder.get("pid", -1))
-    # The same number can be another process by now: on Linux its start tells.
-    return not _alive(pid) or _started(pid) != holder.get("started")
-
-
-def _alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    if os.name == "nt":
-        import ctypes  # Windows only: there, os.kill(pid, 0) would interrupt the process
-
-        kernel = ctypes.windll.kernel32  # type: ignore[attr-defined, unused-ignore]
-        handle = kernel.OpenProcess(0x1000, False, pid)
-        if handle:
-            kernel.CloseHandle(handle)
-        return bool(handle)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks since boot; empty where /proc does not say."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[19]
+    return holder if isinstance(holder, dict) and {"pid", "host", "token"} <= set(holder) else {}

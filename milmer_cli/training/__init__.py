@@ -1,12 +1,31 @@
-"""From a model and data sets to a trained model.
+"""Training of any of our networks with transformers' Trainer, and the run folder.
 
-- `material`, `folds`, `tokens`   a store's segments and classes; one training on one part of a
-  split; face tokens of a frozen backbone
-- `trainer`    `fit`: trains any of our models and leaves it with its best epoch's weights
-- `engine`, `task`, `conductor`   transformers' Trainer with our loss, judging and checkpoints
-- `sampler`, `optimizer`, `checkpoints`, `stopping`, `trackers`, `history`    its parts
-- `predictions`, `confidence`     a data set through a trained model; how sure it is
-- `runfolder`  `Run`: what a run folder holds, for evaluate and predict
-- `estimate`   what a training would take; `launch`, `processes`: several processes
-- `expressions`, `layouts`, `images`, `faces`, `classifier`, `modelcard`   for finetune-swin
+In the order of the data flow:
+
+- `training_args`: `TrainingSpec`, everything that defines a training except model and data
+- `sampler`: batches that do not depend on the number of processes
+- `optimization`: parameter groups of AdamW, and class weights
+- `micro_batches`: gradient accumulation, with smaller micro-batches when memory runs out
+- `trainer`: `MilmerTrainer`, Trainer with our loss, validation and checkpoints
+- `callbacks`: progress, and when to evaluate, save and stop
+- `ema`: moving average of the weights
+- `graceful_stop`: stop requests by SIGTERM and Ctrl-C
+- `integrations`: TensorBoard and other experiment trackers
+- `checkpoints`: checkpoints on disk, complete or absent
+- `history`: metrics of every epoch, and the selection of the best epoch
+- `train_model`: `train_model`, the one function that trains a network
+- `distributed`: ``--processes N``, and which process this is
+- `eeg_amplitude`: standardize the amplitude features of the EEG on the training set
+- `fit_fold`: builds and trains a Milmer model on one fold
+- `calibration`: temperature scaling on the validation set
+- `evaluate_fold`: calibration, and scores on the test set
+- `run_dir`: contents of a run folder; `Run` opens it for evaluate and predict
+- `result`: `TrainResult` and the contents of metrics.json
+- `dry_run`: ``train --dry-run``
+
+To add a callback: write a `transformers.TrainerCallback` that gets what it needs as parameters, and
+add it in `MilmerTrainer.__init__`.
+
+To add a metric that selects the epoch: add it to `history.Epoch` and `history.validation_metrics`,
+and its name to `training_args.Metric`.
 """

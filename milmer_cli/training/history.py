@@ -1,29 +1,38 @@
-"""What happened in a training: one row an epoch, and which epoch was kept."""
+"""The course of a training: metrics of every epoch, and the selection of the best epoch."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import log_softmax
+
+from milmer_cli.io import atomic_write
+from milmer_cli.metrics.classification import confusion_matrix, confusion_scores
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch.
+    """Metrics of one epoch.
 
     Attributes
     ----------
     epoch
-        From 1.
+        Number, from 1.
     train_loss, train_accuracy
-        Mean over the samples of the epoch, as they were met (dropout on, weights moving).
+        Mean over the training samples, computed during the epoch (with dropout, while the weights
+        change).
     validation_loss
-        Mean cross-entropy on the validation part, without class weights or smoothing.
+        Mean cross-entropy on the validation set, without class weights or label smoothing.
     validation_accuracy, validation_balanced_accuracy, validation_macro_f1
-        On the validation part.
+        Metrics on the validation set.
     learning_rate
-        Of the head, at the end of the epoch.
+        Learning rate of the head at the end of the epoch.
     """
 
     epoch: int
@@ -48,63 +57,90 @@ class History:
     epochs
         All epochs, in order.
     best_epoch
-        The epoch whose weights the model now has.
+        Number of the epoch whose weights the model has.
     seconds
-        How long the training took, since it was last started.
+        Duration of the training since it was last started or resumed.
     waiting_share
-        Share of that time spent waiting for data.
-    micro_batch
-        Samples that went through the model at once, smaller than the batch when memory was short.
+        Fraction of that time spent waiting for data.
+    micro_batch_size
+        Samples per forward pass; less than the batch size if memory was short.
     """
 
     epochs: tuple[Epoch, ...]
     best_epoch: int
     seconds: float
     waiting_share: float
-    micro_batch: int
+    micro_batch_size: int
 
     @property
     def best(self) -> Epoch:
-        """The row of the kept epoch."""
+        """Metrics of the best epoch."""
         return self.epochs[self.best_epoch - 1]
 
+    def summary(self, *metrics: str) -> dict[str, Any]:
+        """Summarize the training for metrics.json, with these metrics of the best epoch."""
+        return {
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.epochs),
+            **{name: getattr(self.best, name) for name in metrics},
+            "seconds": self.seconds,
+            "waiting_share": self.waiting_share,
+            "micro_batch_size": self.micro_batch_size,
+        }
+
     def write_csv(self, path: Path) -> None:
-        """Write one row an epoch."""
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(asdict(epoch) for epoch in self.epochs)
+        """Write one row per epoch."""
+        table = io.StringIO(newline="")
+        writer = csv.DictWriter(table, COLUMNS)
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in self.epochs)
+        atomic_write(path, table.getvalue())
 
 
-def read_history(path: Path) -> tuple[Epoch, ...]:
-    """Read what `History.write_csv` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    values = [{name: float(row[name]) for name in COLUMNS[1:]} for row in rows]
-    return tuple(
-        Epoch(epoch=int(row["epoch"]), **rest) for row, rest in zip(rows, values, strict=True)
-    )
+def validation_metrics(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    """Compute the entries of `Epoch` that come from the validation set.
+
+    Parameters
+    ----------
+    labels
+        (n_samples,) int.
+    logits
+        (n_samples, n_classes) float64.
+    """
+    log_probabilities = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    scores = confusion_scores(confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1]))
+    return {
+        "validation_loss": float(-log_probabilities.mean()),
+        "validation_accuracy": float(scores["accuracy"]),
+        "validation_balanced_accuracy": float(scores["balanced_accuracy"]),
+        "validation_macro_f1": float(scores["macro_f1"]),
+    }
 
 
-def best_of(epochs: Iterable[Epoch], choose_by: str) -> int:
-    """Tell which epoch to keep.
+def select_epoch(epochs: Sequence[Epoch], metric: str) -> int:
+    """Select the best epoch.
 
     Parameters
     ----------
     epochs
         All epochs so far.
-    choose_by
-        ``balanced_accuracy`` or ``macro_f1`` of the validation part; among equals the lower
-        validation loss wins, then the earlier epoch.
+    metric
+        ``balanced_accuracy`` or ``macro_f1``, on the validation set. Ties are broken by the lower
+        validation loss, then by the earlier epoch.
 
     Returns
     -------
     int
-        Number of the epoch, from 1; 0 when there is none.
+        Number of the epoch, from 1; 0 if there are no epochs.
     """
     best = max(
         epochs,
-        key=lambda e: (getattr(e, f"validation_{choose_by}"), -e.validation_loss, -e.epoch),
+        key=lambda e: (getattr(e, f"validation_{metric}"), -e.validation_loss, -e.epoch),
         default=None,
     )
     return best.epoch if best else 0
+
+
+def epochs_since_best(epochs: Sequence[Epoch], metric: str) -> int:
+    """Count the epochs after the best one; arguments as for `select_epoch`."""
+    return len(epochs) - select_epoch(epochs, metric)

@@ -15,7 +15,7 @@ from milmer_cli.cli.app import run
 
 @dataclass
 class Outcome:
-    """What a command line came to."""
+    """Exit code and output of a command line."""
 
     code: int
     out: str
@@ -27,8 +27,8 @@ class Outcome:
 
 
 @pytest.fixture(autouse=True)
-def _undo_silence(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A command silences libraries for its process; here the process goes on."""
+def _restore_logging() -> Iterator[None]:
+    """Undo `silence_libraries`, which commands call for their whole process."""
     before = dict(os.environ)
     yield
     logging.disable(logging.NOTSET)
@@ -67,7 +67,7 @@ class FakeResult:
 
 @dataclass
 class Stage:
-    """Stands where a stage stands, and remembers how it was called."""
+    """Stand-in for a stage that records its calls."""
 
     error: BaseException | None = None
     complete: bool = True

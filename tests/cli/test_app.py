@@ -1,47 +1,99 @@
 import errno
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from helpers import run_python
 from milmer_cli import __version__
+from milmer_cli.cli.app import COMMANDS, _load_command
 from milmer_cli.errors import InputError, MilmerError
 
-COMMANDS = [
+EVERY_COMMAND = [
     ["demo"],
     ["prepare"],
+    ["inspect"],
     ["finetune-swin"],
     ["train"],
     ["evaluate"],
     ["predict"],
+    ["audit"],
     ["info"],
+    ["weights", "list"],
+    ["weights", "fetch"],
+    ["weights", "verify"],
     ["settings", "show"],
     ["settings", "schema"],
     ["settings", "init"],
 ]
-WRITING = {"demo", "prepare", "finetune-swin", "train", "evaluate", "predict"}
+WITHOUT_OUTPUT_FILES = {"info", "settings", "weights"}
 
 
-def test_the_list_of_commands_is_the_one_tested_here(milmer):
+def test_help_lists_all_commands(milmer):
     outcome = milmer("--help")
     assert outcome.code == 0
-    for name in {command[0] for command in COMMANDS}:
+    assert {command[0] for command in EVERY_COMMAND} | {"help"} == COMMANDS.keys()
+    for name in COMMANDS:
         assert f"│ {name} " in outcome.out
-    assert milmer().out == outcome.out, "no arguments at all show the help"
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_help_shows_an_example_and_what_it_writes(milmer, command):
+@pytest.mark.parametrize("arguments", [(), ("-h",), ("help",)])
+def test_help_without_a_command_is_the_list_of_commands(milmer, arguments):
+    assert milmer(*arguments).out == milmer("--help").out
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+def test_help_of_a_command_is_shown_in_three_ways(milmer, command):
+    expected = milmer(*command, "--help").out
+    assert f"Usage: milmer {' '.join(command)} " in expected
+    assert milmer(*command, "-h").out == expected
+    assert milmer("help", *command).out == expected
+
+
+def test_settings_without_a_subcommand_shows_its_help(milmer):
+    outcome = milmer("settings")
+    assert outcome.code == 0
+    assert outcome.out.strip() == milmer("settings", "--help").out.strip()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_list_of_commands_shows_the_first_line_of_each_help(name):
+    assert _load_command(name).help.partition("\n")[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize(
+    ("words", "index", "expected"),
+    [
+        ("milmer fine", 1, {"finetune-swin"}),
+        ("milmer train --fusion ", 3, {"none", "mlp", "cross_attention"}),
+        ("milmer settings s", 2, {"show", "schema"}),
+        ("milmer help inf", 2, {"info"}),
+    ],
+)
+def test_completion_offers_commands_and_choices(words, index, expected):
+    environment = {
+        "_MILMER_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(index),
+    }
+    code = "from milmer_cli.cli.app import app; app(prog_name='milmer')"
+    done = run_python("-c", code, environment=environment)
+    assert set(done.stdout.split()) >= expected, done.stderr
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+def test_help_of_a_command_has_an_example_and_its_files(milmer, command):
     outcome = milmer(*command, "--help")
     assert outcome.code == 0
     assert "Example:" in outcome.out
     example = outcome.out.partition("Example:")[2].splitlines()[1]
     assert example.strip().startswith(f"milmer {' '.join(command)}")
-    assert ("Writes:" in outcome.out) == (command[0] in WRITING)
+    assert ("Writes:" in outcome.out) == (command[0] not in WITHOUT_OUTPUT_FILES)
     for shared in ("--seed", "--json", "--quiet", "--verbose", "--set ", "--device"):
         assert shared in outcome.out
-    for shared in ("--settings", "--preset"):  # the demo's are its own
+    for shared in ("--settings", "--preset"):  # the demo has its own preset
         assert (shared in outcome.out) == (command != ["demo"])
 
 
@@ -49,18 +101,12 @@ def test_version(milmer):
     assert milmer("--version").out == f"milmer {__version__}\n"
 
 
-def test_the_installed_script_and_the_module_are_the_same(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "milmer_cli", "settings", "show", "--set", "seed=x"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
+def test_main_of_the_module_reports_errors_like_the_script():
+    done = run_python("-m", "milmer_cli", "settings", "show", "--set", "seed=x")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines()[0] == (
-        "Error: seed must be a whole number at least 0; got 'x' (--set)."
+        "Error: seed: expected an integer >= 0, got 'x' (--set)."
     )
 
 
@@ -68,25 +114,27 @@ def test_the_installed_script_and_the_module_are_the_same(tmp_path):
     ("arguments", "expected"),
     [
         (["nope"], "No such command 'nope'"),
-        (["prepare"], "needs one of --deap-root and --manifest"),
+        (["trian"], "Did you mean 'train'?"),
+        (["prepare"], "Expected one of --deap-root and --manifest, got neither"),
         (["prepare", "--deap-root", "nowhere"], "'nowhere' does not exist"),
-        (["prepare", "--deap-root", ".", "--source", "edf"], "data.source must be one of auto"),
+        (["prepare", "--deap-root", ".", "--source", "edf"], "data.source: expected one of auto"),
         (["prepare", "--deap-root", ".", "--set", "eeg.segmnt_s=2"], "did you mean eeg.segment_s?"),
         (["prepare", "--deap-root", ".", "--settings", "no.yaml"], "no.yaml cannot be read"),
         (["prepare", "--deap-root", ".", "--out", "file/store"], "file is not a folder"),
         (["prepare", "--deap-root", ".", "--out", "file"], "file is not a folder"),
         (["train", "--prepared", ".", "--out", "file/run"], "file is not a folder"),
         (["train", "--prepared", "file"], "is a file"),
-        (["train", "--prepared", ".", "--fusion", "concat"], "model.fusion must be one of none"),
-        (["train", "--prepared", ".", "--seed", "-1"], "seed must be a whole number at least 0"),
-        (["evaluate", "--prepared", ".", "--folds", "1"], "evaluate.folds must be a whole number"),
+        (["train", "--prepared", ".", "--fusion", "concat"], "model.fusion: expected one of none"),
+        (["train", "--prepared", ".", "--seed", "-1"], "seed: expected an integer >= 0"),
+        (["evaluate", "--prepared", ".", "--folds", "1"], "evaluate.folds: expected an integer"),
         (["predict", "file", "no.bdf", "--model", "."], "'no.bdf' does not exist"),
         (["predict", "file", "file", "--model", ".", "--trial", "0"], "--trial"),
         (["info", "--preset", "huge"], "'huge' is not one of 'default', 'published', 'demo'"),
-        (["settings"], "Missing command"),
+        (["settings", "nope"], "No such command 'nope'"),
+        (["help", "nope"], "No such command 'nope'"),
     ],
 )
-def test_a_wrong_call_is_one_sentence_and_exit_code_2(milmer, tmp_path, arguments, expected):
+def test_run_reports_an_invalid_call_in_one_sentence(milmer, tmp_path, arguments, expected):
     (tmp_path / "file").write_text("")
     outcome = milmer(*arguments)
     assert outcome.code == 2
@@ -96,7 +144,7 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(milmer, tmp_path, argument
     assert expected in first
     assert len(rest) <= 1
     assert all(line.startswith("Hint: ") for line in rest)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"], "nothing is left behind"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -108,14 +156,14 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(milmer, tmp_path, argument
             OSError(errno.ENOSPC, "No space left on device", "runs/a"),
             1,
             "No space left on device: runs/a.",
-            "Make room",
+            "Free some space",
         ),
-        (ValueError("odd"), 1, "unexpected went wrong: ValueError: odd", "--verbose"),
+        (ValueError("odd"), 1, "Unexpected error: ValueError: odd", "--verbose"),
         (KeyboardInterrupt(), 130, "Interrupted.", ""),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
-def test_errors_of_a_stage(milmer, stage, error, code, first, hint, as_json):
+def test_run_reports_errors_of_a_stage(milmer, stage, error, code, first, hint, as_json):
     stage("train", error)
     outcome = milmer("train", "--prepared", ".", *(["--json"] if as_json else []))
     assert outcome.code == code
@@ -124,32 +172,32 @@ def test_errors_of_a_stage(milmer, stage, error, code, first, hint, as_json):
     assert len(lines) == (2 if hint else 1)
     assert hint in lines[-1]
     if as_json:
-        told = outcome.document["error"]
-        assert first in told["message"]
-        assert hint in told["hint"]
-        assert told["exit_code"] == code
+        reported = outcome.document["error"]
+        assert first in reported["message"]
+        assert hint in reported["hint"]
+        assert reported["exit_code"] == code
     else:
         assert outcome.out == ""
 
 
-def test_quiet_and_verbose_exclude_each_other(milmer, stage):
-    demo = stage("run_demo", module="milmer_cli.demo.run")
+def test_command_rejects_quiet_with_verbose(milmer, stage):
+    demo = stage("run_demo", module="milmer_cli.stages.demo")
     assert milmer("demo", "--quiet", "--verbose").code == 2
     assert demo.calls == []
 
 
-def test_a_wrong_call_is_a_json_document_too(milmer):
+def test_run_reports_an_invalid_call_as_json(milmer):
     outcome = milmer("train", "--json")
     assert outcome.document["error"]["exit_code"] == outcome.code == 2
 
 
-def test_the_traceback_is_shown_on_demand_only(milmer, stage):
+def test_run_shows_the_traceback_only_with_verbose(milmer, stage):
     stage("train", ValueError("odd"))
     assert "Traceback" not in milmer("train", "--prepared", ".").err
     assert "Traceback" in milmer("train", "--prepared", ".", "--verbose").err
 
 
-def test_a_reader_that_has_enough_is_no_fault(tmp_path):
+def test_run_accepts_that_the_reader_closes_the_pipe(tmp_path):
     command = [sys.executable, "-m", "milmer_cli", "settings", "schema"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, cwd=tmp_path) as process:
@@ -158,15 +206,17 @@ def test_a_reader_that_has_enough_is_no_fault(tmp_path):
     assert process.returncode == 1
 
 
-def test_an_output_folder_without_permission_is_refused(milmer, tmp_path, stage, monkeypatch):
+def test_command_rejects_an_unwritable_output_folder_before_the_work(
+    milmer, tmp_path, stage, monkeypatch
+):
     train = stage("train")
 
-    def refuse(**_: Path) -> None:  # the tests may run as root, whom no permission stops
+    def refuse(**_: Path) -> None:  # the tests may run as root, who may write everywhere
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("milmer_cli.cli.command.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     outcome = milmer("train", "--prepared", ".", "--out", "runs/first")
     assert outcome.code == 2
     assert "runs/first cannot be written: Permission denied." in outcome.err
-    assert train.calls == [], "before any work begins"
+    assert train.calls == []
     assert not (tmp_path / "runs").exists()

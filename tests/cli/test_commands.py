@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
 
 
-def test_flags_reach_the_stage_as_settings(milmer, stage):
+def test_command_passes_flags_as_settings(milmer, stage):
     train = stage("train")
     outcome = milmer(
         *("train", "--prepared", ".", "--out", "runs/first", "--fusion", "mlp", "--swin", "swin"),
@@ -42,7 +43,7 @@ def test_flags_reach_the_stage_as_settings(milmer, stage):
     )
 
 
-def test_a_run_without_a_name_gets_the_time(milmer, stage):
+def test_train_names_a_run_by_the_time(milmer, stage):
     train = stage("train")
     milmer("train", "--prepared", ".")
     (_, out, settings), _ = train.calls[0]
@@ -50,7 +51,7 @@ def test_a_run_without_a_name_gets_the_time(milmer, stage):
     assert settings == Settings()
 
 
-def test_resuming_needs_a_run_that_is_there(milmer, stage, tmp_path):
+def test_resume_requires_a_run_folder(milmer, stage, tmp_path):
     train, finetune = stage("train"), stage("finetune_swin")
     assert milmer("train", "--prepared", ".", "--resume").code == 2
     assert milmer("finetune-swin", "--data", ".", "--resume").code == 2
@@ -60,20 +61,22 @@ def test_resuming_needs_a_run_that_is_there(milmer, stage, tmp_path):
     assert train.calls[0][1]["resume"] is True
 
 
-def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage, tmp_path):
+def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
     (tmp_path / "file").write_text("")
-    evaluate, predict, finetune = stage("evaluate"), stage("predict"), stage("finetune_swin")
+    evaluate, evaluate_run = stage("evaluate"), stage("evaluate_run")
+    predict, finetune = stage("predict"), stage("finetune_swin")
     milmer("evaluate", "--prepared", ".", "--folds", "3", "--protocol", "participant")
     milmer("evaluate", "--prepared", ".", "--run", ".")
     (_, out, settings), named = evaluate.calls[0]
-    assert (out, named["run"]) == (Path("evaluation"), None)
-    assert evaluate.calls[1][1]["run"] == Path()
+    assert (out, named["splits"]) == (Path("evaluation"), None)
+    (run, *_), _ = evaluate_run.calls[0]
+    assert (len(evaluate.calls), run) == (1, Path())
     assert (settings.evaluate.folds, settings.evaluate.protocols) == (3, ("participant",))
 
     milmer("predict", "file", "file", "--model", ".", "--trial", "2", "--eeg-onset", "1.5")
-    (video, eeg, run, out, _), named = predict.calls[0]
-    assert (video, eeg, run, out) == (Path("file"), Path("file"), Path(), Path("prediction"))
-    assert (named["trial"], named["eeg_onset_s"], named["video_onset_s"]) == (2, 1.5, None)
+    (request, run, outputs, _), _ = predict.calls[0]
+    assert request == Request(Path("file"), Path("file"), trial=2, eeg_onset_s=1.5)
+    assert (run, outputs) == (Path(), Outputs(Path("prediction")))
 
     milmer("finetune-swin", "--data", "a", "--data", "b.csv", "--backbone", "scratch:micro")
     (data, out, settings), _ = finetune.calls[0]
@@ -81,16 +84,16 @@ def test_evaluate_predict_and_finetune_pass_on_what_they_are_given(milmer, stage
     assert settings.model.backbone == "scratch:micro"
 
 
-def test_a_run_is_scored_on_its_own_split_so_flags_for_another_are_refused(milmer, stage):
-    evaluate = stage("evaluate")
+def test_evaluate_rejects_flags_that_a_run_defines(milmer, stage):
+    evaluate = stage("evaluate_run")
     outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--folds", "3", "--swin", "x")
     assert outcome.code == 2
-    assert "--folds, --swin cannot stand beside --run" in outcome.err
+    assert "--folds, --swin cannot be combined with --run" in outcome.err
     assert evaluate.calls == []
 
 
-def test_the_demo_offers_only_what_it_honours(milmer, stage):
-    demo = stage("run_demo", module="milmer_cli.demo.run")
+def test_demo_offers_only_the_options_it_uses(milmer, stage):
+    demo = stage("run_demo", module="milmer_cli.stages.demo")
     assert milmer("demo", "--signal", "0", "--seed", "5").code == 0
     (out,), named = demo.calls[0]
     assert out == Path("demo")
@@ -103,10 +106,10 @@ def test_the_demo_offers_only_what_it_honours(milmer, stage):
     assert demo.calls[-1][1]["overrides"] == ["train.lr=1e-3", "run.device=cpu"]
 
 
-def test_the_stdout_of_the_demo_is_one_document(milmer, stage):
-    demo = stage("run_demo", module="milmer_cli.demo.run")
+def test_demo_json_sends_the_output_of_the_stages_to_stderr(milmer, stage):
+    demo = stage("run_demo", module="milmer_cli.stages.demo")
     assert milmer("demo", "--json").document
-    assert demo.calls[0][1]["stdout"] is not None, "the stages' results go to stderr"
+    assert demo.calls[0][1]["stdout"] is not None
 
 
 def test_json_is_one_document_without_nan(milmer, stage):
@@ -116,7 +119,7 @@ def test_json_is_one_document_without_nan(milmer, stage):
     assert outcome.err == ""
 
 
-def test_the_summary_is_not_cut_even_where_the_terminal_is_narrow(milmer, stage, monkeypatch):
+def test_print_rows_does_not_wrap_on_a_narrow_terminal(milmer, stage, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     stage("train")
     assert milmer("train", "--prepared", ".").out == (
@@ -124,7 +127,7 @@ def test_the_summary_is_not_cut_even_where_the_terminal_is_narrow(milmer, stage,
     )
 
 
-def test_settings_show_tells_values_and_where_they_come_from(milmer, tmp_path):
+def test_settings_show_prints_values_and_origins(milmer, tmp_path):
     (tmp_path / "my.yaml").write_text("eeg: {segment_s: 2}\n")
     arguments = ("settings", "show", "--settings", "my.yaml", "--set", "seed=3")
     shown = milmer(*arguments).out
@@ -135,17 +138,17 @@ def test_settings_show_tells_values_and_where_they_come_from(milmer, tmp_path):
     assert "# eeg.segment_s: my.yaml" in shown
     document = milmer(*arguments, "--json").document
     assert document["settings"]["eeg"]["segment_s"] == 2.0
-    assert document["asked"] == {"eeg.segment_s": "my.yaml", "seed": "--set"}
+    assert document["origins"] == {"eeg.segment_s": "my.yaml", "seed": "--set"}
 
 
-def test_settings_init_writes_a_file_once(milmer, tmp_path):
+def test_settings_init_does_not_overwrite_a_file(milmer, tmp_path):
     assert milmer("settings", "init", "sub/my.yaml", "--set", "seed=3").code == 0
     file = tmp_path / "sub" / "my.yaml"
     assert load_settings(file=file).seed == 3
     file.write_text("seed: 9\n")
     again = milmer("settings", "init", "sub/my.yaml")
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     assert file.read_text() == "seed: 9\n"
 
 
@@ -154,30 +157,30 @@ def test_settings_schema_is_json(milmer):
 
 
 @pytest.mark.parametrize("backbone", ["scratch:tiny", "somebody/nowhere", "."])
-def test_info_tells_versions_device_and_weights(milmer, backbone):
+def test_info_shows_versions_device_and_weights(milmer, backbone):
     facts = milmer("info", "--json", "--device", "cpu", "--set", f"model.backbone={backbone}")
     document = facts.document
     assert document["packages"]["torch"][0].isdigit()
-    assert "pytest" not in document["packages"], "extras need not be installed"
-    assert "cpu" in document["compute"].lower()
+    assert "pytest" not in document["packages"], "extras are not required"
+    assert "cpu" in document["device"].lower()
     assert backbone in document["backbone"]
     assert document["face detectors"].endswith("dlib")
-    assert document["free disk here"].endswith("GiB")
+    assert document["free disk space"].endswith("GiB")
 
 
-def test_all_processes_get_the_command_without_the_flag_and_one_run_folder(tmp_path):
-    from milmer_cli.cli.train import _for_each_process
+def test_train_gives_all_processes_the_same_run_folder(tmp_path):
+    from milmer_cli.cli.train import _process_arguments
 
     asked = ["train", "--prepared", "p", "--processes", "2", "--resume"]
     run = tmp_path / "run"
     kept = ["train", "--prepared", "p", "--resume", "--out", str(run)]
-    assert _for_each_process(asked, run) == kept
-    assert _for_each_process([*asked[:3], "--processes=2", "--resume"], run) == kept
+    assert _process_arguments(asked, run) == kept
+    assert _process_arguments([*asked[:3], "--processes=2", "--resume"], run) == kept
 
 
-def test_only_the_first_process_shows_the_result(monkeypatch, capsys):
-    from milmer_cli.cli.command import Call
+def test_print_result_prints_only_in_the_main_process(monkeypatch, capsys):
     from milmer_cli.cli.console import Console
+    from milmer_cli.cli.options import CommandContext
     from milmer_cli.settings import load_settings
 
     class Done:
@@ -186,5 +189,5 @@ def test_only_the_first_process_shows_the_result(monkeypatch, capsys):
 
     for rank, shown in (("1", ""), ("0", "done  yes\n")):
         monkeypatch.setenv("RANK", rank)
-        Call(load_settings(), {}, Console()).show(Done())
+        CommandContext(load_settings(), {}, Console()).print_result(Done())
         assert capsys.readouterr().out == shown

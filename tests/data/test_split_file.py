@@ -6,73 +6,113 @@ import json
 import numpy as np
 import pytest
 
-from milmer_cli.data.split_file import Splits, segments_fingerprint
-from milmer_cli.data.splits import Fold, epoch_on_test, make_folds
+from milmer_cli.data.split_file import ProtocolFolds, load_splits, save_splits
+from milmer_cli.data.splits import Fold, make_folds, select_epoch_on_test
 from milmer_cli.errors import InputError, MilmerError
 
 
 @pytest.fixture
-def stored(table_of, tmp_path):
-    table, labels = table_of(4, 6, 2)
-    folds = tuple(make_folds(table, labels, "trial", 3, 0.2, 7))
+def stored(make_labeled, tmp_path):
+    labeled = make_labeled(4, 6, 2)
+    splits = [
+        ProtocolFolds(protocol, 7, tuple(make_folds(labeled, protocol, 3, 0.2, 7)))
+        for protocol in ("trial", "participant")
+    ]
     path = tmp_path / "splits.json"
-    Splits("trial", 7, folds, segments_fingerprint(table)).save(path)
-    return table, labels, folds, path
+    save_splits(path, splits, labeled)
+    return labeled, splits, path
 
 
-def test_folds_come_back_as_they_were(stored):
-    table, labels, folds, path = stored
-    again = Splits.load(path, table, labels, segment_s=3.0)
-    assert (again.protocol, again.seed) == ("trial", 7)
-    for fold, wanted in zip(again.folds, folds, strict=True):
-        for (_, rows), (_, expected) in zip(fold.parts(), wanted.parts(), strict=True):
-            assert np.array_equal(rows, expected)
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_load_splits_returns_what_save_splits_wrote(stored):
+    labeled, splits, path = stored
+    loaded = load_splits(path, labeled)
+    assert [(s.protocol, s.seed) for s in loaded] == [("trial", 7), ("participant", 7)]
+    for split, expected in zip(loaded, splits, strict=True):
+        for fold, wanted in zip(split.folds, expected.folds, strict=True):
+            for (_, rows), (_, others) in zip(fold.sets(), wanted.sets(), strict=True):
+                assert np.array_equal(rows, others)
     assert [p.name for p in path.parent.iterdir()] == ["splits.json"]
 
 
-def test_another_store_is_refused(stored):
-    table, labels, _, path = stored
-    moved = dataclasses.replace(table, onset=table.onset + 0.5)
+def test_load_splits_refuses_another_store(stored):
+    labeled, _, path = stored
+    moved = dataclasses.replace(labeled.segments, onset=labeled.segments.onset + 0.5)
     with pytest.raises(InputError, match="made for other segments"):
-        Splits.load(path, moved, labels)
+        load_splits(path, dataclasses.replace(labeled, segments=moved))
 
 
-def test_a_segment_that_has_lost_its_class_is_refused(stored):
-    table, labels, folds, path = stored
-    labels = labels.copy()
-    labels[folds[0].test[0]] = -1
-    with pytest.raises(InputError, match="no class now"):
-        Splits.load(path, table, labels)
+def test_load_splits_refuses_segments_without_a_class(stored):
+    labeled, splits, path = stored
+    labels = labeled.labels.copy()
+    labels[splits[0].folds[0].test[0]] = -1
+    with pytest.raises(InputError, match="test set contains segments that have no class"):
+        load_splits(path, dataclasses.replace(labeled, labels=labels))
 
 
-def test_an_edited_file_cannot_leak(stored):
-    table, _, _, path = stored
-    content = json.loads(path.read_text())
-    fold = content["folds"][0]
-    fold["training"].append(fold["test"].pop())
-    path.write_text(json.dumps(content))
-    with pytest.raises(MilmerError, match="training and test parts share 1 trials"):
-        Splits.load(path, table)
+def test_load_splits_refuses_an_edited_file_that_leaks(stored):
+    labeled, _, path = stored
+
+    def leak(content):
+        fold = content["splits"][0]["folds"][0]
+        fold["training"].append(fold["test"].pop())
+
+    edit(path, leak)
+    with pytest.raises(MilmerError, match="training and test sets share 1 trial, for example"):
+        load_splits(path, labeled)
+
+
+def test_load_splits_refuses_an_unknown_protocol(stored):
+    labeled, _, path = stored
+    edit(path, lambda content: content["splits"][0].update(protocol="nobody"))
+    with pytest.raises(InputError, match=r"expected one of the protocols segment, .* got 'nobody'"):
+        load_splits(path, labeled)
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", '{"format": 9}', '{"format": 1, "protocol": "trial"}']
+    ("content", "reason"),
+    [
+        ("[]", "expected format 2, got None"),
+        ('{"format": 1, "protocol": "trial"}', "expected format 2, got 1"),
+        ('{"format": 2}', "segments and splits missing"),
+    ],
 )
-def test_something_else_is_named(table_of, tmp_path, content):
+def test_load_splits_refuses_another_format(make_labeled, tmp_path, content, reason):
     path = tmp_path / "splits.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"splits\.json is no"):
-        Splits.load(path, table_of(1, 2, 2)[0])
+    with pytest.raises(InputError, match=rf"splits\.json is not a valid splits file: .*{reason}"):
+        load_splits(path, make_labeled(1, 2, 2))
+
+
+def test_load_splits_refuses_incomplete_splits(stored):
+    labeled, _, path = stored
+    edit(path, lambda content: content["splits"][0].pop("seed"))
+    with pytest.raises(InputError, match=r"not a valid splits file: KeyError\('seed'\)"):
+        load_splits(path, labeled)
+    edit(path, lambda content: content.update(splits=[]))
+    with pytest.raises(InputError, match="contains no splits"):
+        load_splits(path, labeled)
+
+
+def test_load_splits_refuses_an_unreadable_file(make_labeled, tmp_path):
+    (tmp_path / "empty.json").write_text("")
+    with pytest.raises(InputError, match="not valid JSON"):
+        load_splits(tmp_path / "empty.json", make_labeled(1, 2, 2))
     with pytest.raises(InputError, match="cannot be read"):
-        Splits.load(tmp_path / "none.json", table_of(1, 2, 2)[0])
+        load_splits(tmp_path / "none.json", make_labeled(1, 2, 2))
 
 
-def test_epoch_on_test_is_allowed_under_the_leaky_protocol_only(table_of, tmp_path):
-    table, _ = table_of(2, 4, 2)
-    leaky = epoch_on_test(Fold(np.array([0, 1]), np.array([2]), np.array([8, 9])))
+def test_load_splits_allows_epoch_selection_on_test_under_segment_only(make_labeled, tmp_path):
+    labeled = make_labeled(2, 4, 2)
+    leaky = select_epoch_on_test(Fold(np.array([0, 1]), np.array([2]), np.array([8, 9])))
     path = tmp_path / "splits.json"
-    Splits("segment", 0, (leaky,), segments_fingerprint(table)).save(path)
-    Splits.load(path, table)
-    Splits("trial", 0, (leaky,), segments_fingerprint(table)).save(path)
+    save_splits(path, [ProtocolFolds("segment", 0, (leaky,))], labeled)
+    load_splits(path, labeled)
+    save_splits(path, [ProtocolFolds("trial", 0, (leaky,))], labeled)
     with pytest.raises(MilmerError, match="validation and test"):
-        Splits.load(path, table)
+        load_splits(path, labeled)

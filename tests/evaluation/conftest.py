@@ -1,7 +1,8 @@
-"""A small store whose classes are told by the EEG and by the brightness of the faces."""
+"""A small store in which the EEG and the brightness of the faces determine the class."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import (
-    EncodedFaces,
     Header,
     PreparedTrial,
+    SegmentFaces,
     encode_face,
     write_index,
     write_participant,
@@ -23,45 +24,46 @@ SFREQ, SEGMENT_S, SEGMENTS, INSTANCES = 128.0, 1.0, 2, 3
 SMALL = [
     "model.backbone=scratch:micro",
     "model.freeze_backbone=true",
-    "model.feedforward=32",
-    "model.encoder_layers=1",
+    "model.dim_feedforward=32",
+    "model.num_layers=1",
     "model.num_select=2",
     "train.epochs=1",
     "train.batch_size=16",
+    "evaluate.protocols=[trial]",
     "evaluate.folds=2",
-    "evaluate.bootstrap=100",
-    "evaluate.permutations=100",
+    "evaluate.n_bootstraps=100",
+    "evaluate.n_permutations=100",
     "run.device=cpu",
     "run.report_to=none",
 ]
 
 
 def write_store(folder: Path, participants: int = 3, trials: int = 8) -> Path:
-    """The last trial of the last participant has no faces, that of the first no EEG."""
-    plain = load_settings().model_dump(mode="json")
-    kept = {
-        "eeg": {**plain["eeg"], "segment_s": SEGMENT_S},
-        "faces": {**plain["faces"], "size": 32, "instances": INSTANCES},
+    """The last trial has no EEG in the first participant, and no faces in the last."""
+    values = load_settings().model_dump(mode="json")
+    settings = {
+        "eeg": {**values["eeg"], "segment_s": SEGMENT_S},
+        "faces": {**values["faces"], "image_size": 32, "instances": INSTANCES},
     }
     names = [f"s{number + 1:02d}" for number in range(participants)]
     time = np.arange(int(SFREQ * SEGMENT_S)) / SFREQ
     for number, name in enumerate(names):
-        draw = np.random.default_rng(number)
-        made = []
+        random = np.random.default_rng(number)
+        prepared_trials = []
         for trial in range(1, trials + 1):
-            clip = int((trial + 3 * number) % trials) + 1
-            kind = clip % 4
-            eeg = draw.normal(size=(SEGMENTS, len(CHANNELS), len(time))).astype(np.float32) * 5
-            eeg[:, kind] += 20 * np.sin(2 * np.pi * 10 * time)  # alpha on the class's channel
+            stimulus = int((trial + 3 * number) % trials) + 1
+            label = stimulus % 4
+            eeg = random.normal(size=(SEGMENTS, len(CHANNELS), len(time))).astype(np.float32) * 5
+            eeg[:, label] += 20 * np.sin(2 * np.pi * 10 * time)  # alpha in the channel of the class
             last = trial == trials
-            made.append(
+            prepared_trials.append(
                 PreparedTrial(
                     trial=trial,
-                    stimulus=clip,
-                    ratings=np.array([*RATINGS[kind], 5, 5], np.float32),
+                    stimulus=stimulus,
+                    ratings=np.array([*RATINGS[label], 5, 5], np.float32),
                     onset=np.arange(SEGMENTS, dtype=np.float32) * SEGMENT_S,
                     eeg=None if last and number == 0 else eeg,
-                    faces=None if last and number == participants - 1 else _faces(kind, draw),
+                    faces=None if last and number == participants - 1 else _faces(label, random),
                 )
             )
         header = Header(
@@ -71,19 +73,19 @@ def write_store(folder: Path, participants: int = 3, trials: int = 8) -> Path:
             segment_s=SEGMENT_S,
             instances=INSTANCES,
             face_size=32,
-            settings=kept,
+            settings=settings,
             fingerprints={"eeg": "a" * 64, "faces": f"{number}" * 64},
         )
-        write_participant(folder / f"{name}.h5", header, made)
-    write_index(folder, kept, names)
+        write_participant(folder / f"{name}.h5", header, prepared_trials)
+    write_index(folder, settings, names)
     return folder
 
 
-def _faces(kind: int, draw: np.random.Generator) -> EncodedFaces:
+def _faces(label: int, random: np.random.Generator) -> SegmentFaces:
     shape = (SEGMENTS, INSTANCES)
-    tones = 40 + 50 * kind + draw.integers(20, size=SEGMENTS * INSTANCES)
-    return EncodedFaces(
-        [encode_face(np.full((32, 32, 3), tone, np.uint8)) for tone in tones],
+    levels = 40 + 50 * label + random.integers(20, size=SEGMENTS * INSTANCES)
+    return SegmentFaces(
+        [encode_face(np.full((32, 32, 3), level, np.uint8)) for level in levels],
         np.ones(shape, bool),
         np.zeros(shape, np.float32),
         np.zeros((*shape, 4), np.float32),
@@ -94,12 +96,15 @@ def _faces(kind: int, draw: np.random.Generator) -> EncodedFaces:
 
 @pytest.fixture(scope="session")
 def prepared(made_once) -> Path:
+    """Folder of the store."""
     return made_once("evaluation-store", write_store)
 
 
 @pytest.fixture(scope="session")
-def asked():
-    def settings(*more: str) -> Settings:
-        return load_settings(overrides=[*SMALL, *more])
+def small_settings() -> Callable[..., Settings]:
+    """``small_settings(*overrides)``: settings of a small model and few resamples."""
+
+    def settings(*overrides: str) -> Settings:
+        return load_settings(overrides=[*SMALL, *overrides])
 
     return settings

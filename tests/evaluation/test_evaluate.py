@@ -1,9 +1,10 @@
-"""evaluate: what it leaves, and that no shortcut changes it."""
+"""The stage evaluate: its files, its reuse of finished trainings, and its errors."""
 
 from __future__ import annotations
 
-import csv
+import html
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -11,32 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import RecordingProgress, read_csv
 from milmer_cli.errors import InputError
-from milmer_cli.evaluation import running
-from milmer_cli.evaluation.rivals import BAND_POWER, MAIN, MAJORITY, MEAN
+from milmer_cli.evaluation import executor
+from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY, MEAN_POOLING
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
-RIVALS = [MAIN, MAJORITY, BAND_POWER, "EEG only", "face only", MEAN, "fusion=none"]
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def start(self, *_): ...
-
-    def advance(self, *_): ...
-
-    def done(self, *_): ...
-
-    def note(self, message: str, level: str = "info") -> None:
-        self.notes.append(message)
+MODELS = [MAIN, MAJORITY, BAND_POWER, "EEG only", "face only", MEAN_POOLING, "fusion=none"]
 
 
 @pytest.fixture(scope="session")
-def out(made_once, prepared, asked) -> Path:
-    settings = asked(
+def out(made_once, prepared, small_settings) -> Path:
+    settings = small_settings(
         "evaluate.protocols=[segment,trial]",
         "evaluate.baselines=all",
         "evaluate.ablate=['model.fusion=none,cross_attention']",
@@ -49,103 +37,176 @@ def metrics(out):
     return json.loads((out / "metrics.json").read_text())
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.fixture
 def trained(monkeypatch) -> list[str]:
-    """Names of the jobs that are really trained."""
+    """Names of the experiments that are trained."""
     names: list[str] = []
-    real = running.train_and_test
+    original = executor.run_experiment
 
-    def counting(job, *rest):
-        names.append(job.name)
-        return real(job, *rest)
+    def recording(experiment, *rest):
+        names.append(experiment.name)
+        return original(experiment, *rest)
 
-    monkeypatch.setattr(running, "train_and_test", counting)
+    monkeypatch.setattr(executor, "run_experiment", recording)
     return names
 
 
-def test_the_honest_protocol_is_the_headline_and_all_are_there(metrics):
+def test_evaluate_metrics_contain_all_protocols_and_a_valid_headline(metrics):
     assert list(metrics["protocols"]) == ["segment", "trial"]
     assert (metrics["protocol"], metrics["leaky"]) == ("trial", False)
     assert metrics["headline"] == metrics["protocols"]["trial"]["headline"]
     assert metrics["headline"].startswith("trial protocol: accuracy ")
-    assert metrics["scores"]["majority"] == metrics["protocols"]["trial"]["scores"]["majority"]
+    assert metrics["headline"].endswith(
+        "generalizes to new trials with new stimuli of the same participants"
+    )
+    assert metrics["scores"] == metrics["protocols"]["trial"]["scores"]
+    assert metrics["verdict"]
     assert metrics["protocols"]["segment"]["headline"].startswith("segment protocol (LEAKY)")
 
 
-def test_predictions_hold_every_segment_once_a_protocol_and_give_the_metrics(out, metrics):
-    rows = rows_of(out / "predictions.csv")
+def test_evaluate_accuracy_against_coverage_is_that_of_the_predictions(out, metrics):
+    rows = [row for row in read_csv(out / "predictions.csv") if row["protocol"] == "trial"]
+    names = [name for name in rows[0] if name.startswith("p_")]
+    confidence = np.array([max(float(row[name]) for name in names) for row in rows])
+    correct = np.array([row["predicted"] == row["truth"] for row in rows])
+    curve = metrics["protocols"]["trial"]["coverage"]
+    assert curve["coverage"][-1] == 1
+    assert curve["accuracy"][-1] == pytest.approx(correct.mean())
+    half = np.argsort(-confidence)[: round(curve["coverage"][4] * len(rows))]
+    assert curve["accuracy"][4] == pytest.approx(correct[half].mean())
+
+
+def test_evaluate_predictions_contain_every_segment_once_per_protocol(out, metrics):
+    rows = read_csv(out / "predictions.csv")
     for protocol in PROTOCOLS:
-        mine = [row for row in rows if row["protocol"] == protocol]
-        seen = Counter((row["participant"], row["trial"], row["onset_s"]) for row in mine)
-        assert len(seen) == 48
-        assert set(seen.values()) == {1}
-        assert {row["fold"] for row in mine} == {"1", "2"}
-        assert {row["seed"] for row in mine} == {"0"}
-        assert {row["leaky"] for row in mine} == {"LEAKY" if protocol == "segment" else "no"}
+        selected = [row for row in rows if row["protocol"] == protocol]
+        counts = Counter((row["participant"], row["trial"], row["onset_s"]) for row in selected)
+        assert len(counts) == 48
+        assert set(counts.values()) == {1}
+        assert {row["fold"] for row in selected} == {"1", "2"}
+        assert {row["seed"] for row in selected} == {"0"}
+        assert {row["leaky"] for row in selected} == {"LEAKY" if protocol == "segment" else "no"}
         probabilities = np.array(
-            [[float(v) for k, v in row.items() if k.startswith("p_")] for row in mine]
+            [[float(v) for k, v in row.items() if k.startswith("p_")] for row in selected]
         )
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-        right = np.mean([row["truth"] == row["predicted"] for row in mine])
-        found = metrics["protocols"][protocol]["scores"]["segment"]["accuracy"]["value"]
-        assert found == pytest.approx(right)
-        clip = {(r["participant"], r["trial"]): int(r["stimulus"]) for r in mine}
-        assert clip["s02", "1"] == (1 + 3) % 8 + 1
+        accuracy = np.mean([row["truth"] == row["predicted"] for row in selected])
+        reported = metrics["protocols"][protocol]["scores"]["segment"]["accuracy"]["value"]
+        assert reported == pytest.approx(accuracy)
+        stimuli = {(r["participant"], r["trial"]): int(r["stimulus"]) for r in selected}
+        assert stimuli["s02", "1"] == (1 + 3) % 8 + 1
 
 
-def test_rivals_are_tested_in_the_same_folds_and_compared(out, metrics):
+def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     trial = metrics["protocols"]["trial"]
-    assert list(trial["models"]) == RIVALS
-    others = rows_of(out / "predictions-others.csv")
-    main = rows_of(out / "predictions.csv")
+    identities = ["participant identity", "stimulus identity", "participant and stimulus identity"]
+    assert list(trial["models"]) == [*MODELS, *identities]
+    others = read_csv(out / "predictions-others.csv")
+    main = read_csv(out / "predictions.csv")
     key = ("participant", "trial", "onset_s", "fold", "protocol")
-    for model in RIVALS[1:]:
-        mine = {tuple(row[k] for k in key) for row in others if row["model"] == model}
-        assert mine == {tuple(row[k] for k in key) for row in main}
-    assert [(one["first"], one["second"]) for one in trial["comparisons"]] == [
-        (MAIN, name) for name in RIVALS[1:]
+    for model in MODELS[1:]:
+        keys = {tuple(row[k] for k in key) for row in others if row["model"] == model}
+        assert keys == {tuple(row[k] for k in key) for row in main}
+    assert [(comparison["first"], comparison["second"]) for comparison in trial["comparisons"]] == [
+        (MAIN, name) for name in [*MODELS[1:], *identities]
     ]
-    for one in trial["comparisons"]:
-        gap = [
-            trial["models"][name]["segment"]["accuracy"]["value"] for name in (MAIN, one["second"])
-        ]
-        assert one["difference"] == pytest.approx(gap[0] - gap[1], abs=0.03)
-        assert one["p_holm"] is None or one["p_holm"] >= one["p"]
-        assert one["sentence"]
+    for comparison in trial["comparisons"]:
+        models = [trial["models"][name] for name in (MAIN, comparison["second"])]
+        assert comparison["n_segments"] == min(model["n_segments"] for model in models)
+        if models[0]["n_segments"] == models[1]["n_segments"]:
+            accuracies = [model["segment"]["accuracy"]["value"] for model in models]
+            assert comparison["difference"] == pytest.approx(accuracies[0] - accuracies[1])
+        assert (
+            comparison["p_value_holm"] is None
+            or comparison["p_value_holm"] >= comparison["p_value"]
+        )
+        assert comparison["sentence"]
     power = trial["models"][BAND_POWER]
-    assert power["segment"]["accuracy"]["value"] > 0.8, "alpha on one channel names the class"
+    assert power["segment"]["accuracy"]["value"] > 0.8
     assert trial["models"][MAJORITY]["segment"]["accuracy"]["value"] == pytest.approx(
-        trial["scores"]["majority"]
+        trial["scores"]["majority"]["overall"]
     )
 
 
-def test_missing_modalities_are_those_of_one_checkpoint_on_the_whole_segments(metrics):
+def test_evaluate_removes_electrodes_of_the_main_model(out, metrics):
+    trial = metrics["protocols"]["trial"]
+    curve = trial["missing_electrodes"]
+    assert curve["n_missing"] == [0, 1, 2]
+    assert (curve["n_channels"], curve["n_draws"]) == (4, 4)
+    complete = trial["missing_modality"]["both"]
+    assert curve["n_segments"] == complete["n_segments"] == 44
+    for treatment in ("masked", "interpolated"):
+        ranges = curve[treatment]
+        accuracy = pytest.approx(complete["segment"]["accuracy"]["value"])
+        assert ranges["mean"][0] == ranges["low"][0] == ranges["high"][0] == accuracy
+        for low, mean, high in zip(ranges["low"], ranges["mean"], ranges["high"], strict=True):
+            assert 0 <= low <= mean <= high <= 1
+    assert "missing electrodes of 4" in (out / "report.html").read_text()
+
+
+def test_evaluate_scores_a_modality_on_the_segments_that_have_it(metrics):
+    models = metrics["protocols"]["trial"]["models"]
+    n_segments = {name: models[name]["n_segments"] for name in MODELS}
+    assert n_segments[MAIN] == n_segments[MAJORITY] == 48
+    assert n_segments["face only"] < 48 or n_segments[BAND_POWER] < 48
+
+
+def test_evaluate_missing_modalities_use_complete_segments(metrics):
     missing = metrics["protocols"]["trial"]["missing_modality"]
     assert list(missing) == ["both", "EEG only", "face only", "half of the faces"]
     assert {found["n_segments"] for found in missing.values()} == {44}
     curve = metrics["protocols"]["trial"]["deletion"]
     both = missing["both"]["segment"]["accuracy"]["value"]
     without = missing["EEG only"]["segment"]["accuracy"]["value"]
-    assert [curve["chosen"][0], curve["random"][0]] == pytest.approx([both, both])
-    assert [curve["chosen"][-1], curve["random"][-1]] == pytest.approx([without, without])
+    assert [curve["selected"][0], curve["random"][0]] == pytest.approx([both, both])
+    assert [curve["selected"][-1], curve["random"][-1]] == pytest.approx([without, without])
 
 
-def test_probes_ask_for_participant_and_clip(metrics):
+def test_evaluate_probes_participant_and_stimulus(metrics):
     probes = metrics["protocols"]["trial"]["probes"]
-    asked = {(one["features"], one["target"]) for one in probes}
-    assert asked == {
+    found = {(one["features"], one["target"]) for one in probes}
+    assert found == {
         (features, target)
         for features in ("Milmer's features", "band power")
-        for target in ("participant", "clip")
+        for target in ("participant", "stimulus")
     }
 
 
-def test_everything_else_is_there(out, metrics):
+def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
+    page = html.unescape(re.sub(r"<[^>]+>", " ", (out / "report.html").read_text()))
+    text = " ".join(page.split())
+    for name, protocol in metrics["protocols"].items():
+        assert protocol["headline"] in text
+        assert ("LEAKY" in protocol["headline"]) == (name == "segment")
+        for level in ("segment", "trial"):
+            accuracy = protocol["scores"][level]["accuracy"]
+            interval = ""
+            if accuracy["low"] is not None:
+                interval = f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}"
+            assert f"{100 * accuracy['value']:.1f} %{interval}" in text
+        for fold in protocol["folds"]:
+            assert f"{100 * fold['accuracy']:.1f} %" in text
+        chance = protocol["scores"]["chance"]
+        assert f"{100 * chance['low']:.1f} to {100 * chance['high']:.1f} %" in text
+    main = metrics["protocols"]["trial"]
+    for comparison in main["comparisons"]:
+        assert comparison["sentence"] in text
+        assert f"{100 * comparison['difference']:+.1f} points" in text
+    for name, scores in [*main["models"].items(), *main["missing_modality"].items()]:
+        accuracy = scores["segment"]["accuracy"]
+        cell = f"{100 * accuracy['value']:.1f} %"
+        if accuracy["low"] is not None:
+            cell += f" ({100 * accuracy['low']:.1f} to"
+        assert f"{name} {cell}" in text
+    for probe in main["probes"]:
+        row = f"{probe['target']} {probe['features']} trial {100 * probe['accuracy']:.1f} %"
+        assert row in text
+    assert metrics["verdict"] in text
+    for sentences in metrics["interpretations"].values():
+        assert all(sentence in text for sentence in sentences)
+
+
+def test_evaluate_writes_all_files(out, metrics):
     for name in ("report.html", "settings.yaml", "splits.json", "ladder.png", "confusion.png"):
         assert (out / name).stat().st_size > 0
     assert (out / "confusion-segment.png").exists()
@@ -153,104 +214,120 @@ def test_everything_else_is_there(out, metrics):
     assert metrics["versions"]["torch"]
     page = (out / "report.html").read_text()
     assert metrics["store_fingerprint"] in page
-    assert "How to read this" in page
+    assert "How to read this page" in page
 
 
-def few(asked, *more):
-    return asked("evaluate.baselines=none", "model.modalities=eeg", *more)
+def eeg_only(small_settings, *more):
+    """Settings of the quickest evaluation."""
+    return small_settings("evaluate.baselines=none", "model.modalities=eeg", *more)
 
 
-def test_a_killed_evaluation_goes_on_and_ends_the_same(
-    tmp_path, prepared, asked, trained, monkeypatch
+def test_evaluate_continues_an_interrupted_evaluation(
+    tmp_path, prepared, small_settings, trained, monkeypatch
 ):
-    whole = evaluate(prepared, tmp_path / "whole", few(asked, "evaluate.folds=3"))
-    real, calls = running.train_and_test, []
+    complete = evaluate(
+        prepared, tmp_path / "complete", eeg_only(small_settings, "evaluate.folds=3")
+    )
+    original, calls = executor.run_experiment, []
 
-    def killed(job, *rest):
-        calls.append(job)
+    def interrupted(experiment, *rest):
+        calls.append(experiment)
         if len(calls) > 2:
             raise KeyboardInterrupt
-        return real(job, *rest)
+        return original(experiment, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "train_and_test", killed)
+        patch.setattr(executor, "run_experiment", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            evaluate(prepared, tmp_path / "killed", few(asked, "evaluate.folds=3"))
+            evaluate(
+                prepared, tmp_path / "interrupted", eeg_only(small_settings, "evaluate.folds=3")
+            )
     trained.clear()
-    listener = Listener()
-    again = evaluate(
-        prepared, tmp_path / "killed", few(asked, "evaluate.folds=3"), progress=listener
+    progress = RecordingProgress()
+    continued = evaluate(
+        prepared,
+        tmp_path / "interrupted",
+        eeg_only(small_settings, "evaluate.folds=3"),
+        progress=progress,
     )
     assert len(trained) == 1
-    assert any("2 of 3 trainings are there" in note for note in listener.notes)
-    assert again.metrics["protocols"] == whole.metrics["protocols"]
-    assert rows_of(tmp_path / "killed" / "predictions.csv") == rows_of(
-        tmp_path / "whole" / "predictions.csv"
+    assert any("2 of 3 trainings are already finished" in note for note in progress.messages)
+    assert continued.to_json()["protocols"] == complete.to_json()["protocols"]
+    assert read_csv(tmp_path / "interrupted" / "predictions.csv") == read_csv(
+        tmp_path / "complete" / "predictions.csv"
     )
 
 
-def test_only_what_decides_the_outcome_makes_a_training_again(tmp_path, prepared, asked, trained):
-    evaluate(prepared, tmp_path, few(asked))
+def test_evaluate_repeats_only_trainings_whose_identity_changed(
+    tmp_path, prepared, small_settings, trained
+):
+    evaluate(prepared, tmp_path, eeg_only(small_settings))
     assert len(trained) == 2
-    evaluate(prepared, tmp_path, few(asked, "evaluate.bootstrap=150", "run.checkpoint_min=3"))
+    evaluate(
+        prepared,
+        tmp_path,
+        eeg_only(small_settings, "evaluate.n_bootstraps=150", "run.checkpoint_interval_min=3"),
+    )
     assert len(trained) == 2
     damaged = next((tmp_path / "folds").iterdir())
     damaged.write_bytes(damaged.read_bytes()[:300])
-    evaluate(prepared, tmp_path, few(asked))
+    evaluate(prepared, tmp_path, eeg_only(small_settings))
     assert len(trained) == 3
-    evaluate(prepared, tmp_path, few(asked, "train.lr=1e-3"))
+    evaluate(prepared, tmp_path, eeg_only(small_settings, "train.lr=1e-3"))
     assert len(trained) == 5
-    evaluate(prepared, tmp_path, few(asked, "data.target=valence"))
+    evaluate(prepared, tmp_path, eeg_only(small_settings, "data.target=valence"))
     assert len(trained) == 7
 
 
-def test_folds_side_by_side_give_what_one_after_the_other_gives(tmp_path, prepared, asked):
-    one = evaluate(prepared, tmp_path / "one", few(asked))
-    two = evaluate(prepared, tmp_path / "two", few(asked, "run.workers=2"))
+def test_evaluate_parallel_workers_give_the_same_predictions(tmp_path, prepared, small_settings):
+    one = evaluate(prepared, tmp_path / "one", eeg_only(small_settings))
+    two = evaluate(prepared, tmp_path / "two", eeg_only(small_settings, "run.workers=2"))
     first, second = (
         np.array(
-            [[float(v) for k, v in row.items() if k.startswith("p_")] for row in rows_of(path)]
+            [[float(v) for k, v in row.items() if k.startswith("p_")] for row in read_csv(path)]
         )
         for path in (one.out / "predictions.csv", two.out / "predictions.csv")
     )
     np.testing.assert_allclose(first, second, atol=1e-5)
 
 
-def test_splits_of_one_evaluation_serve_another(tmp_path, prepared, asked, out, trained):
+def test_evaluate_uses_given_splits(tmp_path, prepared, small_settings, out, trained):
     shutil.copytree(out, tmp_path / "again")
-    settings = asked("evaluate.protocols=[stimulus]", "evaluate.folds=5", "seed=7")
-    found = evaluate(prepared, tmp_path / "again", settings, splits=out / "splits.json")
-    assert list(found.metrics["protocols"]) == ["segment", "trial"]
-    assert rows_of(tmp_path / "again" / "predictions.csv") == rows_of(out / "predictions.csv")
-    assert trained == [], "the same folds and seeds, hence the same trainings"
-    with pytest.raises(InputError, match="segments that have no class now"):
-        evaluate(prepared, tmp_path, few(asked), splits=out / "splits.json")
+    settings = small_settings("evaluate.protocols=[stimulus]", "evaluate.folds=5", "seed=7")
+    result = evaluate(prepared, tmp_path / "again", settings, splits=out / "splits.json")
+    assert list(result.to_json()["protocols"]) == ["segment", "trial"]
+    assert read_csv(tmp_path / "again" / "predictions.csv") == read_csv(out / "predictions.csv")
+    assert trained == []
+    with pytest.raises(InputError, match="segments that have no class with these settings"):
+        evaluate(prepared, tmp_path, eeg_only(small_settings), splits=out / "splits.json")
 
 
-def test_seeds_repeat_everything_and_make_no_trial_out_of_nothing(tmp_path, prepared, asked):
-    found = evaluate(prepared, tmp_path, few(asked, "evaluate.seeds=2")).metrics
-    scores = found["scores"]
-    assert (scores["n_segments"], scores["n_trials"], scores["repeats"]) == (92, 23, 2)
-    by_seed = found["protocols"]["trial"]["accuracy_by_seed"]
+def test_evaluate_seeds_do_not_add_trials(tmp_path, prepared, small_settings):
+    values = evaluate(prepared, tmp_path, eeg_only(small_settings, "evaluate.seeds=2")).to_json()
+    scores = values["scores"]
+    assert (scores["n_segments"], scores["n_trials"], scores["n_repeats"]) == (92, 23, 2)
+    by_seed = values["protocols"]["trial"]["accuracy_by_seed"]
     assert list(by_seed) == ["0", "1"]
     assert scores["segment"]["accuracy"]["value"] == pytest.approx(np.mean(list(by_seed.values())))
-    assert {row["seed"] for row in rows_of(tmp_path / "predictions.csv")} == {"0", "1"}
+    assert {row["seed"] for row in read_csv(tmp_path / "predictions.csv")} == {"0", "1"}
 
 
-def test_what_the_published_code_does_is_stamped_on_every_line(tmp_path, prepared, asked):
-    settings = few(
-        asked,
+def test_evaluate_marks_epoch_selection_on_test_as_leaky_everywhere(
+    tmp_path, prepared, small_settings
+):
+    settings = eeg_only(
+        small_settings,
         "evaluate.protocols=[segment,trial]",
         "evaluate.split=holdout",
         "evaluate.per_participant=true",
-        "evaluate.epoch_on=test",
+        "evaluate.select_epoch_on=test",
     )
     result = evaluate(prepared, tmp_path, settings)
-    assert all("(LEAKY)" in line for line in result.headlines)
-    assert all("LEAKY" in v for k, v in result.summary() if k in ("result", "and"))
-    assert {row["leaky"] for row in rows_of(tmp_path / "predictions.csv")} == {"LEAKY"}
+    assert all("(LEAKY)" in line for line in result.evaluation.headlines)
+    assert all("LEAKY" in v for k, v in result.summary() if k in ("result", "other protocol"))
+    assert {row["leaky"] for row in read_csv(tmp_path / "predictions.csv")} == {"LEAKY"}
     page = (tmp_path / "report.html").read_text()
-    assert "the epoch was chosen on the test part" in page
+    assert "the epoch was selected on the test set" in page
     figures = page.split('<svg role="img"')[1:]
     assert figures
     for figure in figures:
@@ -260,18 +337,38 @@ def test_what_the_published_code_does_is_stamped_on_every_line(tmp_path, prepare
     assert all("LEAKY" in caption for caption in captions)
 
 
-def test_it_refuses_what_it_cannot_do_before_any_work(tmp_path, prepared, asked, monkeypatch):
-    settings = few(asked, "evaluate.protocols=[stimulus]", "evaluate.folds=9")
-    with pytest.raises(InputError, match="need at least 9"):
+def test_evaluate_rejects_impossible_requests_before_training(
+    tmp_path, prepared, small_settings, monkeypatch
+):
+    settings = eeg_only(small_settings, "evaluate.protocols=[stimulus]", "evaluate.folds=9")
+    with pytest.raises(InputError, match="expected at least 9 stimuli"):
         evaluate(prepared, tmp_path, settings)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(InputError, match="one process"):
-        evaluate(prepared, tmp_path, few(asked))
+        evaluate(prepared, tmp_path, eeg_only(small_settings))
     assert not (tmp_path / "folds").exists()
 
 
-def test_a_second_call_needs_no_trainings_at_all(tmp_path, prepared, asked, out, trained):
+def test_evaluate_reuses_all_trainings_for_other_reports(
+    tmp_path, prepared, small_settings, out, trained
+):
     shutil.copytree(out, tmp_path / "again")
-    settings = asked("evaluate.protocols=[trial]", "evaluate.baselines=all")
+    settings = small_settings("evaluate.protocols=[trial]", "evaluate.baselines=all")
     evaluate(prepared, tmp_path / "again", settings)
     assert trained == []
+
+
+def test_evaluate_noise_floor_trains_the_first_fold_again(
+    prepared, tmp_path, small_settings, trained
+):
+    settings = small_settings("evaluate.noise_floor=true", "evaluate.baselines=none")
+    result = evaluate(prepared, tmp_path, settings)
+    floor = result.evaluation.noise_floor
+    assert trained.count("Milmer, trial fold 1") == 1
+    assert floor.n_segments == 24
+    assert floor.threads[0] != floor.threads[1]
+    assert "between two models is meaningless" in floor.sentence
+    assert floor.sentence in dict(result.summary())["noise floor"]
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    assert document["noise_floor"]["accuracies"] == list(floor.accuracies)
+    assert "is meaningless" in (tmp_path / "report.html").read_text()

@@ -5,7 +5,8 @@ import pytest
 
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.settings import Settings, load_settings
-from milmer_cli.settings.load import Preset, ask, resolve
+from milmer_cli.settings.docs import property_schemas
+from milmer_cli.settings.load import RENAMED, Preset, collect, validate
 
 
 @pytest.fixture
@@ -18,27 +19,31 @@ def write(tmp_path: Path):
     return write
 
 
-def mistake(*overrides: str, file: Path | None = None) -> str:
+def error_message(*overrides: str, file: Path | None = None) -> str:
     with pytest.raises(SettingsError) as caught:
         load_settings(file=file, overrides=overrides)
     return caught.value.message
 
 
-def test_later_sources_win_and_the_rest_keeps_its_default(write):
-    file = write("faces: {size: 64, instances: 4}\nmodel: {num_select: 2}\ntrain: {lr: 0.1}\n")
-    asked = ask("demo", file, ["model.num_select=1", "train.lr=0.2"], {"--lr": ("train.lr", "0.3")})
-    settings = resolve(asked)
-    assert load_settings("demo").faces.size == 112
-    assert settings.faces.size == 64, "file over preset"
+def test_collect_gives_precedence_to_later_sources(write):
+    file = write(
+        "faces: {image_size: 64, instances: 4}\nmodel: {num_select: 2}\ntrain: {lr: 0.1}\n"
+    )
+    given = collect(
+        "demo", file, ["model.num_select=1", "train.lr=0.2"], {"--lr": ("train.lr", "0.3")}
+    )
+    settings = validate(given)
+    assert load_settings("demo").faces.image_size == 112
+    assert settings.faces.image_size == 64, "file over preset"
     assert settings.model.num_select == 1, "--set over file"
     assert settings.train.lr == 0.3, "flag over --set"
-    assert settings.faces.widen == Settings().faces.widen
-    assert asked["train.lr"].origin == "--lr"
-    assert asked["faces.size"].origin == str(file)
-    assert asked["model.backbone"].origin == "preset demo"
+    assert settings.faces.margin == Settings().faces.margin
+    assert given["train.lr"].origin == "--lr"
+    assert given["faces.image_size"].origin == str(file)
+    assert given["model.backbone"].origin == "preset demo"
 
 
-def test_every_preset_is_offered_and_loads():
+def test_load_settings_accepts_every_preset_file():
     folder = Path(__file__).parents[2] / "milmer_cli" / "settings" / "presets"
     assert {path.stem for path in folder.glob("*.yaml")} == set(get_args(Preset))
     for preset in get_args(Preset):
@@ -47,11 +52,11 @@ def test_every_preset_is_offered_and_loads():
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "eeg:\n  # segment_s: 2\n", "---\n"])
-def test_a_file_that_sets_nothing_gives_the_defaults(write, text):
+def test_load_settings_from_an_empty_file_gives_the_defaults(write, text):
     assert load_settings(file=write(text)) == Settings()
 
 
-def test_words_of_yaml_mean_what_they_say(write):
+def test_load_settings_avoids_the_traps_of_yaml_1_1(write):
     file = write(
         "seed: 010\n"
         "train: {lr: 1e-4}\n"
@@ -81,55 +86,68 @@ def test_words_of_yaml_mean_what_they_say(write):
         ("eeg=2", "eeg is a section"),
         (
             "eeg.segment_s=99",
-            "eeg.segment_s must be a number at least 0.5 and at most 60; got '99'",
+            "eeg.segment_s: expected a number >= 0.5 and <= 60, got '99' (--set).",
         ),
-        ("seed=1.5", "seed must be a whole number at least 0; got '1.5'"),
-        ("seed=true", "seed must be a whole number at least 0; got 'true'"),
-        ("data.source=edf", "data.source must be one of auto, bdf, dat, mat; got 'edf'"),
-        ("model.freeze_backbone=maybe", "model.freeze_backbone must be true or false; got 'maybe'"),
-        ("eeg.band_hz=3", "eeg.band_hz must be a list of 2, each a number; got '3'"),
-        ("eeg.band_hz=[1, x]", "eeg.band_hz must be a list of 2, each a number; got ['1', 'x']"),
+        ("seed=1.5", "seed: expected an integer >= 0, got '1.5'"),
+        ("seed=true", "seed: expected an integer >= 0, got 'true'"),
+        ("data.source=edf", "data.source: expected one of auto, bdf, dat, mat, got 'edf'"),
+        (
+            "model.freeze_backbone=maybe",
+            "model.freeze_backbone: expected true or false, got 'maybe'",
+        ),
+        ("eeg.band_hz=3", "eeg.band_hz: expected a list of 2, each a number, got '3'"),
+        ("eeg.band_hz=[1, x]", "eeg.band_hz: expected a list of 2, each a number, got ['1', 'x']"),
         ("eeg.band_hz=[3, 70]", "eeg: band_hz must satisfy 0 < low < high < sfreq_hz / 2 = 64"),
-        ("train.lr=nan", "train.lr must be a number above 0; got 'nan'"),
-        ("train.lr=~", "train.lr must be a number above 0; got nothing"),
-        ("segment_s", "--set segment_s is not an assignment"),
+        ("train.lr=nan", "train.lr: expected a number > 0, got 'nan'"),
+        ("train.lr=~", "train.lr: expected a number > 0, got null"),
+        ("segment_s", "--set: expected section.key=value, got 'segment_s'"),
         ("seed=[1", "--set seed=[1, line 1 is not valid YAML"),
         ("seed=!!python/name:os.system", "could not determine a constructor"),
     ],
 )
-def test_a_mistake_is_one_sentence(override, expected):
-    message = mistake(override)
+def test_load_settings_explains_an_invalid_value_in_one_line(override, expected):
+    message = error_message(override)
     assert expected in message
     assert "\n" not in message
 
 
-def test_all_mistakes_are_told_at_once():
-    lines = mistake("seed=x", "data.source=edf", "eeg.segmnt_s=2").splitlines()
+@pytest.mark.parametrize("old", RENAMED)
+def test_load_settings_names_the_new_key_of_a_renamed_setting(old):
+    assert f"Unknown setting {old} (--set): it is now {RENAMED[old]}." in error_message(f"{old}=1")
+    assert RENAMED[old] in property_schemas()
+    assert old not in property_schemas()
+
+
+def test_load_settings_reports_all_errors_together():
+    lines = error_message("seed=x", "data.source=edf", "eeg.segmnt_s=2").splitlines()
     assert len(lines) == 3
-    assert {line.split()[0] for line in lines} == {"Unknown", "seed", "data.source"}
+    assert {line.split()[0] for line in lines} == {"Unknown", "seed:", "data.source:"}
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("eeg:\n  segment_s: 2\n  segment_s: 3\n", "line 3 is not valid YAML: 'segment_s' stands"),
-        ("eeg: {segment_s: 2}\neeg: {notch_hz: 0}\n", "'eeg' stands there twice"),
-        ("eeg: {segment_s: 2}\neeg.segment_s: 3\n", "gives eeg.segment_s twice"),
-        ("- 1\n", "must be a mapping of sections"),
+        (
+            "eeg:\n  segment_s: 2\n  segment_s: 3\n",
+            "line 3 is not valid YAML: duplicate key 'segment_s'",
+        ),
+        ("eeg: {segment_s: 2}\neeg: {notch_hz: 0}\n", "duplicate key 'eeg'"),
+        ("eeg: {segment_s: 2}\neeg.segment_s: 3\n", "contains eeg.segment_s twice"),
+        ("- 1\n", "expected a mapping of sections"),
         ("eeg: [1\n", "line 2 is not valid YAML"),
         ("seed: 1\n---\nseed: 2\n", "is not valid YAML"),
-        ("? [a]\n: 1\n", "a key must be a word"),
+        ("? [a]\n: 1\n", "a key must be a scalar"),
         ("eeg:\n\tsegment_s: 2\n", "line 2 is not valid YAML"),
     ],
 )
-def test_a_broken_file_is_one_sentence_naming_it(write, text, expected):
-    message = mistake(file=write(text))
+def test_load_settings_names_an_invalid_file_and_its_line(write, text, expected):
+    message = error_message(file=write(text))
     assert expected in message
     assert "my.yaml" in message
     assert "\n" not in message
 
 
-def test_a_file_that_cannot_be_read_says_so(tmp_path):
+def test_load_settings_names_an_unreadable_file(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.yaml cannot be read: no such file"):
         load_settings(file=tmp_path / "nowhere.yaml")
     binary = tmp_path / "binary.yaml"

@@ -1,4 +1,4 @@
-"""inspect: the page says what is in the store, and shows it."""
+"""inspect writes a page with the counts, faces and EEG of a prepared store."""
 
 from __future__ import annotations
 
@@ -9,64 +9,76 @@ import subprocess
 import h5py
 import pytest
 
-from milmer_cli.demo import DemoTruth
+from milmer_cli.datasets.synthetic import TRUTH_NAME, read_truth
 from milmer_cli.errors import InputError
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.inspect import inspect
+from milmer_cli.store import PreparedParticipant
 
 
 def page_of(result):
     return result.page.read_text(encoding="utf-8")
 
 
-def words(page):
+def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
-def test_counts_are_those_of_the_data_set(deap, whole, tmp_path):
-    result = inspect(whole, tmp_path / "page.html", load_settings())
-    truth = DemoTruth.load(deap)
-    planned = dict.fromkeys(("HAHV", "LAHV", "LALV", "HALV"), 0)
-    for who in truth.participants:
-        for trial in who.trials:
+def test_inspect_counts_are_those_of_the_data_set(deap, prepared, tmp_path):
+    result = inspect(prepared, tmp_path / "page.html", load_settings())
+    truth = read_truth(deap / TRUTH_NAME)
+    expected = dict.fromkeys(("HAHV", "LAHV", "LALV", "HALV"), 0)
+    for participant in truth.participants:
+        for trial in participant.trials:
             valence, arousal = (rating > 5 for rating in trial.ratings[:2])
-            planned["H" * arousal + "L" * (not arousal) + "A" + "LH"[valence] + "V"] += 1
-    assert result.classes == planned
-    assert (result.participants, result.trials, result.segments) == (2, 6, 12)
-    told = words(page_of(result))
-    assert "s01 3 6" in told
-    assert "32 channels at 128 Hz" in told
+            expected["H" * arousal + "L" * (not arousal) + "A" + "LH"[valence] + "V"] += 1
+    assert result.trials_per_class == expected
+    assert (len(result.participants), result.n_trials, result.n_segments) == (2, 6, 12)
+    text = text_of(page_of(result))
+    assert "s01 3 6" in text
+    assert "32 channels at 128 Hz" in text
 
 
-def test_one_segment_of_each_participant_with_faces_eeg_and_spectrum(whole, tmp_path):
-    page = page_of(inspect(whole, tmp_path / "page.html", load_settings()))
+def test_inspect_shows_the_share_of_the_eye_artifacts(prepared, tmp_path):
+    result = inspect(prepared, tmp_path / "page.html", load_settings())
+    text = text_of(page_of(result))
+    for name in ("s01", "s29"):
+        with PreparedParticipant.open(prepared / f"{name}.h5") as participant:
+            (variance,) = participant.notes["eog_variance"]
+        assert result.to_json()["eog_variance"][name] == variance
+        assert re.search(rf"{name} 3 6 [\d ]+ 100 % {100 * variance:.0f} % \d+ %", text)
+        assert f"{100 * variance:.0f} % of the variance at Fp1" in text
+
+
+def test_inspect_shows_one_segment_of_each_participant(prepared, tmp_path):
+    page = page_of(inspect(prepared, tmp_path / "page.html", load_settings()))
     assert page.count('class="sample long"') == 2
     assert page.count('aria-label="EEG of s') == 2
     assert page.count('aria-label="Spectrum of s') == 2
     assert page.count("<img") + page.count('<div class="nothing">') == 2 * 2
-    assert not re.search(r'(src|href)="(?!data:|#)', page), "it needs no network"
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must not need a network"
 
 
-def test_a_trial_is_shown_whole_and_what_is_missing_is_said(whole, tmp_path):
-    result = inspect(whole, tmp_path / "page.html", load_settings(), participant="s29", trial=3)
+def test_inspect_trial_shows_all_its_segments_and_why_faces_are_missing(prepared, tmp_path):
+    result = inspect(prepared, tmp_path / "page.html", load_settings(), participant="s29", trial=3)
     page = page_of(result)
     assert page.count('class="sample long"') == 2
     assert page.count('<div class="nothing">no video</div>') == 4
     assert page.count("<img") == 0
 
 
-def test_who_or_what_is_not_there_is_an_error(whole, tmp_path):
+def test_inspect_rejects_an_unknown_participant_or_trial(prepared, tmp_path):
     for asked, match in (
         ({"participant": "s05"}, "no participant s05"),
         ({"trial": 9}, "no trial 9 of any participant"),
     ):
         with pytest.raises(InputError, match=match):
-            inspect(whole, tmp_path / "page.html", load_settings(), **asked)
+            inspect(prepared, tmp_path / "page.html", load_settings(), **asked)
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_store_without_eeg_can_be_looked_at(whole, tmp_path):
-    store = shutil.copytree(whole, tmp_path / "store")
+def test_inspect_store_without_eeg(prepared, tmp_path):
+    store = shutil.copytree(prepared, tmp_path / "store")
     for path in store.glob("*.h5"):
         with h5py.File(path, "r+") as file:
             file["eeg_found"][:] = False
@@ -75,9 +87,9 @@ def test_a_store_without_eeg_can_be_looked_at(whole, tmp_path):
     assert 'aria-label="EEG' not in page
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
-def test_a_browser_opens_the_page_without_complaint(whole, tmp_path):
-    result = inspect(whole, tmp_path / "page.html", load_settings())
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_inspect_page_opens_in_a_browser_without_errors(prepared, tmp_path):
+    result = inspect(prepared, tmp_path / "page.html", load_settings())
     flags = [
         *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
         *(f"--user-data-dir={tmp_path / 'profile'}", "--enable-logging=stderr", "--dump-dom"),
@@ -90,4 +102,4 @@ def test_a_browser_opens_the_page_without_complaint(whole, tmp_path):
         check=True,
     )
     assert not re.search(r"CONSOLE|Refused to", opened.stderr)
-    assert "How to read this" in opened.stdout
+    assert "How to read this page" in opened.stdout

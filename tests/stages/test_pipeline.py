@@ -1,35 +1,42 @@
-"""The stages together, on real files: what no room can promise by itself."""
+"""Properties of the stages together, on the files of the synthetic data set."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from torch.utils.data import default_collate
 
-from milmer_cli.data.dataset import Bags, collate
-from milmer_cli.data.labels import classes
-from milmer_cli.demo import DemoSpec, DemoTruth, make_demo_data
-from milmer_cli.demo.spec import MARK_CHANNEL
-from milmer_cli.demo.video import read_mark
-from milmer_cli.recordings.deap import DeapRecordings
-from milmer_cli.recordings.video import frames_at
+from milmer_cli.data.dataset import BagDataset
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import QUADRANTS, make_labels
+from milmer_cli.datasets.deap.recordings import DeapRecordings
+from milmer_cli.datasets.synthetic import TRUTH_NAME, SyntheticConfig, generate_dataset, read_truth
+from milmer_cli.datasets.synthetic.config import MARK_CHANNEL
+from milmer_cli.datasets.synthetic.face_video import read_mark
+from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
-from milmer_cli.stages.evaluate import evaluate
+from milmer_cli.stages import demo
+from milmer_cli.stages.evaluate_run import evaluate_run
 from milmer_cli.stages.predict import predict
 from milmer_cli.stages.prepare import prepare
 from milmer_cli.stages.train import train
 from milmer_cli.store import PreparedStore
+from milmer_cli.video.frames import VideoReader
 
-SPEC = DemoSpec(participants=2, trials=8, stimulus_s=6.0, marks=True, expression_images=0)
+CONFIG = SyntheticConfig(participants=2, trials=6, stimulus_s=6.0, marks=True, expression_images=0)
 SMALL = [
-    "faces.size=112",
+    "faces.image_size=112",
     "model.backbone=scratch:micro",
     "model.freeze_backbone=true",
-    "model.feedforward=64",
+    "model.dim_feedforward=64",
     "train.epochs=2",
-    "evaluate.bootstrap=100",
-    "evaluate.permutations=100",
+    "evaluate.protocols=[trial]",
+    "evaluate.n_bootstraps=100",
+    "evaluate.n_permutations=100",
     "run.workers=1",
     "run.device=cpu",
 ]
@@ -37,12 +44,12 @@ SMALL = [
 
 @pytest.fixture(scope="session")
 def root(made_once):
-    return made_once("pipeline-data", lambda folder: make_demo_data(folder, SPEC, workers=1))
+    return made_once("pipeline-data", lambda folder: generate_dataset(folder, CONFIG, workers=1))
 
 
 @pytest.fixture(scope="session")
 def truth(root):
-    return DemoTruth.load(root)
+    return read_truth(root / TRUTH_NAME)
 
 
 @pytest.fixture(scope="session")
@@ -60,125 +67,154 @@ def run(made_once, prepared):
     )
 
 
-def _frequency(store: PreparedStore, participant: str, trial: int) -> float:
-    """Where the mark's sine stands in the spectrum of a trial's stored EEG, in Hz."""
+@pytest.fixture(scope="session")
+def demo_folder(made_once, prepared, run):
+    """A folder whose ``evaluation`` contains the evaluation of the run."""
+    settings = load_settings(overrides=SMALL)
+    return made_once(
+        "pipeline-demo", lambda out: evaluate_run(run, prepared, out / "evaluation", settings)
+    )
+
+
+def _mark_frequency(store: PreparedStore, participant: str, trial: int) -> float:
+    """Return the frequency of the mark in a trial's stored EEG, in Hz."""
     p = store.participant(participant)
     rows = np.flatnonzero(p.trial == trial)
     signal = np.concatenate([p.eeg[row][p.channels.index(MARK_CHANNEL)] for row in rows])
     power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
     hertz = np.fft.rfftfreq(len(signal), 1 / p.sfreq)
-    inside = hertz > 4.5  # slow waves are stronger than any mark
-    return float(hertz[inside][power[inside].argmax()])
+    above_delta = hertz > 4.5  # delta waves are stronger than the mark
+    return float(hertz[above_delta][power[above_delta].argmax()])
 
 
 @pytest.mark.parametrize("source", ["bdf", "dat", "mat"])
-def test_eeg_video_and_ratings_of_a_trial_meet(tmp_path, root, truth, prepared, source):
-    """The planted marks name the same clip in the EEG, in the video and in the ratings."""
+def test_prepare_eeg_video_and_ratings_of_a_trial_belong_together(
+    tmp_path, root, truth, prepared, source
+):
+    """The marks in EEG and video identify the stimulus of the ratings."""
     recordings = DeapRecordings(root, source=source)
     store = PreparedStore.open(prepared)
-    if source != "bdf":  # `prepared` is from the BDF files; here the EEG alone is made again
+    if source != "bdf":  # the fixture `prepared` contains the BDF files
         settings = load_settings(overrides=[*SMALL, "faces.instances=1"])
         prepare(recordings, tmp_path / source, settings)
         store = PreparedStore.open(tmp_path / source)
-    for who in truth.participants:
-        for trial, planned in zip(recordings.trials(who.name), who.trials, strict=True):
-            assert (trial.trial, trial.stimulus) == (planned.trial, planned.stimulus)
-            assert trial.ratings == pytest.approx(planned.ratings, abs=0.005)
-            assert _frequency(store, who.name, trial.trial) == pytest.approx(
-                planned.mark_hz, abs=0.2
+    for participant in truth.participants:
+        for trial, scheduled in zip(
+            recordings.trials(participant.name), participant.trials, strict=True
+        ):
+            assert (trial.trial, trial.stimulus) == (scheduled.trial, scheduled.stimulus)
+            assert trial.ratings == pytest.approx(scheduled.ratings, abs=0.005)
+            assert _mark_frequency(store, participant.name, trial.trial) == pytest.approx(
+                scheduled.mark_hz, abs=0.2
             )
-            if planned.video:
-                (_, _, frame), *_ = frames_at(trial.video.path, np.array([1.0]))
-                assert read_mark(frame) == planned.stimulus
+            if scheduled.video:
+                (frame,) = VideoReader(trial.video.path).frames_at(np.array([1.0]))
+                assert read_mark(frame.image) == scheduled.stimulus
             else:
                 assert trial.video is None
 
 
-def test_ratings_in_the_store_give_the_planned_quadrants(truth, prepared):
+def test_prepare_ratings_give_the_scheduled_quadrants(truth, prepared):
     segments = PreparedStore.open(prepared).segments()
-    labels = classes(segments.ratings, load_settings().data)
-    planned = {
-        f"{who.name}/{trial.trial:02d}": trial
-        for who in truth.participants
-        for trial in who.trials
+    labels = make_labels(segments.ratings, load_settings().data)
+    scheduled = {
+        f"{participant.name}/{trial.trial:02d}": trial
+        for participant in truth.participants
+        for trial in participant.trials
         if not trial.tied
     }
     names = ("HAHV", "LAHV", "LALV", "HALV")
     for trial_id, label in zip(segments.trial_id, labels, strict=True):
-        if trial_id in planned:
-            assert names[label] == planned[trial_id].quadrant
+        if trial_id in scheduled:
+            assert names[label] == scheduled[trial_id].quadrant
 
 
-def test_microvolts_and_missing_faces_reach_the_batch(truth, prepared):
+def test_bag_dataset_has_microvolts_and_marks_missing_faces(truth, prepared):
     store = PreparedStore.open(prepared)
     segments = store.segments()
-    labels = classes(segments.ratings, load_settings().data)
-    batch = collate([Bags(store, segments, labels, np.arange(len(segments)))[0]])
+    labels = make_labels(segments.ratings, load_settings().data)
+    batch = default_collate(
+        [
+            BagDataset(
+                LabeledSegments(store, segments, labels, QUADRANTS), np.arange(len(segments))
+            )[0]
+        ]
+    )
     first = store.participant(str(segments.participant[0]))
     np.testing.assert_array_equal(batch["eeg"][0].numpy(), first.eeg[0])
-    # a 20 uV sine at Oz under brain waves of about as much: microvolts, not volts
+    # the sine wave at Oz and the brain waves have about 20 uV each; in volts this would be 2e-5
     assert 5 < float(batch["eeg"][0][first.channels.index(MARK_CHANNEL)].std()) < 60
-    seen = batch["faces_found"][0].numpy()
+    found = batch["faces_found"][0].numpy()
     spans = truth.participants[0].trials[0].spans
-    away = [span for span in spans if span.pattern is None and span.stop_s <= 3.0]
+    without_face = [span for span in spans if span.pattern is None and span.stop_s <= 3.0]
     middles = (np.arange(10) + 0.5) * 0.3
-    hidden = np.array([any(s.start_s <= t < s.stop_s for s in away) for t in middles])
-    np.testing.assert_array_equal(seen, ~hidden)
+    hidden = np.array([any(s.start_s <= t < s.stop_s for s in without_face) for t in middles])
+    np.testing.assert_array_equal(found, ~hidden)
     assert not batch["faces"][0][~batch["faces_found"][0]].any()
 
 
-def test_predict_on_the_files_of_a_trial_is_evaluate_on_its_stored_rows(
-    tmp_path, root, truth, prepared, run
-):
+def test_predict_gives_the_probabilities_of_evaluate(tmp_path, root, truth, run, demo_folder):
     settings = load_settings(overrides=SMALL)
-    evaluate(prepared, tmp_path / "evaluation", settings, run=run)
     header, *rows = [
         line.split(",")
-        for line in (tmp_path / "evaluation" / "predictions.csv").read_text().splitlines()
+        for line in (demo_folder / "evaluation" / "predictions.csv").read_text().splitlines()
     ]
     table = [dict(zip(header, row, strict=True)) for row in rows]
     compared = 0
-    for who in truth.participants:
-        for planned in who.trials:
+    for participant in truth.participants:
+        for scheduled in participant.trials:
             stored = [
                 [float(value) for name, value in row.items() if name.startswith("p_")]
                 for row in table
-                if row["participant"] == who.name and int(row["trial"]) == planned.trial
+                if row["participant"] == participant.name and int(row["trial"]) == scheduled.trial
             ]
-            if not stored or planned.video is None:
+            if not stored or scheduled.video is None:
                 continue
-            result = predict(
-                root / planned.video,
-                root / "data_original" / f"{who.name}.bdf",
-                run,
-                tmp_path / f"{who.name}-{planned.trial}",
-                settings,
-                trial=planned.trial,
+            request = Request(
+                root / scheduled.video,
+                root / "data_original" / f"{participant.name}.bdf",
+                trial=scheduled.trial,
             )
+            outputs = Outputs(tmp_path / f"{participant.name}-{scheduled.trial}")
+            result = predict(request, run, outputs, settings)
             np.testing.assert_allclose(result.probabilities, stored, atol=2e-6)
             compared += 1
     assert compared >= 2
 
 
-def test_preparing_again_does_nothing_and_a_new_filter_leaves_the_faces(
+def test_run_demo_reads_the_result_of_evaluate(truth, demo_folder, monkeypatch):
+    monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=0))
+    result = demo.run_demo(demo_folder)
+    assert result.headline.startswith("trial protocol: accuracy ")
+    assert f"accuracy {100 * result.accuracies['Milmer']:.1f} %" in result.headline
+    assert result.verdict
+    assert list(result.seconds) == [
+        "data",
+        "prepare",
+        "finetune-swin",
+        "train",
+        "evaluate",
+        "predict",
+    ]
+
+
+def test_prepare_again_keeps_everything_and_a_new_filter_keeps_the_faces(
     tmp_path, root, prepared, monkeypatch
 ):
-    import shutil
-
     out = tmp_path / "store"
     shutil.copytree(prepared, out)
     settings = load_settings(overrides=SMALL)
-    again = prepare(DeapRecordings(root), out, settings)
-    assert (again.made, len(again.kept)) == ((), 2)
+    repeated = prepare(DeapRecordings(root), out, settings)
+    assert (repeated.prepared, len(repeated.unchanged)) == ((), 2)
 
-    def forbidden(*_, **__):
+    def decode_again(*_, **__):
         raise AssertionError("the video was decoded again")
 
-    monkeypatch.setattr("milmer_cli.stages.segments.find_faces", forbidden, raising=False)
-    monkeypatch.setattr("milmer_cli.stages.segments.iter_faces", forbidden, raising=False)
+    monkeypatch.setattr("milmer_cli.preprocessing.iter_faces", decode_again)
     settings = load_settings(overrides=[*SMALL, "eeg.band_hz=[4,45]"])
     redone = prepare(DeapRecordings(root), out, settings)
-    assert redone.made == again.kept
+    assert redone.prepared == repeated.unchanged
     before, after = PreparedStore.open(prepared), PreparedStore.open(out)
     for name in before.participants:
         old, new = before.participant(name), after.participant(name)
@@ -186,7 +222,7 @@ def test_preparing_again_does_nothing_and_a_new_filter_leaves_the_faces(
         assert np.abs(old.eeg[0] - new.eeg[0]).max() > 0.1
 
 
-def test_the_run_names_its_protocol_and_the_majority_rate(run):
+def test_train_headline_has_the_protocol_and_the_majority_rate(run):
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["headline"].startswith("trial protocol: accuracy ")
     assert "majority" in metrics["headline"]

@@ -1,8 +1,9 @@
-"""prepare: what is in the store, what is done again, and what happens when something is broken."""
+"""prepare: content of the store, what is computed again, and damaged recordings."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -10,48 +11,36 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from scipy.signal import welch
 
+from helpers import RecordingProgress
+from milmer_cli.datasets.deap.recordings import DeapRecordings
 from milmer_cli.errors import InputError, MilmerError
-from milmer_cli.recordings.deap import DeapRecordings
+from milmer_cli.preparation import jobs, plan
+from milmer_cli.preparation.plan import plan_participant
+from milmer_cli.progress import SILENT
 from milmer_cli.settings import load_settings
-from milmer_cli.stages import prepare_work
 from milmer_cli.stages.prepare import prepare
-from milmer_cli.store import PreparedParticipant, PreparedStore, check_store
+from milmer_cli.store import PreparedParticipant, PreparedStore, validate_store
 from milmer_cli.store.lock import StoreLock
+from milmer_cli.store.schema import CACHE_FOLDER
 
-SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.size=64", "run.workers=1"]
+SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.image_size=64", "run.workers=1"]
 
 
 @pytest.fixture
-def store(whole, tmp_path):
-    """The same, to be changed."""
-    return Path(shutil.copytree(whole, tmp_path / "prepared"))
+def store(prepared, tmp_path):
+    """A copy of the store that a test may change."""
+    return Path(shutil.copytree(prepared, tmp_path / "prepared"))
 
 
 def run(deap, out, *more, progress=None, **source):
     settings = load_settings(overrides=[*SMALL, *more])
-    told = {"progress": progress} if progress else {}
-    return prepare(DeapRecordings(deap, **source), out, settings, **told)
-
-
-class Listener:
-    def __init__(self):
-        self.notes, self.tasks = [], {}
-
-    def start(self, task, total=None, unit=""):
-        self.tasks[task] = [0, total]
-
-    def advance(self, task, by=1.0):
-        self.tasks[task][0] += by
-
-    def done(self, task): ...
-
-    def note(self, message, level="info"):
-        self.notes.append((level, message))
+    return prepare(DeapRecordings(deap, **source), out, settings, progress=progress or SILENT)
 
 
 def content(folder):
-    """Every dataset and attribute of every participant's file."""
+    """Every dataset and attribute of every participant's file, by file and name."""
     found = {}
 
     def keep(name, item):
@@ -67,53 +56,82 @@ def content(folder):
     return found
 
 
-def differing(one, other):
-    """Names of what differs between two stores, settings and fingerprints aside."""
-    a, b = content(one), content(other)
+def differing(first, second):
+    """Names of what differs between two stores, except settings and fingerprints."""
+    a, b = content(first), content(second)
     assert a.keys() == b.keys()
     return {key[1] for key in a if key[-1] not in ("settings", "fingerprints") and a[key] != b[key]}
 
 
-def test_a_store_has_every_trial_with_its_eeg_faces_and_tables(whole):
-    segments = PreparedStore.open(whole).segments()
+def test_prepare_stores_every_trial_with_eeg_and_faces(prepared):
+    segments = PreparedStore.open(prepared).segments()
     assert len(segments) == 2 * 3 * 2
     assert segments.eeg_found.all()
-    with PreparedParticipant.open(whole / "s01.h5") as p:
+    with PreparedParticipant.open(prepared / "s01.h5") as p:
         assert p.eeg.shape == (6, 32, 256)
         assert np.isfinite(p.eeg[()]).all()
         assert p.found.mean() > 0.5
-        assert set(p.notes) == {"interpolated", "eog_components", "remarks", "cleaned"}
-        assert not p.notes["cleaned"]
-    assert [finding for finding in check_store(whole) if finding.severity == "error"] == []
-    assert len((whole / "coverage.csv").read_text().splitlines()) == 1 + 6
-    assert len((whole / "faces.csv").read_text().splitlines()) == 1 + 12 * 2
-    assert not (whole / ".pieces").exists()
+        assert set(p.notes) == {
+            *("interpolated", "eog_components", "eog_variance", "messages", "preprocessed")
+        }
+        (variance,) = p.notes["eog_variance"]
+        assert 0 < variance < 1
+        share = f"{100 * variance:.0f} % of the variance at Fp1, AF3, Fp2, AF4 removed."
+        assert f"Eye artifacts: regression on 2 EOG channels, {share}" in p.notes["messages"]
+        assert not p.notes["preprocessed"]
+    assert [finding for finding in validate_store(prepared) if finding.severity == "error"] == []
+    assert len((prepared / "coverage.csv").read_text().splitlines()) == 1 + 6
+    assert not (prepared / CACHE_FOLDER).exists()
 
 
-def test_doing_it_again_does_nothing(deap, store):
+def test_prepare_again_changes_nothing(deap, store):
     before = {path: path.stat().st_mtime_ns for path in store.glob("*.h5")}
     result = run(deap, store)
-    assert (result.made, result.kept) == ((), ("s01", "s29"))
+    assert (result.prepared, result.unchanged) == ((), ("s01", "s29"))
     assert {path: path.stat().st_mtime_ns for path in store.glob("*.h5")} == before
 
 
-def test_a_new_filter_does_not_decode_video_again(deap, whole, store, monkeypatch):
-    monkeypatch.setattr(prepare_work, "face_segments", None)  # calling it would fail
-    listener = Listener()
-    run(deap, store, "eeg.band_hz=[4,40]", progress=listener)
-    told = " ".join(note for _, note in listener.notes)
-    assert "s01: eeg.band_hz was [1.0, 50.0] and is [4.0, 40.0]: the EEG is made again" in told
-    assert "the faces are kept" in told
-    assert differing(whole, store) == {"eeg"}
+def test_prepare_new_filter_reuses_the_faces(deap, prepared, store, monkeypatch):
+    monkeypatch.setattr(jobs, "iter_face_segments", None)  # calling it would fail
+    progress_sink = RecordingProgress()
+    run(deap, store, "eeg.band_hz=[4,40]", progress=progress_sink)
+    expected = "s01: eeg.band_hz was [1.0, 50.0] and is [4.0, 40.0]: the EEG is preprocessed again"
+    assert f"{expected}, the faces are reused." in progress_sink.text
+    # the notes, an attribute of the file, state the share of the eye artifacts
+    assert differing(prepared, store) == {"/", "eeg", "quality/ptp_uv"}
 
 
-def test_another_face_size_does_not_clean_the_eeg_again(deap, whole, store, monkeypatch):
-    monkeypatch.setattr(prepare_work, "clean", None)
-    run(deap, store, "faces.size=32")
-    assert differing(whole, store) == {"faces", "faces/encoded", "faces/offsets"}
+def test_prepare_replaces_the_eeg_of_a_store_of_format_1(deap, prepared, store, monkeypatch):
+    """Its file has no quality; a fingerprint of format 1 did not name the format."""
+    with h5py.File(store / "s01.h5", "r+") as file:
+        del file["quality"]
+        file.attrs["format"] = 1
+        prints = json.loads(file.attrs["fingerprints"])
+        file.attrs["fingerprints"] = json.dumps(prints | {"eeg": "of format 1"})
+    monkeypatch.setattr(jobs, "iter_face_segments", None)
+    progress_sink = RecordingProgress()
+    run(deap, store, progress=progress_sink)
+    expected = "s01: the file has format 1: the EEG is preprocessed again, the faces are reused."
+    assert expected in progress_sink.text
+    assert differing(prepared, store) == set()
+    assert "s29" not in progress_sink.text.replace("s01, s29", "")
 
 
-def test_new_ratings_make_neither_again(deap, whole, store, tmp_path, monkeypatch):
+def test_prepare_fingerprint_names_the_format_of_the_store(deap, store, monkeypatch):
+    recordings, settings = DeapRecordings(deap), load_settings()
+    prints = plan_participant(recordings, "s01", store, settings, "dlib").fingerprints
+    monkeypatch.setattr(plan, "FORMAT_VERSION", 99)
+    others = plan_participant(recordings, "s01", store, settings, "dlib").fingerprints
+    assert {name for name in prints if prints[name] != others[name]} == {"eeg"}
+
+
+def test_prepare_new_face_size_reuses_the_eeg(deap, prepared, store, monkeypatch):
+    monkeypatch.setattr(jobs, "segment_eeg", None)
+    run(deap, store, "faces.image_size=32")
+    assert differing(prepared, store) == {"faces", "faces/encoded", "faces/offsets"}
+
+
+def test_prepare_new_ratings_reuse_eeg_and_faces(deap, prepared, store, tmp_path, monkeypatch):
     other = Path(shutil.copytree(deap, tmp_path / "data", copy_function=os.symlink))
     table = other / "metadata_csv" / "participant_ratings.csv"
     text = table.read_text()
@@ -123,65 +141,115 @@ def test_new_ratings_make_neither_again(deap, whole, store, tmp_path, monkeypatc
     for row in rows[1:]:
         row[liking] = "1.23"
     table.write_text("\n".join(",".join(row) for row in rows) + "\n")
-    monkeypatch.setattr(prepare_work, "clean", None)
-    monkeypatch.setattr(prepare_work, "face_segments", None)
-    listener = Listener()
-    run(other, store, progress=listener)
-    assert "ratings, classes or clips changed" in " ".join(note for _, note in listener.notes)
-    assert differing(whole, store) == {"ratings"}
+    monkeypatch.setattr(jobs, "segment_eeg", None)
+    monkeypatch.setattr(jobs, "iter_face_segments", None)
+    progress_sink = RecordingProgress()
+    run(other, store, progress=progress_sink)
+    assert "ratings, class names or stimuli changed" in progress_sink.text
+    assert differing(prepared, store) == {"ratings"}
 
 
-def test_dat_and_mat_give_the_same_store(deap, tmp_path):
+def test_prepare_dat_and_mat_give_the_same_store(deap, tmp_path):
     for source in ("dat", "mat"):
         run(deap, tmp_path / source, "faces.instances=1", source=source)
     assert differing(tmp_path / "dat", tmp_path / "mat") == set()
     with PreparedParticipant.open(tmp_path / "dat" / "s01.h5") as p:
-        assert p.notes["cleaned"]
+        assert p.notes["preprocessed"]
+        assert p.settings["eeg"]["band_hz"] == [4.0, 45.0]
 
 
-def test_participants_prepared_later_join_the_store(deap, whole, tmp_path):
+def test_prepare_raw_and_preprocessed_eeg_have_the_same_band(deap, tmp_path):
+    """s01 is read from the preprocessed file and s29 from the raw one, limited to 4 to 45 Hz."""
+    mixed = Path(shutil.copytree(deap, tmp_path / "data", copy_function=os.symlink))
+    (mixed / "data_original" / "s01.bdf").unlink()
+    progress_sink = RecordingProgress()
+    run(mixed, tmp_path / "mixed", "faces.instances=1", progress=progress_sink)
+    assert "All EEG of the store has the band 4 to 45 Hz" in progress_sink.text
+    run(deap, tmp_path / "raw", "faces.instances=1", "eeg.band_hz=[4,45]")
+    store = PreparedStore.open(tmp_path / "mixed")
+    assert store.settings["eeg"]["band_hz"] == [4.0, 45.0]
+    raw = PreparedStore.open(tmp_path / "raw")
+    # the raw recording of s01 has blinks and noise that its preprocessed file lacks
+    for name, least in (("s01", 0.9), ("s29", 0.9999)):
+        eeg, expected = (np.concatenate(list(s.participant(name).eeg), 1) for s in (store, raw))
+        correlation = [np.corrcoef(a, b)[0, 1] for a, b in zip(eeg, expected, strict=True)]
+        assert np.median(correlation) > least, name
+        frequencies, power = welch(eeg, 128, nperseg=128)
+        assert np.median(power[:, frequencies <= 2]) < 0.05 * np.median(power[:, frequencies == 10])
+
+
+def test_prepare_adds_participants_to_the_store(deap, prepared, tmp_path):
     run(deap, tmp_path / "p", participants="1")
     result = run(deap, tmp_path / "p", participants="29")
-    assert result.made == ("s29",)
+    assert result.prepared == ("s29",)
     assert PreparedStore.open(tmp_path / "p").participants == ["s01", "s29"]
-    assert differing(whole, tmp_path / "p") == set()
+    assert differing(prepared, tmp_path / "p") == set()
 
 
-def test_a_second_run_on_the_folder_is_refused(deap, tmp_path):
+def test_prepare_reports_the_coverage_of_each_participant(deap, prepared, tmp_path, monkeypatch):
+    result = run(deap, shutil.copytree(prepared, tmp_path / "p"))
+    for name in ("s01", "s29"):
+        with PreparedParticipant.open(prepared / f"{name}.h5") as p:
+            decoded = np.isfinite(p.time)
+            assert result.face_coverage[name] == pytest.approx(p.found[decoded].mean())
+    (shares,) = [value for label, value in result.summary() if label == "by participant"]
+    lowest, highest = sorted(result.face_coverage.items(), key=lambda item: item[1])
+    assert shares == ", ".join(f"{name} {share:.1%}" for name, share in (lowest, highest))
+
+
+def test_prepare_warns_of_few_faces(deap, tmp_path, monkeypatch):
+    def none_found(detector, images, previous=()):
+        return [[] for _ in images]
+
+    monkeypatch.setattr("milmer_cli.faces.extract.detect_in_frames", none_found)
+    progress_sink = RecordingProgress()
+    result = run(deap, tmp_path / "p", "data.participants=1", progress=progress_sink)
+    assert result.face_coverage["s01"] == 0
+    (warning,) = [text for text in progress_sink.warnings if "s01: a face was found" in text]
+    assert "only 0% of the frames (no face: 12)" in warning
+    assert "milmer inspect" in warning
+    assert "faces.detector" in warning
+
+
+def test_prepare_refuses_a_locked_store(deap, tmp_path):
     with StoreLock(tmp_path / "p"), pytest.raises(InputError, match="is being prepared by process"):
         run(deap, tmp_path / "p")
 
 
-def test_each_participant_and_all_together_tell_how_far_they_are(deap, tmp_path):
-    listener = Listener()
-    run(deap, tmp_path / "p", "faces.instances=1", progress=listener)
-    assert listener.tasks["prepare"] == [7, 7]  # EEG of two, faces of three and two trials
-    assert (listener.tasks["s01"], listener.tasks["s29"]) == ([4, 4], [3, 3])
+def test_prepare_reports_progress_in_total_and_by_participant(deap, tmp_path):
+    progress_sink = RecordingProgress()
+    run(deap, tmp_path / "p", "faces.instances=1", progress=progress_sink)
+    assert (progress_sink.amounts["prepare"], progress_sink.totals["prepare"]) == (
+        7,
+        7,
+    )  # EEG of two, faces of three and two trials
+    assert [progress_sink.amounts[name] for name in ("s01", "s29")] == [4, 3]
+    assert [progress_sink.totals[name] for name in ("s01", "s29")] == [4, 3]
 
 
-def test_a_full_disk_is_one_sentence_and_nothing_is_broken(deap, whole, tmp_path, monkeypatch):
+def test_prepare_full_disk_keeps_finished_parts(deap, prepared, tmp_path, monkeypatch):
     out = tmp_path / "p"
     real, calls = os.fsync, []
 
     def full(handle):
         calls.append(handle)
-        if len(calls) > 12:  # some parts of the first participant are on the disk by then
+        if len(calls) > 12:  # some parts of the first participant are on the disk
             raise OSError(errno.ENOSPC, "No space left on device")
         real(handle)
 
-    monkeypatch.setattr("milmer_cli.store.atomic.os.fsync", full)
+    monkeypatch.setattr("milmer_cli.io.os.fsync", full)
     with pytest.raises(MilmerError, match="The disk is full") as refused:
         run(deap, out)
-    assert "what is finished is kept" in refused.value.hint
+    assert "finished files are kept" in refused.value.hint
     assert list(out.glob("**/.*.part")) == []
     monkeypatch.undo()
     run(deap, out)
-    assert differing(whole, out) == set()
+    assert differing(prepared, out) == set()
 
 
 @pytest.fixture
-def broken(deap, tmp_path):
-    """The data set with one video and one BDF file cut short."""
+def damaged(deap, tmp_path):
+    """The data set with one truncated video and one truncated BDF file."""
     folder = Path(shutil.copytree(deap, tmp_path / "data"))
     video = folder / "face_video" / "s01" / "s01_trial02.avi"
     video.write_bytes(video.read_bytes()[:300])
@@ -190,21 +258,33 @@ def broken(deap, tmp_path):
     return folder
 
 
-def test_what_is_broken_is_told_and_left_out_and_the_rest_is_made(broken, tmp_path):
-    listener = Listener()
-    result = run(broken, tmp_path / "p", progress=listener, source="bdf")
-    warnings = " ".join(note for level, note in listener.notes if level == "warning")
+def test_prepare_damaged_recordings_are_reported_and_excluded(damaged, tmp_path):
+    progress_sink = RecordingProgress()
+    result = run(damaged, tmp_path / "p", progress=progress_sink, source="bdf")
+    warnings = " ".join(progress_sink.warnings)
     assert "s01, trial 2:" in warnings
-    assert "s29 is left out:" in warnings
-    assert "truncated" in result.left_out["s29"]
-    assert ("left out", "1: s29") in result.summary()
-    assert (result.unreadable, result.complete) == (("s01/02",), False)
+    assert "s29 is excluded:" in warnings
+    assert "truncated" in result.excluded["s29"]
+    assert ("excluded", "1: s29") in result.summary()
+    assert (result.unreadable_videos, result.complete) == (("s01/02",), False)
     with PreparedParticipant.open(tmp_path / "p" / "s01.h5") as p:
         assert set(p.reason[p.trial == 2].ravel()) == {"video not readable"}
         assert not p.found[p.trial == 2].any()
         assert p.found[p.trial == 1].any()
 
 
-def test_a_broken_participant_that_is_asked_for_is_an_error(broken, tmp_path):
+def test_prepare_damaged_participant_that_is_selected_is_an_error(damaged, tmp_path):
     with pytest.raises(InputError, match="truncated"):
-        run(broken, tmp_path / "p", "data.participants=29", participants="29")
+        run(damaged, tmp_path / "p", "data.participants=29", participants="29")
+
+
+def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
+    messages = ("Bad channels were kept.",), ("Most channels are bad.",)
+    monkeypatch.setattr("milmer_cli.eeg.preprocess.bad_channel_messages", lambda *_: messages)
+    progress_sink = RecordingProgress()
+    run(deap, tmp_path / "p", "run.workers=1", progress=progress_sink, source="bdf")
+    assert "s01: Most channels are bad." in progress_sink.warnings
+    assert not any("were kept" in text for text in progress_sink.warnings)
+    with PreparedParticipant.open(tmp_path / "p" / "s01.h5") as participant:
+        assert participant.notes["warnings"] == ["Most channels are bad."]
+        assert set(sum(messages, ())) <= set(participant.notes["messages"])

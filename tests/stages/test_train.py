@@ -1,7 +1,8 @@
-"""train: from a prepared store to a run folder that tells the truth and that others can use."""
+"""train: from a prepared store to a run folder with a model and its scores."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -11,218 +12,149 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from milmer_cli.compute import Compute
-from milmer_cli.data.dataset import Bags, collate
+from helpers import STORE_CHANNELS, RecordingProgress, read_csv, write_labeled_store
+from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import holdout
+from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError, WeightsError
-from milmer_cli.model import MilmerModel
+from milmer_cli.models import MilmerModel
 from milmer_cli.settings import load_settings
-from milmer_cli.stages.train import train
-from milmer_cli.stages.train_plan import plan_training
-from milmer_cli.store import (
-    EncodedFaces,
-    Header,
-    PreparedTrial,
-    encode_face,
-    write_index,
-    write_participant,
-)
-from milmer_cli.training.folds import bags_of, new_model, probabilities_of, train_fold
-from milmer_cli.training.history import read_history
-from milmer_cli.training.material import Material, chosen_participants
-from milmer_cli.training.runfolder import MARKER, Run
-from milmer_cli.training.tokens import face_token_files
+from milmer_cli.stages.train import train, train_dry_run
+from milmer_cli.store import PreparedStore
+from milmer_cli.training.fit_fold import fit_fold, new_model, predict_segments
+from milmer_cli.training.run_dir import MARKER, Run
+from milmer_cli.training.training_args import TrainingLog
 
-CHANNELS = ("Fp1", "Fz", "Cz", "Oz")
-QUADRANT_RATINGS = [(8, 8), (8, 2), (2, 2), (2, 8)]  # valence, arousal of classes 0..3
 SMALL = [
     "model.backbone=scratch:micro",
-    "model.feedforward=32",
-    "model.encoder_layers=1",
+    "model.dim_feedforward=32",
+    "model.num_layers=1",
     "model.num_select=2",
     "train.epochs=2",
     "train.batch_size=8",
-    "evaluate.bootstrap=100",
-    "evaluate.permutations=100",
+    "evaluate.protocols=[trial]",
+    "evaluate.n_bootstraps=100",
+    "evaluate.n_permutations=100",
     "run.device=cpu",
     "run.report_to=none",
 ]
 
 
-def make_store(folder, participants=3, trials=8, segments=2, without_faces=(), without_eeg=()):
-    """Every trial's class is told by a shift of the EEG and by the brightness of the faces."""
-    plain = load_settings().model_dump(mode="json")
-    kept = {
-        "eeg": {**plain["eeg"], "segment_s": 0.5},
-        "faces": {**plain["faces"], "size": 32, "instances": 3},
-    }
-    names = [f"s{number + 1:02d}" for number in range(participants)]
-    for number, name in enumerate(names):
-        draw = np.random.default_rng(number)
-        made = []
-        for trial in range(1, trials + 1):
-            kind = int((trial + number) % 4)
-            eeg = draw.normal(size=(segments, len(CHANNELS), 64)).astype(np.float32) * 10
-            eeg[:, kind, :32] += 30
-            faces = None
-            if name not in without_faces:
-                tone = 40 + 50 * kind
-                images = [
-                    encode_face(np.full((32, 32, 3), tone + draw.integers(20), np.uint8))
-                    for _ in range(segments * 3)
-                ]
-                found = np.ones((segments, 3), bool)
-                found[0, 0] = False
-                images[0] = b""
-                faces = EncodedFaces(
-                    images,
-                    found,
-                    np.zeros((segments, 3), np.float32),
-                    np.zeros((segments, 3, 4), np.float32),
-                    np.ones((segments, 3), np.float32),
-                    np.where(found, "", "no face").astype(object),
-                )
-            made.append(
-                PreparedTrial(
-                    trial=trial,
-                    stimulus=trial,
-                    ratings=np.array([*QUADRANT_RATINGS[kind], 5, 5], np.float32),
-                    onset=np.arange(segments, dtype=np.float32) / 2,
-                    eeg=None if name in without_eeg else eeg,
-                    faces=faces,
-                )
-            )
-        header = Header(
-            participant=name,
-            sfreq=128.0,
-            channels=() if name in without_eeg else CHANNELS,
-            segment_s=0.5,
-            instances=3,
-            face_size=32,
-            settings=kept,
-            fingerprints={"eeg": "a" * 64, "faces": f"{number}" * 64},
-        )
-        write_participant(folder / f"{name}.h5", header, made)
-    write_index(folder, kept, names)
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
-    make_store(folder)
+    write_labeled_store(folder)
     return folder
 
 
-def asked(*more):
+def small_settings(*more):
     return load_settings(overrides=[*SMALL, *more])
 
 
 @pytest.fixture(scope="module")
 def run(prepared, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "first"
-    return train(prepared, out, asked("train.epochs=6", "train.lr=1e-3"))
+    return train(prepared, out, small_settings("train.epochs=6", "train.lr=1e-3"))
 
 
-class Listener:
-    def __init__(self):
-        self.notes = []
-
-    def start(self, task, total=None, unit=""): ...
-    def advance(self, task, by=1.0): ...
-    def done(self, task): ...
-    def note(self, message, level="info"):
-        self.notes.append((level, message))
-
-
-def test_result_names_protocol_and_majority(run):
-    line = dict(run.summary())["test part"]
+def test_train_result_states_protocol_and_majority_rate(run):
+    line = dict(run.summary())["test set"]
     assert "trial protocol" in line
     assert "majority" in line
     assert run.to_json()["protocol"] == "trial"
     json.dumps(run.to_json())
 
 
-def test_run_folder_holds_all_that_others_need(run, prepared):
+def test_train_result_contains_the_metrics_of_the_run_folder(run):
+    assert run.metrics == json.loads((run.run / "metrics.json").read_text())
+
+
+def test_train_writes_the_run_folder(run, prepared):
     names = {path.name for path in run.run.iterdir()}
     assert names == {
-        "settings-asked.yaml", "settings.yaml", "splits.json", "model", "history.csv",
+        "settings-requested.yaml", "settings.yaml", "splits.json", "model", "history.csv",
         "learning-curve.png", "metrics.json", "environment.json",
     }  # fmt: skip
     opened = Run.open(run.run)
-    assert opened.channels == CHANNELS
+    assert opened.channels == STORE_CHANNELS
     assert (opened.sfreq, opened.segment_s, opened.instances, opened.face_size) == (128, 0.5, 3, 32)
     assert opened.class_names == ("HAHV", "LAHV", "LALV", "HALV")
     assert "above 5" in opened.label_rule
     assert opened.settings.eeg.segment_s == 0.5, "the store's settings, not the defaults"
-    assert opened.settings.faces.size == 32
+    assert opened.settings.faces.image_size == 32
     assert opened.environment["seed"] == 0
-    assert opened.environment["versions"]["torch"] == torch.__version__
-    asked_text = (run.run / "settings-asked.yaml").read_text()
-    assert "segment_s" not in asked_text
-    assert "scratch:micro" in asked_text
-    assert len(read_history(run.run / "history.csv")) == 6
+    # the CUDA build of PyPI has a local version in torch.__version__ only
+    assert torch.__version__.startswith(opened.environment["versions"]["torch"])
+    requested = (run.run / "settings-requested.yaml").read_text()
+    assert "segment_s" not in requested
+    assert "scratch:micro" in requested
+    assert len(read_csv(run.run / "history.csv")) == 6
 
 
-def test_stored_model_gives_the_scores_in_metrics(run, prepared):
+def test_train_stores_the_model_that_gives_the_scores(run, prepared):
     opened = Run.open(run.run)
-    material = Material.open(prepared, opened.settings)
-    fold = opened.splits(material.segments, material.labels).folds[0]
-    probabilities = probabilities_of(
-        opened.load_model(), material.store, material.segments, material.labels, fold.test,
-        opened.settings, Compute.choose(opened.settings.run),
-    )  # fmt: skip
-    truth = material.labels[fold.test]
+    labeled = LabeledSegments.open(prepared, opened.settings)
+    fold = opened.splits(labeled).folds[0]
+    device = Device.from_settings(opened.settings.run)
+    model = opened.load_model()
+    probabilities = predict_segments(model, labeled, fold.test, opened.settings, device)
+    truth = labeled.labels[fold.test]
     accuracy = float(np.mean(probabilities.argmax(axis=1) == truth))
     stored = json.loads((run.run / "metrics.json").read_text())
     assert stored["test"]["segment"]["accuracy"]["value"] == pytest.approx(accuracy)
     assert stored["segments"]["test"] == len(fold.test)
-    assert accuracy > 0.5, "the class is plain to see in this store"
+    assert accuracy > 0.5, "the classes of this store are easy to learn"
 
 
-def test_parts_share_no_trial(run, prepared):
+def test_train_splits_by_trial(run, prepared):
     opened = Run.open(run.run)
-    segments = Material.open(prepared, opened.settings).segments
-    fold = opened.splits(segments).folds[0]
-    trials = [set(segments.trial_id[rows]) for _, rows in fold.parts()]
+    labeled = LabeledSegments.open(prepared, opened.settings)
+    segments = labeled.segments
+    fold = opened.splits(labeled).folds[0]
+    trials = [set(segments.trial_id[rows]) for _, rows in fold.sets()]
     assert not trials[0] & trials[1]
     assert not (trials[0] | trials[1]) & trials[2]
 
 
-def test_the_same_run_is_not_trained_again(run, prepared):
+def test_train_returns_a_finished_run_unchanged(run, prepared):
     before = (run.run / "model" / "model.safetensors").stat().st_mtime_ns
-    again = train(prepared, run.run, asked("train.epochs=6", "train.lr=1e-3"))
+    again = train(prepared, run.run, small_settings("train.epochs=6", "train.lr=1e-3"))
     assert (run.run / "model" / "model.safetensors").stat().st_mtime_ns == before
     assert again.headline == run.headline
 
 
-def test_another_run_is_not_overwritten(run, prepared, tmp_path):
+def test_train_does_not_overwrite_another_run(run, prepared, tmp_path):
     with pytest.raises(InputError, match=r"train\.lr=0\.001 instead of 0\.0001"):
-        train(prepared, run.run, asked("train.epochs=6"))
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "mine.txt").write_text("dear")
-    with pytest.raises(InputError, match="no run folder"):
-        train(prepared, tmp_path / "letters", asked())
+        train(prepared, run.run, small_settings("train.epochs=6"))
+    stricter = small_settings("train.epochs=6", "train.lr=1e-3", "quality.min_faces=0.5")
+    with pytest.raises(InputError, match=r"quality\.min_faces=0\.3 instead of 0\.5"):
+        train(prepared, run.run, stricter)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("not a run")
+    with pytest.raises(InputError, match="is not a run folder"):
+        train(prepared, tmp_path / "notes", small_settings())
 
 
-def test_same_seed_same_weights(prepared, tmp_path):
+def test_train_writes_the_same_weights_for_the_same_seed(prepared, tmp_path):
     for name in "ab":
-        train(prepared, tmp_path / name, asked("train.epochs=1", "model.modalities=eeg"))
+        train(prepared, tmp_path / name, small_settings("train.epochs=1", "model.modalities=eeg"))
     files = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in "ab"]
     assert files[0] == files[1]
 
 
-def test_unfinished_run_is_not_opened_and_goes_on_with_resume(prepared, tmp_path, monkeypatch):
-    class PowerCutError(Exception):
+def test_train_resumes_an_unfinished_run(prepared, tmp_path, monkeypatch):
+    class CutError(Exception):
         pass
 
     def cut(*_):
-        raise PowerCutError
+        raise CutError
 
-    settings = asked("model.modalities=eeg")
+    settings = small_settings("model.modalities=eeg")
     whole = train(prepared, tmp_path / "whole", settings)
     with monkeypatch.context() as patched:
-        patched.setattr("milmer_cli.training.engine.Engine.restore_best", cut)
-        with pytest.raises(PowerCutError):
+        patched.setattr("milmer_cli.training.trainer.MilmerTrainer.restore_best_epoch", cut)
+        with pytest.raises(CutError):
             train(prepared, tmp_path / "cut", settings)
     assert (tmp_path / "cut" / MARKER).exists()
     with pytest.raises(InputError, match="has not finished"):
@@ -236,20 +168,23 @@ def test_unfinished_run_is_not_opened_and_goes_on_with_resume(prepared, tmp_path
     assert same[0].read_bytes() == same[1].read_bytes()
 
 
-def test_settings_that_the_store_was_not_made_with_are_refused(prepared, tmp_path):
+def test_train_refuses_settings_that_differ_from_the_store(prepared, tmp_path):
     with pytest.raises(SettingsError, match=r"eeg\.segment_s=2.* prepared with 0\.5"):
-        train(prepared, tmp_path / "run", asked("eeg.segment_s=2"))
+        train(prepared, tmp_path / "run", small_settings("eeg.segment_s=2"))
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_store_and_foreign_folder_are_one_sentence(tmp_path):
-    with pytest.raises(InputError, match="no prepared folder"):
-        train(tmp_path / "nowhere", tmp_path / "run", asked())
+def test_train_refuses_a_missing_store(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        train(tmp_path / "nowhere", tmp_path / "run", small_settings())
+
+
+def test_run_open_refuses_other_folders(tmp_path):
     with pytest.raises(InputError, match="not a run folder"):
         Run.open(tmp_path)
 
 
-def test_a_run_whose_weights_do_not_fit_is_refused_and_never_filled_up(run, tmp_path):
+def test_run_load_model_refuses_incomplete_weights(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run.run, copy)
     weights = copy / "model" / "model.safetensors"
@@ -260,146 +195,81 @@ def test_a_run_whose_weights_do_not_fit_is_refused_and_never_filled_up(run, tmp_
         Run.open(copy).load_model()
 
 
-def test_participants_are_chosen_by_name_number_and_range(prepared, tmp_path):
-    names = ["s01", "s02", "s03", "s10"]
-    assert chosen_participants(names, "") == names
-    assert chosen_participants(names, "2-3, s10") == ["s02", "s03", "s10"]
-    with pytest.raises(InputError, match="'4'"):
-        chosen_participants(names, "1,4")
-    material = Material.open(prepared, asked("data.participants=2"))
-    assert set(material.segments.participant) == {"s02"}
+@pytest.mark.parametrize("text", ["2", "s02 - s03", "1 - 2", " S03 , 1", "s01,s02-s03", "1-9"])
+def test_train_accepts_the_participant_lists_of_prepare(prepared, tmp_path, text):
+    """One grammar: `train` selects from the store what `prepare` selects from a manifest."""
+    names = PreparedStore.open(prepared).participants
+    (tmp_path / "video.mp4").write_bytes(b"not read here")
+    rows = [f"{name},1,1,video.mp4,6,5" for name in names]
+    header = "participant,trial,stimulus,video,duration_s,valence"
+    manifest = tmp_path / "trials.csv"
+    manifest.write_text("\n".join([header, *rows]))
+    expected = ManifestRecordings(manifest, text).participants()
+    labeled = LabeledSegments.open(prepared, small_settings(f"data.participants={text}"))
+    assert sorted(set(labeled.segments.participant)) == expected
+    assert expected
 
 
-def test_one_class_only_is_refused_and_an_absent_one_is_told(tmp_path):
-    make_store(tmp_path / "store", participants=2, trials=6)
-    settings = asked("data.threshold=9", "train.epochs=1")
-    with pytest.raises(InputError, match="nothing to tell apart"):
+def test_train_refuses_a_single_class_and_warns_of_absent_ones(tmp_path):
+    write_labeled_store(tmp_path / "store", participants=2, trials=6)
+    settings = small_settings("data.threshold=9", "train.epochs=1")
+    with pytest.raises(InputError, match="expected at least two classes"):
         train(tmp_path / "store", tmp_path / "run", settings)
-    material = Material.open(tmp_path / "store", asked())
-    labels = np.where(material.labels == 3, -1, material.labels)
-    fold = holdout(material.segments, labels, "trial", 0.2, 0.2, 0)
-    listener = Listener()
-    train_fold(
-        material.store, material.segments, labels, fold, asked("train.epochs=1"), None,
-        Compute.choose(asked().run), listener,
-    )  # fmt: skip
-    assert any("no segment of HALV" in note for level, note in listener.notes if level == "warning")
+    labeled = LabeledSegments.open(tmp_path / "store", small_settings())
+    labels = np.where(labeled.labels == 3, -1, labeled.labels)
+    labeled = dataclasses.replace(labeled, labels=labels)
+    fold = holdout(labeled, "trial", 0.2, 0.2, 0)
+    progress = RecordingProgress()
+    device = Device.from_settings(small_settings().run)
+    fit_fold(labeled, fold, small_settings("train.epochs=1"), device, log=TrainingLog(progress))
+    assert any("no segment of HALV" in warning for warning in progress.warnings)
 
 
-def test_participant_without_faces_is_told_and_trained_on_eeg(tmp_path):
-    make_store(tmp_path / "store", participants=2, trials=6, without_faces=("s02",))
-    listener = Listener()
-    settings = asked("train.epochs=1", "train.batch_size=500")
-    result = train(tmp_path / "store", tmp_path / "run", settings, progress=listener)
-    told = [note for _, note in listener.notes]
-    assert any("No faces for s02" in note for note in told)
-    assert any("fewer than a batch of 500" in note for note in told)
+def test_train_uses_the_eeg_of_a_participant_without_faces(tmp_path):
+    write_labeled_store(tmp_path / "store", participants=2, trials=6, without_faces=("s02",))
+    progress = RecordingProgress()
+    settings = small_settings("train.epochs=1", "train.batch_size=500")
+    result = train(tmp_path / "store", tmp_path / "run", settings, progress=progress)
+    assert "s02 without faces" in progress.text
+    assert "fewer than train.batch_size=500" in progress.text
     assert sum(result.metrics["segments"].values()) == 24
-    seen = Material.open(tmp_path / "store", asked("model.modalities=face"))
-    assert set(seen.segments.participant[seen.labels >= 0]) == {"s01"}
+    usable = LabeledSegments.open(tmp_path / "store", small_settings("model.modalities=face"))
+    assert set(usable.segments.participant[usable.labels >= 0]) == {"s01"}
 
 
-def test_participant_without_eeg_is_told_and_trained_on_faces(tmp_path):
-    make_store(tmp_path / "store", participants=2, trials=6, without_eeg=("s01",))
-    listener = Listener()
-    result = train(tmp_path / "store", tmp_path / "run", asked("train.epochs=1"), progress=listener)
-    assert any("No EEG for s01" in note for _, note in listener.notes)
+def test_train_uses_the_faces_of_a_participant_without_eeg(tmp_path):
+    write_labeled_store(tmp_path / "store", participants=2, trials=6, without_eeg=("s01",))
+    progress = RecordingProgress()
+    result = train(
+        tmp_path / "store", tmp_path / "run", small_settings("train.epochs=1"), progress=progress
+    )
+    assert "s01 without EEG" in progress.text
     assert sum(result.metrics["segments"].values()) == 24
-    assert Run.open(result.run).channels == CHANNELS
-    seen = Material.open(tmp_path / "store", asked("model.modalities=eeg"))
-    assert set(seen.segments.participant[seen.labels >= 0]) == {"s02"}
+    assert Run.open(result.run).channels == STORE_CHANNELS
+    usable = LabeledSegments.open(tmp_path / "store", small_settings("model.modalities=eeg"))
+    assert set(usable.segments.participant[usable.labels >= 0]) == {"s02"}
 
 
-def test_a_training_that_fell_back_to_smaller_pieces_is_tested_in_them(
-    prepared, tmp_path, monkeypatch
-):
+def test_train_scores_with_the_micro_batch_size_that_fitted(prepared, tmp_path, monkeypatch):
     forward = MilmerModel.forward
 
-    @functools.wraps(forward)  # Trainer looks at its signature
-    def small(self, *args, **bags):
+    @functools.wraps(forward)  # Trainer inspects the signature
+    def limited(self, *args, **bags):
         if len(next(iter(bags.values()))) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return forward(self, *args, **bags)
 
-    monkeypatch.setattr(MilmerModel, "forward", small)
-    result = train(prepared, tmp_path / "run", asked("train.epochs=1"))
-    assert result.metrics["training"]["micro_batch"] == 4
+    monkeypatch.setattr(MilmerModel, "forward", limited)
+    result = train(prepared, tmp_path / "run", small_settings("train.epochs=1"))
+    assert result.metrics["training"]["micro_batch_size"] == 4
     assert result.metrics["test"] is not None
 
 
-# A frozen backbone ---------------------------------------------------------------------------
-
-
-def test_frozen_backbone_trains_from_tokens_as_from_faces(prepared):
-    frozen = asked("model.freeze_backbone=true", "model.modality_dropout=0")
-    compute = Compute.choose(frozen.run)
-    material = Material.open(prepared, frozen)
-    model = new_model(material.store, material.segments, frozen, compute)
-    rows = np.arange(12)
-    args = (material.store, material.segments, material.labels, rows)
-    kept = bags_of(model, *args, frozen, compute)
-    live = Bags(*args)
-    model.eval()
-    with torch.inference_mode():
-        outputs = []
-        for data in (kept, live):
-            batch = collate([data[row] for row in rows])
-            for name in ("labels", "index"):
-                batch.pop(name)
-            outputs.append(model(**batch))
-    assert "faces" not in kept[0]
-    assert kept[0]["face_tokens"].dtype == torch.float16
-    torch.testing.assert_close(outputs[0].logits, outputs[1].logits, atol=2e-3, rtol=2e-3)
-    assert torch.equal(outputs[0].chosen, outputs[1].chosen)
-
-
-def test_tokens_are_computed_once_and_again_for_other_weights(prepared, tmp_path, monkeypatch):
-    frozen = asked("model.freeze_backbone=true")
-    compute = Compute.choose(frozen.run)
-    material = Material.open(prepared, frozen)
-    model = new_model(material.store, material.segments, frozen, compute)
-    calls = []
-    encode = type(model).encode_faces
-
-    def counted(self, faces, *rest):
-        calls.append(len(faces))
-        return encode(self, faces, *rest)
-
-    monkeypatch.setattr(type(model), "encode_faces", counted)
-    args = (material.store, ["s01", "s02"], tmp_path, compute)
-    first = face_token_files(model, *args)
-    assert sum(calls) == 32
-    first["s02"].unlink()  # as if killed before the second was whole
-    face_token_files(model, *args)
-    assert sum(calls) == 48
-    with torch.no_grad():
-        next(model.backbone.parameters()).add_(1)
-    again = face_token_files(model, *args)
-    assert sum(calls) == 80
-    assert not set(again.values()) & set(first.values())
-
-
-def test_tokens_are_those_of_the_rows_and_the_same_for_every_precision(tmp_path):
-    """The fingerprint of the faces alone stays when a trial without video moves the rows."""
-    files = {}
-    for trials, precision in ((2, "float32"), (2, "bfloat16"), (3, "float32")):
-        frozen = asked("model.freeze_backbone=true", f"run.precision={precision}")
-        compute = Compute.choose(frozen.run)
-        make_store(tmp_path / f"{trials}", participants=1, trials=trials)
-        material = Material.open(tmp_path / f"{trials}", frozen)
-        model = new_model(material.store, material.segments, frozen, compute)
-        to = tmp_path / f"{trials}{precision}"
-        files[trials, precision] = face_token_files(model, material.store, ["s01"], to, compute)
-    plain, half, moved = (found["s01"] for found in files.values())
-    assert plain.name == half.name != moved.name
-    np.testing.assert_array_equal(np.load(half), np.load(plain))
-
-
-def test_frozen_backbone_does_not_move(prepared, tmp_path):
-    frozen = asked("model.freeze_backbone=true")
-    compute = Compute.choose(frozen.run)
-    material = Material.open(prepared, frozen)
-    before = new_model(material.store, material.segments, frozen, compute)
+def test_train_does_not_change_a_frozen_backbone(prepared, tmp_path):
+    frozen = small_settings("model.freeze_backbone=true")
+    device = Device.from_settings(frozen.run)
+    labeled = LabeledSegments.open(prepared, frozen)
+    before = new_model(labeled, frozen, device)
     train(prepared, tmp_path / "run", frozen)
     after = Run.open(tmp_path / "run").load_model()
     for name, value in before.backbone.state_dict().items():
@@ -408,35 +278,31 @@ def test_frozen_backbone_does_not_move(prepared, tmp_path):
 
 
 def test_train_is_silent(prepared, tmp_path, capfd):
-    train(prepared, tmp_path / "run", asked("model.modalities=eeg", "train.epochs=1"))
+    train(prepared, tmp_path / "run", small_settings("model.modalities=eeg", "train.epochs=1"))
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
 
 
-def test_a_run_that_failed_before_its_first_checkpoint_stands_in_nobodys_way(prepared, tmp_path):
+def test_train_starts_again_after_a_failure_before_the_first_checkpoint(prepared, tmp_path):
     eeg = ("model.modalities=eeg", "train.epochs=1")
     with pytest.raises(SettingsError, match="heads"):
-        train(prepared, tmp_path / "run", asked("model.heads=5", *eeg))
-    train(prepared, tmp_path / "run", asked(*eeg))
+        train(prepared, tmp_path / "run", small_settings("model.num_heads=5", *eeg))
+    train(prepared, tmp_path / "run", small_settings(*eeg))
 
 
-# A dry run -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["live", "frozen"])
-def test_dry_run_counts_and_estimates_and_writes_nothing(prepared, more):
-    before = sorted(path.name for path in prepared.iterdir())
-    plan = plan_training(prepared, asked("train.epochs=10", *more))
-    assert sorted(path.name for path in prepared.iterdir()) == before
-    material = Material.open(prepared, asked())
-    fold = holdout(material.segments, material.labels, "trial", 0.2, 0.2, 0)
-    for part, rows in fold.parts():
-        assert sum(plan.segments_per_class[part].values()) == len(rows)
-    assert plan.estimate.steps == 10 * -(-len(fold.train) // 8)
-    assert plan.estimate.total_s > plan.estimate.steps * plan.estimate.step_s > 0
-    assert plan.estimate.memory_bytes > 1e7
-    assert (plan.estimate.tokens_s > 0) == bool(more)
-    assert (plan.estimate.learning < plan.estimate.parameters) == bool(more)
-    words = dict(plan.summary())
-    assert "HAHV" in words["training"]
-    json.dumps(plan.to_json())
+@pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["trainable", "frozen"])
+def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, more):
+    files = sorted(path.name for path in prepared.iterdir())
+    result = train_dry_run(prepared, small_settings("train.epochs=10", *more))
+    assert sorted(path.name for path in prepared.iterdir()) == files
+    labeled = LabeledSegments.open(prepared, small_settings())
+    fold = holdout(labeled, "trial", 0.2, 0.2, 0)
+    for name, rows in fold.sets():
+        assert sum(result.segments_per_class[name].values()) == len(rows)
+    assert result.n_steps == 10 * -(-len(fold.train) // 8)
+    assert result.training_s == pytest.approx(result.n_steps * result.step_s)
+    assert result.step_s > 0
+    assert (result.face_tokens_s > 0) == bool(more)
+    assert (result.n_trainable_parameters < result.n_parameters) == bool(more)
+    assert "HAHV" in dict(result.summary())["training set"]
+    json.dumps(result.to_json())

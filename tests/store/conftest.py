@@ -1,4 +1,4 @@
-"""A small participant with known content, and one store of two of them."""
+"""A small participant with known content, and a store of two participants."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from milmer_cli.store import (
-    EncodedFaces,
     Header,
     PreparedTrial,
+    SegmentFaces,
     encode_face,
     write_index,
     write_participant,
@@ -22,25 +22,27 @@ N, INSTANCES, SIZE, CHANNELS = 4, 3, 32, ("Fp1", "Cz")
 SETTINGS = {"eeg": {"sfreq_hz": 128.0}}
 
 
-def picture(number: int) -> np.ndarray:
-    """A smooth picture, as faces are; each number has its own."""
+def face_image(number: int) -> np.ndarray:
+    """A smooth image like a face; every number has another one."""
     coarse = np.random.default_rng(number).integers(30, 220, (4, 4, 3), dtype=np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
 
 
-def make_faces(trial: int) -> EncodedFaces:
+def make_faces(trial: int) -> SegmentFaces:
     numbers = trial * 1000 + np.arange(N * INSTANCES).reshape(N, INSTANCES)
     found = numbers % 4 != 1
     nan = np.float32(np.nan)
-    return EncodedFaces(
-        images=[encode_face(picture(n)) if n % 4 != 1 else b"" for n in numbers.ravel()],
+    return SegmentFaces(
+        images=[encode_face(face_image(n)) if n % 4 != 1 else b"" for n in numbers.ravel()],
         found=found,
         time=(numbers / 8).astype(np.float32),
         box=np.where(found[..., None], numbers[..., None] + np.arange(4), nan).astype(np.float32),
         score=np.where(found, 0.5, nan).astype(np.float32),
-        reason=np.where(found, "", np.where(numbers % 8 == 1, "no face", "another face")).astype(
-            object
-        ),
+        reason=np.select(
+            [numbers % 8 == 1, ~found, numbers % 8 == 2],
+            ["no face", "another face", "tracked"],
+            "",
+        ).astype(object),
     )
 
 
@@ -59,7 +61,7 @@ def header() -> Callable[[str], Header]:
 
 @pytest.fixture(scope="session")
 def trials() -> list[PreparedTrial]:
-    """Trial 1 is whole, 2 has no EEG, 3 has no video."""
+    """Trial 1 is complete, 2 has no EEG, 3 has no video."""
     return [
         PreparedTrial(
             trial=trial,

@@ -1,20 +1,18 @@
-"""The store as a whole: its table, its index, its lock."""
+"""The store as a whole: its table of segments and its index."""
 
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from milmer_cli.errors import InputError
 from milmer_cli.store import PreparedStore, write_index
-from milmer_cli.store.layout import INDEX, LOCK
-from milmer_cli.store.lock import StoreLock
+from milmer_cli.store.index import update_index
+from milmer_cli.store.schema import INDEX_FILE
 
 
-def test_segments_are_all_participants_rows_in_order(store):
+def test_segments_lists_the_rows_of_all_participants(store):
     segments = PreparedStore.open(store).segments()
 
     assert len(segments) == 24
@@ -31,7 +29,7 @@ def test_segments_are_all_participants_rows_in_order(store):
     assert len(set(segments.trial_id)) == 6
 
 
-def test_segments_of_some_participants_and_some_rows(store):
+def test_segments_of_selected_participants_and_rows(store):
     opened = PreparedStore.open(store)
 
     assert set(opened.segments(["s02"]).participant) == {"s02"}
@@ -40,7 +38,7 @@ def test_segments_of_some_participants_and_some_rows(store):
     assert some.row.tolist() == [1, 2]
 
 
-def test_a_row_of_the_table_leads_to_its_data(store, trials):
+def test_segments_row_refers_to_the_file_of_the_participant(store, trials):
     opened = PreparedStore.open(store)
     segments = opened.segments()
     p = opened.participant(segments.participant[22])
@@ -48,8 +46,8 @@ def test_a_row_of_the_table_leads_to_its_data(store, trials):
     np.testing.assert_array_equal(p.eeg[segments.row[22]], trials[2].eeg[2])
 
 
-def test_the_index_counts_and_describes(store):
-    entry = json.loads((store / INDEX).read_text())["participants"]["s02"]
+def test_write_index_counts(store):
+    entry = json.loads((store / INDEX_FILE).read_text())["participants"]["s02"]
 
     assert (entry["segments"], entry["trials"], entry["detector"]) == (12, 3, "dlib")
     assert entry["eeg_coverage"] == pytest.approx(2 / 3, abs=1e-5)
@@ -57,7 +55,7 @@ def test_the_index_counts_and_describes(store):
     assert entry["bytes"] == (store / "s02.h5").stat().st_size
 
 
-def test_the_fingerprint_follows_what_made_the_store(store, header, trials):
+def test_fingerprint_depends_on_the_participants(store, header, trials):
     before = PreparedStore.open(store).fingerprint
     write_index(store, {}, ["s01", "s02"])
     assert PreparedStore.open(store).fingerprint == before
@@ -66,26 +64,26 @@ def test_the_fingerprint_follows_what_made_the_store(store, header, trials):
     assert PreparedStore.open(store).fingerprint != before
 
 
-def test_an_unchanged_file_is_not_read_again_for_its_hash(store, monkeypatch):
-    before = json.loads((store / INDEX).read_text())
-    monkeypatch.setattr("milmer_cli.store.index.file_hash", lambda path: "read again")
+def test_write_index_keeps_the_digest_of_an_unchanged_file(store, monkeypatch):
+    before = json.loads((store / INDEX_FILE).read_text())
+    monkeypatch.setattr("milmer_cli.store.index.file_digest", lambda path: "read again")
     os.utime(store / "s02.h5", (1, 1))
     write_index(store, {}, ["s01", "s02"])
-    after = json.loads((store / INDEX).read_text())["participants"]
+    after = json.loads((store / INDEX_FILE).read_text())["participants"]
 
     assert after["s01"]["sha256"] == before["participants"]["s01"]["sha256"]
     assert after["s02"]["sha256"] == "read again"
 
 
-def test_no_folder_and_an_empty_folder_point_to_prepare(tmp_path):
+def test_open_without_a_store_refers_to_prepare(tmp_path):
     for folder in (tmp_path / "nothing", tmp_path):
         with pytest.raises(InputError) as caught:
             PreparedStore.open(folder)
         assert "milmer prepare" in caught.value.hint
 
 
-def test_an_unfinished_store_is_refused(store):
-    (store / INDEX).unlink()
+def test_open_unfinished_store(store):
+    (store / INDEX_FILE).unlink()
 
     with pytest.raises(InputError, match="not finished"):
         PreparedStore.open(store)
@@ -94,23 +92,23 @@ def test_an_unfinished_store_is_refused(store):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "cannot be read"),
-        ("[]", "cannot be read"),
-        ('{"format": 2, "settings": {}, "participants": {"s01": {}}}', "format 2"),
-        ('{"format": 1, "settings": {}, "participants": {}}', "no participants"),
+        ("{", "not valid JSON"),
+        ("[]", "not the index of a prepared store"),
+        ('{"format": 3, "settings": {}, "participants": {"s01": {}}}', "format 3"),
+        ('{"format": 1, "settings": {}, "participants": {}}', "lists no participants"),
     ],
 )
-def test_a_broken_or_newer_index_is_refused(store, text, message):
-    (store / INDEX).write_text(text)
+def test_open_damaged_or_newer_index(store, text, message):
+    (store / INDEX_FILE).write_text(text)
 
     with pytest.raises(InputError, match=message):
         PreparedStore.open(store)
 
 
-def test_a_missing_or_exchanged_file_is_noticed_on_opening(store):
+def test_open_missing_or_replaced_file(store):
     with (store / "s01.h5").open("ab") as file:
         file.write(b"x")
-    with pytest.raises(InputError, match="not the file"):
+    with pytest.raises(InputError, match=r"has \d+ bytes, expected \d+"):
         PreparedStore.open(store)
 
     (store / "s01.h5").unlink()
@@ -118,54 +116,16 @@ def test_a_missing_or_exchanged_file_is_noticed_on_opening(store):
         PreparedStore.open(store)
 
 
-def test_an_unknown_participant_is_named_beside_the_known(store):
+def test_participant_unknown_name(store):
     with pytest.raises(InputError, match=r"no participant s03.*s01, s02"):
         PreparedStore.open(store).participant("s03")
 
 
-def test_two_runs_on_one_folder_the_second_refuses(tmp_path):
-    code = (
-        "import sys; from pathlib import Path; from milmer_cli.store.lock import StoreLock\n"
-        "with StoreLock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    try:
-        assert other.stdout.readline().strip() == b"held"
-        with pytest.raises(InputError, match=rf"process {other.pid} on"), StoreLock(tmp_path):
-            pass
-        other.kill()  # its lock stays behind ...
-        other.wait()
-        assert (tmp_path / LOCK).exists()
-        with StoreLock(tmp_path):  # ... and is taken over
-            assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
-    finally:
-        other.kill()
-        other.communicate()
-    assert not (tmp_path / LOCK).exists()
+def test_update_index_keeps_participants_with_the_same_settings(store):
+    settings = json.loads((store / INDEX_FILE).read_text())["settings"]
 
+    assert update_index(store, settings, ["s02"]) == []
+    assert PreparedStore.open(store).participants == ["s01", "s02"]
 
-def test_a_lock_of_another_machine_is_believed(tmp_path):
-    (tmp_path / LOCK).write_text('{"pid": 1, "host": "elsewhere", "started": ""}')
-
-    with pytest.raises(InputError, match="process 1 on elsewhere"), StoreLock(tmp_path):
-        pass
-    assert (tmp_path / LOCK).exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_lock_whose_number_is_another_process_now_is_taken_over(tmp_path):
-    with StoreLock(tmp_path):
-        mine = json.loads((tmp_path / LOCK).read_text())
-    (tmp_path / LOCK).write_text(json.dumps({**mine, "started": "12345"}))
-
-    with StoreLock(tmp_path):
-        pass
-
-
-def test_taking_the_lock_sweeps_what_a_killed_writer_left(tmp_path):
-    (tmp_path / ".s01.h5.4711.part").write_bytes(b"half")
-
-    with StoreLock(tmp_path):
-        assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+    assert update_index(store, {"eeg": {"sfreq_hz": 256.0}}, ["s02"]) == ["s01"]
+    assert PreparedStore.open(store).participants == ["s02"]

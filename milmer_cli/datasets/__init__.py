@@ -1,0 +1,20 @@
+"""Data sets: where the trials, EEG, videos and ratings come from.
+
+Modules in data-flow order:
+
+- `base`: the interface of a data set: `Recordings`, `Trial`, `EegInputs`
+- `participants`: the grammar of participant lists (``1,3-5``, ``s01,s03-s05``)
+- `table`: the reader of CSV tables, which reports all errors of a file at once
+- `read_options`: what the user states about EEG files: electrodes, channel names, unit
+- `missing`: missing and unusable inputs, as `prepare --check` reports them
+- `deap`: DEAP
+- `manifest`: columns and rows of a manifest, the table of any other recordings
+- `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
+- `manifest_recordings`: the recordings of a manifest as a data set
+- `manifest_inventory`: what of a manifest can be used and what is missing
+- `synthetic`: a synthetic data set in DEAP's format with known effects
+
+To add a data set: write a class that implements `base.Recordings`, and create it in
+`cli/prepare.py`; or write a manifest of it, which needs no code. To add a column to the manifest:
+add it to `manifest.COLUMNS`, `ManifestRow` and the template.
+"""

@@ -1,0 +1,251 @@
+"""The manifest: a table with one row per trial, for `prepare --manifest` and `predict --manifest`.
+
+One file works for both commands. Columns that a command does not use are accepted and named in a
+note.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from milmer_cli.datasets.base import RATINGS
+from milmer_cli.datasets.table import (
+    TableErrors,
+    TableRow,
+    finite_number,
+    nonnegative_number,
+    positive_integer,
+    positive_number,
+    read_table,
+)
+from milmer_cli.video.decode import VideoOptions
+
+Command = Literal["prepare", "predict"]
+
+RANGES = tuple(f"{name}_range" for name in RATINGS)
+_VIDEO = ("video", "video_onset_s", "video_stream", "video_fps")
+_SHARED = ("eeg", "eeg_onset_s", *_VIDEO, "duration_s", "eog")
+_IDENTITY = ("participant", "session", "trial")
+_USED: dict[Command, tuple[str, ...]] = {
+    "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
+    "predict": ("name", *_IDENTITY, *_SHARED, "eeg_event"),
+}
+_FILES = ("eeg", "video")
+_REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
+    "prepare": (("participant",), ("trial",), ("stimulus",), _FILES, ("label", *RATINGS)),
+    "predict": (_FILES,),
+}
+_NO_RATINGS = (math.nan, math.nan, math.nan, math.nan)
+COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
+
+_TEMPLATE = """\
+# One row per trial, for `milmer prepare --manifest` and `milmer predict --manifest`.
+# Lines that start with # are ignored, and so are columns whose name starts with #.
+# participant    name: letters, digits and . _ -
+# session        session of the participant; empty if there was only one
+# trial          1, 2, ... in order of presentation
+# stimulus       stimulus (clip): a number or a name, the same for all participants
+# eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none
+# eeg_onset_s    start of the stimulus in the EEG file, in seconds; empty for 0
+# video          any video file; empty for none. Paths are absolute, or relative to this file
+# video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0
+# video_stream   number of the video stream, from 1; empty for the first one with a face
+# video_fps      frame rate of a video without time stamps (.h264, .mjpeg); empty for any other
+# duration_s     duration of the stimulus; empty for up to the end of the EEG file
+# valence arousal dominance liking    ratings of the participant; empty if not asked for
+# valence_range ...                   their scale, as lowest-highest; empty for 1-9
+# label          name of the class, instead of ratings
+# eog            EOG channels separated by ; with A-B for a difference of two channels
+# eeg_channels   EEG channels to use, in order, separated by ; empty for all channels that are named
+#                like electrodes (10-05 system) in all files
+# Only for predict, which needs no participant, trial, stimulus, ratings or label:
+# name           name of the prediction; empty for participant_trial, or the name of the file
+# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: a code of the trigger
+#                channel or the text of an annotation; trial selects one of several
+# In predict, an empty eeg_onset_s of a BDF file means the start of `trial` by DEAP's event codes.
+participant,session,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,valence,\
+valence_range,arousal,arousal_range,eog
+P01,1,1,joy_03,P01/eeg.bdf,30,P01/face_joy_03.avi,0,81.4,7,1-9,6,1-9,EXG1-EXG2;EXG3-EXG4
+P01,1,2,fear_11,P01/eeg.bdf,142.5,,,66.0,2,1-9,8,1-9,EXG1-EXG2;EXG3-EXG4
+P02,1,1,fear_11,,,P02/face_fear_11.mp4,2.5,66.0,35,0-100,80,0-100,
+"""
+
+
+def manifest_template() -> str:
+    """Return an example of a manifest, with comments that explain the columns."""
+    return _TEMPLATE
+
+
+def manifest_errors(path: Path) -> TableErrors:
+    """Return the collector for the errors of a manifest."""
+    return TableErrors(
+        path, "`milmer prepare --manifest-template` prints an example with comments."
+    )
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One trial of a manifest.
+
+    Attributes
+    ----------
+    line
+        Number of the row in the file.
+    name
+        Name of the prediction; empty if the column is missing.
+    participant, session, stimulus
+        Empty only if the command does not need them.
+    trial
+        Trial number; None if the command does not need it.
+    eeg, video
+        The files; None if there is none.
+    eeg_onset_s, video_onset_s
+        Start of the stimulus in each file; None if the cell is empty.
+    video_options
+        Number of the video stream and frame rate, if the cells state them.
+    eeg_event
+        Event at which the stimulus starts in the EEG.
+    duration_s
+        Duration of the stimulus; None if the cell is empty.
+    ratings
+        In the order of `RATINGS`, on the scale 1-9; NaN if not given.
+    label
+        Name of the class, or None.
+    eog, eeg_channels
+        EOG channels or differences; EEG channels to use.
+    """
+
+    line: int
+    name: str
+    participant: str
+    session: str
+    trial: int | None
+    stimulus: str
+    eeg: Path | None
+    eeg_onset_s: float | None
+    eeg_event: str
+    video: Path | None
+    video_onset_s: float | None
+    video_options: VideoOptions
+    duration_s: float | None
+    ratings: tuple[float, float, float, float]
+    label: str | None
+    eog: tuple[str, ...]
+    eeg_channels: tuple[str, ...]
+
+
+def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestRow], list[str]]:
+    """Read the rows of a manifest.
+
+    Parameters
+    ----------
+    errors
+        Names the file (see `manifest_errors`) and collects the errors of its rows; the caller adds
+        its own and raises them.
+    command
+        Which command reads it: decides which columns are required and which are used.
+
+    Returns
+    -------
+    rows, notes
+        The rows that have an identity; a note that names the columns that are not used.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or its header is wrong, so that the rows cannot be interpreted.
+    """
+    rows = read_table(errors, _REQUIRED[command], COLUMNS)
+    header = list(rows[0].cells) if rows else []
+    unused = [name for name in header if name in COLUMNS and name not in _USED[command]]
+    notes = [f"{command} does not use the columns {', '.join(unused)}."] if unused else []
+    parsed = (_parse_row(row, command) for row in rows)
+    return [row for row in parsed if row is not None], notes
+
+
+def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
+    """Convert the cells of a row; None if it has no participant or trial and needs them."""
+    prepare = command == "prepare"
+    participant = _participant(row) if prepare else row.text("participant")
+    trial = row.value("trial", positive_integer, "1, 2, 3, ...")
+    if prepare:
+        row.required("trial")
+        row.required("stimulus")
+        _check_prepare(row)
+    if not row.text("eeg") and not row.text("video"):
+        row.error("eeg and video are both empty")
+    seconds = "seconds, 0 or more"
+    parsed = ManifestRow(
+        line=row.line,
+        name=row.text("name"),
+        participant=participant,
+        session=row.text("session"),
+        trial=trial,
+        stimulus=row.text("stimulus"),
+        eeg=row.file("eeg"),
+        eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
+        eeg_event=row.text("eeg_event"),
+        video=row.file("video"),
+        video_onset_s=row.value("video_onset_s", nonnegative_number, seconds),
+        video_options=VideoOptions(
+            row.value("video_stream", positive_integer, "1, 2, 3, ..."),
+            row.value("video_fps", positive_number, "frames per second, more than 0"),
+        ),
+        duration_s=row.value("duration_s", positive_number, "seconds, more than 0"),
+        ratings=_ratings(row) if prepare else _NO_RATINGS,
+        label=row.text("label") or None,
+        eog=_split(row.text("eog")),
+        eeg_channels=_split(row.text("eeg_channels")),
+    )
+    return None if prepare and (not participant or trial is None) else parsed
+
+
+def _check_prepare(row: TableRow) -> None:
+    if not row.text("eeg") and not row.text("duration_s"):
+        row.error("duration_s is empty, and there is no EEG file whose end could be used")
+    if row.text("eeg_event") and not row.text("eeg_onset_s"):
+        row.error("eeg_onset_s is empty: prepare does not use eeg_event")
+
+
+def _participant(row: TableRow) -> str:
+    name = row.text("participant")
+    # the participant's file in the store has this name
+    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        return name
+    row.error(f"participant: expected letters, digits and . _ -, got {name!r}")
+    return ""
+
+
+def _ratings(row: TableRow) -> tuple[float, float, float, float]:
+    valence, arousal, dominance, liking = (_rating(row, name) for name in RATINGS)
+    return valence, arousal, dominance, liking
+
+
+def _rating(row: TableRow, name: str) -> float:
+    """Return a rating on the scale 1-9; NaN if it is empty or wrong."""
+    value = row.value(name, finite_number, "a number")
+    scale = row.value(f"{name}_range", _range, "a range such as 1-9 or 0-100")
+    if (row.text(f"{name}_range") and scale is None) or value is None:
+        return math.nan
+    low, high = scale or (1.0, 9.0)
+    if not low <= value <= high:
+        row.error(
+            f"{name}: expected {low:g} to {high:g}, got {value:g}; {name}_range states the scale"
+        )
+        return math.nan
+    return 1.0 + 8.0 * (value - low) / (high - low)
+
+
+def _range(text: str) -> tuple[float, float]:
+    match = re.fullmatch(r"(-?[\d.]+)\s*(?:-|to|\.\.)\s*(-?[\d.]+)", text)
+    if match is None or not float(match[1]) < float(match[2]):
+        raise ValueError(text)
+    return float(match[1]), float(match[2])
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(";") if part.strip())

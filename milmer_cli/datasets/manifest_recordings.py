@@ -1,0 +1,223 @@
+"""The recordings of a manifest as a data set (`Recordings`) for `milmer prepare`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from milmer_cli.datasets.base import EegInputs, Trial
+from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
+from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
+from milmer_cli.datasets.participants import select_participants
+from milmer_cli.datasets.table import TableErrors
+from milmer_cli.eeg.channels import find_derivations
+from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
+from milmer_cli.eeg.montage import select_electrodes
+from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
+from milmer_cli.video.frames import VideoSpan
+
+_OVERRUN_S = 0.5
+"""A trial that ends this much later than its EEG file is named in a note."""
+
+
+class ManifestRecordings:
+    """Trials of a manifest, as `Recordings`.
+
+    Trials may lack EEG or video, and may have any duration, sampling rate and electrodes. If trial
+    numbers repeat in several sessions, trials are numbered consecutively in the order in which the
+    sessions appear in the file. Names of stimuli become numbers in alphabetical order. If the
+    recordings have different electrodes, those that all of them have are used. Channels that are
+    not electrodes (`eeg.channels.find_electrodes`) are used only if ``eeg_channels`` lists them.
+
+    Parameters
+    ----------
+    path
+        The manifest; relative paths in it start at its folder.
+    participants
+        Participants to use, see `select_participants`; empty for all.
+    options
+        New names of channels, their unit, and electrodes for rows with an empty ``eeg_channels``.
+
+    Raises
+    ------
+    InputError
+        The file has errors (all are listed in one message), or a participant is unknown.
+    """
+
+    pass_band_hz = None
+
+    def __init__(
+        self, path: Path, participants: str = "", options: ReadOptions = AS_RECORDED
+    ) -> None:
+        self.path = path = path.absolute()  # worker processes may have another current folder
+        if not path.is_file():
+            raise InputError(f"There is no manifest {path}.", "Check the path.")
+        errors = manifest_errors(path)
+        rows, unused = read_manifest(errors, "prepare")
+        rows = [replace(row, eeg_channels=row.eeg_channels or options.eeg_channels) for row in rows]
+        self._options = options
+        self._headers = open_files(rows, errors, options)
+        _check_eeg(rows, self._headers, errors)
+        _check_duplicates(rows, errors)
+        errors.raise_if_any()
+        self.channels, unused_channels = channels_to_store(rows, self._headers, errors)
+        errors.raise_if_any()
+        self._stimuli = _stimulus_numbers(rows)
+        names = sorted({row.participant for row in rows})
+        self._rows: dict[str, list[ManifestRow]] = {}
+        renumbered = []
+        for name in select_participants(names, participants, str(path)):
+            own, changed = _number_trials([row for row in rows if row.participant == name])
+            self._rows[name] = own
+            renumbered += [name] * changed
+        self._notes = [*unused, *unused_channels, *_notes(self._rows, self._headers, renumbered)]
+
+    def participants(self) -> list[str]:
+        """Return the names of the participants, sorted."""
+        return list(self._rows)
+
+    def notes(self) -> list[str]:
+        """Return one sentence for each choice that the manifest does not state."""
+        return list(self._notes)
+
+    def rates(self, participant: str) -> list[float]:
+        """Return the sampling rates of a participant's EEG files, in Hz."""
+        files = {row.eeg for row in self._rows[participant] if row.eeg}
+        return sorted({self._headers[path].sfreq_hz for path in files})
+
+    def trials(self, participant: str) -> list[Trial]:
+        """Return the trials of a participant in order of presentation."""
+        return [
+            Trial(
+                participant,
+                _trial(row),
+                self._stimuli[row.stimulus],
+                row.ratings,
+                duration_s=_duration(row, self._headers),
+                has_eeg=row.eeg is not None,
+                video=_video(row),
+                session=row.session,
+                label=row.label,
+            )
+            for row in self._rows[participant]
+        ]
+
+    def eeg_blocks(self, participant: str) -> Iterator[EegBlock]:
+        """Yield the EEG of a participant, one block per file."""
+        by_file: dict[Path, list[ManifestRow]] = {}
+        for row in self._rows[participant]:
+            if row.eeg is not None:
+                by_file.setdefault(row.eeg, []).append(row)
+        for path, rows in by_file.items():
+            raw = open_eeg(path, replace(self._options, eeg_channels=rows[0].eeg_channels))
+            eog = find_derivations(rows[0].eog, raw.ch_names, str(path))
+            types = {name: "eog" for pair in eog for name in pair}
+            raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+            match = match_file(self.channels or (), raw.ch_names, raw.get_channel_types(), path)
+            types = dict.fromkeys(match.found.values(), "eeg")
+            raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+            eog = select_electrodes(raw, match, eog)
+            yield EegBlock(raw, {_trial(row): row.eeg_onset_s or 0.0 for row in rows}, eog=eog)
+
+    def eeg_inputs(self, participant: str) -> EegInputs:
+        """Return the files and parameters that a participant's EEG depends on."""
+        rows = [(row, row.eeg) for row in self._rows[participant] if row.eeg]
+        files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
+        parameters = (
+            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
+            for row, eeg in rows
+        )
+        stated = (*("=".join(pair) for pair in self._options.renames), self._options.unit)
+        return EegInputs(tuple(files), (*parameters, *filter(None, stated)))
+
+
+def _trial(row: ManifestRow) -> int:
+    assert row.trial is not None  # noqa: S101 - `read_manifest` requires it for prepare
+    return row.trial
+
+
+def _video(row: ManifestRow) -> VideoSpan | None:
+    if row.video is None:
+        return None
+    return VideoSpan(row.video, row.video_onset_s or 0.0, row.video_options)
+
+
+def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableErrors) -> None:
+    """Check onsets and channel names, and that they agree between rows."""
+    with_eeg = [row for row in rows if row.eeg is not None]
+    first_of_file: dict[Path, ManifestRow] = {}
+    for row in with_eeg:
+        if row.eeg_channels != with_eeg[0].eeg_channels:
+            line = with_eeg[0].line
+            errors.add(row.line, f"eeg_channels differs from row {line}; all rows must be equal")
+        if row.eeg is None or row.eeg not in headers:
+            continue
+        header, onset_s = headers[row.eeg], row.eeg_onset_s or 0.0
+        if onset_s >= header.duration_s:
+            errors.add(
+                row.line,
+                f"eeg_onset_s is {onset_s:g} s, but {row.eeg} lasts {header.duration_s:g} s",
+            )
+        first = first_of_file.setdefault(row.eeg, row)
+        if first.eog != row.eog:
+            errors.add(row.line, f"eog differs from row {first.line}, which has the same EEG file")
+        try:
+            find_derivations(row.eog, header.channels, str(row.eeg))
+            types = ["eeg" if name in header.eeg else "misc" for name in header.channels]
+            match_file(row.eeg_channels, header.channels, types, row.eeg)
+        except InputError as error:
+            errors.add(row.line, error.message)
+
+
+def _check_duplicates(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
+    firsts: dict[tuple[str, str, int], ManifestRow] = {}
+    for row in rows:
+        first = firsts.setdefault((row.participant, row.session, _trial(row)), row)
+        if first is not row:
+            errors.add(
+                row.line,
+                f"trial {row.trial} of {row.participant} is already in row {first.line}",
+            )
+
+
+def _stimulus_numbers(rows: Sequence[ManifestRow]) -> dict[str, int]:
+    """Keep stimuli that are all numbers; number names in alphabetical order."""
+    names = sorted({row.stimulus for row in rows})
+    if all(re.fullmatch(r"[1-9]\d{0,8}", name) for name in names):
+        return {name: int(name) for name in names}
+    return {name: number for number, name in enumerate(names, start=1)}
+
+
+def _number_trials(rows: list[ManifestRow]) -> tuple[list[ManifestRow], bool]:
+    """Sort the trials of a participant; number them consecutively if numbers repeat in sessions."""
+    sessions = list(dict.fromkeys(row.session for row in rows))
+    rows = sorted(rows, key=lambda row: (sessions.index(row.session), _trial(row)))
+    if len({row.trial for row in rows}) == len(rows):
+        return sorted(rows, key=_trial), False
+    return [replace(row, trial=number) for number, row in enumerate(rows, start=1)], True
+
+
+def _duration(row: ManifestRow, headers: EegHeaders) -> float:
+    if row.duration_s is not None:
+        return row.duration_s
+    return headers[row.eeg].duration_s - (row.eeg_onset_s or 0.0) if row.eeg else 0.0
+
+
+def _notes(
+    rows_of: Mapping[str, Sequence[ManifestRow]],
+    headers: EegHeaders,
+    renumbered: Sequence[str],
+) -> list[str]:
+    notes = []
+    if renumbered:
+        notes.append(f"Trials of {shorten(renumbered)} are numbered consecutively over sessions.")
+    for row in (row for rows in rows_of.values() for row in rows):
+        if row.eeg is None or row.duration_s is None:
+            continue
+        end_s = (row.eeg_onset_s or 0.0) + row.duration_s
+        if (overrun_s := end_s - headers[row.eeg].duration_s) > _OVERRUN_S:
+            notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
+    return notes

@@ -1,0 +1,48 @@
+"""What the user states about EEG files: electrodes, new names of channels, unit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from milmer_cli.datasets.table import TableErrors, read_table
+from milmer_cli.eeg.io import ReadOptions
+from milmer_cli.settings.schema import DataSettings
+
+
+def read_options(settings: DataSettings) -> ReadOptions:
+    """Return the options for reading EEG files.
+
+    Parameters
+    ----------
+    settings
+        ``eeg_channels``, ``channels_file`` and ``eeg_unit``.
+
+    Raises
+    ------
+    InputError
+        The file of channel names cannot be read or has errors.
+    """
+    renames = _read_channel_names(Path(settings.channels_file)) if settings.channels_file else ()
+    unit = "" if settings.eeg_unit == "auto" else settings.eeg_unit
+    return ReadOptions(split_channels(settings.eeg_channels), renames, unit)
+
+
+def split_channels(text: str) -> tuple[str, ...]:
+    """Split a list of channels at semicolons, or at commas if it has no semicolon."""
+    separator = ";" if ";" in text else ","
+    return tuple(name for part in text.split(separator) if (name := part.strip()))
+
+
+def _read_channel_names(path: Path) -> tuple[tuple[str, str], ...]:
+    """Read a table with the columns ``channel`` (name in the file) and ``name`` (new name)."""
+    errors = TableErrors(path, "Write one row per channel, as in: channel,name / EXG Channel 0,Fp1")
+    renames: dict[str, tuple[str, str]] = {}
+    for row in read_table(errors, (("channel",), ("name",)), ("channel", "name")):
+        channel, name = row.required("channel"), row.required("name")
+        key = re.sub(r"\s+", " ", channel.lower())
+        if key in renames:
+            row.error(f"the channel {channel} occurs more than once")
+        renames[key] = (channel, name)
+    errors.raise_if_any()
+    return tuple(renames.values())

@@ -1,0 +1,42 @@
+"""A small data set with the files of DEAP and known truth, for `milmer demo` and the tests.
+
+The modules, in data-flow order:
+
+- `config`: `SyntheticConfig`, what to generate; `SyntheticTruth`, the ground truth (truth.json).
+- `schedule`: draws the ground truth before any file is written.
+- `effects`: how a quadrant, a trial or a stimulus changes the EEG and the facial expression.
+- `eeg_signals`: the signals of one participant at 512 Hz.
+- `bdf_writer`: a participant's BDF file.
+- `preprocessed_writer`: a participant's preprocessed .dat and .mat files.
+- `ratings_writer`: participant_ratings.csv.
+- `face_image`: a photograph of a face, warped into an expression.
+- `headgear`: an EEG cap and electrodes, drawn onto a face.
+- `face_video`: the video of a trial.
+- `expression_images`: face images by class, for `milmer finetune-swin`.
+- `generate`: `generate_dataset`, which writes all files.
+
+To add an effect: add its strength to `effects.Pattern`, and apply it in `eeg_signals` or in
+`face_image`.
+"""
+
+from milmer_cli.datasets.synthetic.config import (
+    TRUTH_NAME,
+    ExpressionSpan,
+    ParticipantTruth,
+    SyntheticConfig,
+    SyntheticTruth,
+    TrialTruth,
+    read_truth,
+)
+from milmer_cli.datasets.synthetic.generate import generate_dataset
+
+__all__ = [
+    "TRUTH_NAME",
+    "ExpressionSpan",
+    "ParticipantTruth",
+    "SyntheticConfig",
+    "SyntheticTruth",
+    "TrialTruth",
+    "generate_dataset",
+    "read_truth",
+]

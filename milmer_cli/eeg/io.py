@@ -1,0 +1,268 @@
+"""Opening EEG files in any format that MNE reads, and explaining why a file cannot be read."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mne
+import numpy as np
+
+from milmer_cli.eeg.edf import RecordLayout, place_records, read_record_layout
+from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
+
+_HEADER_SUFFIX = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
+"""Data files of multi-file formats, and the suffix of the header file that MNE opens instead."""
+
+
+@dataclass(frozen=True)
+class EegBlock:
+    """A continuous EEG recording that contains one or more trials.
+
+    Attributes
+    ----------
+    raw
+        Continuous recording, in volts, with the channel types set (eeg, eog, stim, misc).
+    onset_s
+        Trial number -> seconds from the start of ``raw`` to the onset of the stimulus.
+    pass_band_hz
+        Pass band of data that the publisher has already referenced, filtered and cleaned (DEAP's
+        preprocessed files), in Hz; None for a raw recording. The channels of such a block are
+        reordered, and it is resampled and filtered where ``band_hz`` is narrower.
+    eog
+        EOG channels of ``raw``: single channels, or pairs (bipolar: first minus second).
+    """
+
+    raw: mne.io.BaseRaw
+    onset_s: Mapping[int, float]
+    pass_band_hz: tuple[float, float] | None = None
+    eog: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user states about a file that cannot be read from it.
+
+    Attributes
+    ----------
+    eeg_channels
+        Channels that are electrodes whatever their names and types are.
+    renames
+        (channel of the file, new name) pairs, applied first.
+    unit
+        Unit of the numbers in the file: nV, uV, mV or V; empty for that of the header.
+    """
+
+    eeg_channels: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+
+
+AS_RECORDED = ReadOptions()
+UNITS = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0}
+"""Unit of voltage -> volts."""
+
+
+def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
+    """Open a recording in any format that MNE reads (BDF, EDF, GDF, FIF, BrainVision, EEGLAB, ...).
+
+    No signal is loaded. The data records of EDF+D and BDF+D files are put at their true times
+    (`place_records`). Channels that the file declares as EEG are retyped by their name: a name
+    that contains ``EOG`` becomes eog; ECG, EMG, GSR and similar become misc; status and trigger
+    channels become stim. Of a BIDS recording (``*_eeg.EXT``), the sidecars ``*_eeg.json``
+    (PowerLineFrequency) and ``*_channels.tsv`` (status) in the same folder are applied.
+
+    Raises
+    ------
+    InputError
+        The file is missing, empty, damaged, in an unknown format, or has no EEG channel.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no EEG file {path}.", "Check the path.")
+    if not path.stat().st_size:
+        raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
+    try:
+        raw = place_records(mne.io.read_raw(path, preload=False, verbose="error"), path)
+    except Exception as error:  # MNE's readers raise any type of exception on a damaged file
+        raise _unreadable(path, error) from error
+    _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
+    rename_channels(raw, options.renames, path)
+    listed = {name.strip().lower() for name in options.eeg_channels}
+    types = {
+        name: "eeg" if name.strip().lower() in listed else _channel_type(name)
+        for name, declared in zip(raw.ch_names, raw.get_channel_types(), strict=True)
+        if declared == "eeg" or name.strip().lower() in listed
+    }
+    raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+    if "eeg" not in raw.get_channel_types():
+        raise InputError(
+            f"{path} has no EEG channel.",
+            f"List its electrodes in eeg_channels. Its channels: {shorten(raw.ch_names)}.",
+        )
+    set_unit(raw, options.unit)
+    return raw
+
+
+def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:
+    """Rename channels, found in any case; channels that the file lacks are ignored.
+
+    Raises
+    ------
+    InputError
+        The file has none of the channels, or two channels would get the same name.
+    """
+    by_lower = {name.strip().lower(): name for name in raw.ch_names}
+    new_names = {
+        by_lower[old.strip().lower()]: new
+        for old, new in renames
+        if old.strip().lower() in by_lower
+    }
+    if renames and not new_names:
+        raise InputError(
+            f"{path} has none of the channels of the --channels file "
+            f"({shorten([old for old, _ in renames])}).",
+            f"Its channels: {shorten(raw.ch_names)}.",
+        )
+    names = [new_names.get(name, name).lower() for name in raw.ch_names]
+    if twice := [new for new in new_names.values() if names.count(new.lower()) > 1]:
+        raise InputError(
+            f"The --channels file gives two channels of {path} the name {shorten(twice)}.",
+            "Give every channel a name of its own.",
+        )
+    with mne.utils.use_log_level("error"):
+        raw.rename_channels(new_names)
+
+
+def set_unit(raw: mne.io.BaseRaw, unit: str) -> None:
+    """Interpret the numbers of the EEG and EOG channels in a unit instead of the header's."""
+    if not unit:
+        return
+    kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    for index, (name, channel_type) in enumerate(kinds):
+        if channel_type in ("eeg", "eog"):
+            stated = raw._orig_units.get(name, "V").replace("\u00b5", "u").replace("\u03bc", "u")
+            factor = UNITS[unit] / UNITS.get(stated, 1.0)
+            if raw.preload:
+                raw._data[index] *= factor
+            else:  # the calibration of a channel is applied whenever samples are read
+                raw._cals[index] *= factor
+
+
+def _bids_sidecars(path: Path) -> tuple[Path, Path] | None:
+    """Return where BIDS keeps the properties and the channels of a recording ``*_eeg.EXT``."""
+    name = path.name.rpartition("_eeg.")[0]
+    if not name:
+        return None
+    return path.with_name(f"{name}_eeg.json"), path.with_name(f"{name}_channels.tsv")
+
+
+def _apply_bids_sidecars(path: Path, raw: mne.io.BaseRaw) -> None:
+    """Set the power line frequency and the bad channels that BIDS sidecars state."""
+    sidecars = _bids_sidecars(path)
+    if sidecars is None:
+        return
+    sidecar, table = sidecars
+    try:
+        if sidecar.is_file():
+            frequency = json.loads(sidecar.read_text("utf-8-sig")).get("PowerLineFrequency")
+            if isinstance(frequency, int | float) and frequency > 0:
+                raw.info["line_freq"] = float(frequency)
+        if table.is_file():
+            with table.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(csv.DictReader(file, delimiter="\t"))
+            bad = {row.get("name") for row in rows if row.get("status") == "bad"}
+            raw.info["bads"] = [
+                name for name in raw.ch_names if name in bad or name in raw.info["bads"]
+            ]
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        reason = shorten([line.strip() for line in str(error).splitlines() if line.strip()][:1])
+        raise InputError(
+            f"A BIDS sidecar of {path} cannot be read ({reason}).",
+            f"Correct {sidecar.name} or {table.name}, or move it away.",
+        ) from error
+
+
+def raw_from_microvolts(
+    data: np.ndarray, sfreq: float, eeg: Sequence[str], eog: Sequence[str] = ()
+) -> mne.io.BaseRaw:
+    """Create an MNE recording (in volts) from an array.
+
+    Parameters
+    ----------
+    data
+        (n_channels, n_samples), microvolts; the EEG channels come first, then the EOG channels.
+    sfreq
+        Sampling rate, in Hz.
+    eeg, eog
+        Channel names.
+    """
+    info = mne.create_info([*eeg, *eog], sfreq, ["eeg"] * len(eeg) + ["eog"] * len(eog))
+    return mne.io.RawArray(data * 1e-6, info, verbose="error")
+
+
+def source_files(path: Path, raw: mne.io.BaseRaw) -> tuple[Path, ...]:
+    """Return the file that was opened, those that it refers to (BrainVision), and BIDS sidecars."""
+    referenced = [Path(name) for name in raw.filenames if name is not None]
+    sidecars = [sidecar for sidecar in _bids_sidecars(path) or () if sidecar.is_file()]
+    return tuple(dict.fromkeys([path, *referenced, *sidecars]))
+
+
+def truncation_warning(path: Path) -> str:
+    """Return a sentence if an EDF file has fewer data records than its header states, else ""."""
+    if path.suffix.lower() != ".edf" or (layout := _edf_layout(path)) is None:
+        return ""
+    n_present = (path.stat().st_size - layout.header_bytes) // layout.record_bytes
+    if n_present >= layout.n_records:
+        return ""
+    return (
+        f"{path} is truncated: expected {layout.n_records} data records (EDF header), got "
+        f"{n_present}, so the last {1 - n_present / layout.n_records:.0%} of the recording are "
+        "missing."
+    )
+
+
+def _channel_type(name: str) -> str:
+    """Return the MNE channel type that a channel's name implies; ``eeg`` by default."""
+    lowered = name.strip().lower()
+    if lowered in {"status", "trigger", "", "-0", "-1"} or lowered.startswith("sti "):
+        return "stim"
+    if "eog" in lowered:
+        return "eog"
+    other = ("exg", "ecg", "ekg", "emg", "gsr", "eda", "erg", "resp", "plet", "temp", "aux", "acc")
+    return "misc" if lowered.startswith(other) or "emg" in lowered else "eeg"
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """Return the error for a file that MNE could not open, with the file to give instead."""
+    header_suffix = _HEADER_SUFFIX.get(path.suffix.lower())
+    if header_suffix is not None:
+        header = path.with_suffix(header_suffix)
+        return InputError(
+            f"{path} cannot be read as EEG: it is a data file without its header.",
+            f"Give {header}." if header.is_file() else f"Give its {header_suffix} file.",
+        )
+    if path.suffix.lower() == ".edf" and _edf_layout(path) is None:
+        return InputError(
+            f"{path} cannot be read as EEG: it is not an EDF file, or its header is truncated.",
+            "Copy or export it again.",
+        )
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # MNE appends advice for Python callers ("Consider ...", "Pass ..."), which does not help here
+    reason = re.split(r"\. (?:Consider|Pass) ", lines[0])[0].rstrip(".")
+    return InputError(
+        f"{path} cannot be read as EEG: {reason}.",
+        "Export it again, as BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set).",
+    )
+
+
+def _edf_layout(path: Path) -> RecordLayout | None:
+    try:
+        layout = read_record_layout(path, sample_bytes=2)
+    except ValueError:
+        return None
+    return layout if layout.record_bytes > 0 else None

@@ -1,0 +1,143 @@
+"""Loading the channels of a recording: filtered and resampled, a few channels at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+
+import mne
+import numpy as np
+from scipy.fft import next_fast_len
+
+from milmer_cli.eeg.bad_channels import window_means
+from milmer_cli.errors import InputError
+from milmer_cli.settings.schema import EegSettings
+
+NOTCH_MARGIN_HZ = 2.0
+"""Distance from the Nyquist frequency at which MNE can still design a notch filter."""
+
+_LOAD_BYTES = 192 * 2**20
+"""Upper bound of the unfiltered samples in memory at one time."""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Zero-phase FIR filters (MNE's default design) of one recording.
+
+    Attributes
+    ----------
+    notch_hz
+        Frequency that is removed with its harmonics, in Hz; 0 for none.
+    band_hz
+        Cutoff frequencies, in Hz; None for an edge that is not applied.
+    parts
+        Ranges of samples that are filtered separately: `continuous_parts`.
+    """
+
+    notch_hz: float
+    band_hz: tuple[float | None, float | None]
+    parts: tuple[slice, ...]
+
+    def apply(self, data: np.ndarray, sfreq: float) -> None:
+        """Filter (n_channels, n_samples) in place, and subtract the mean of each part before."""
+        low, high = self.band_hz
+        highest = sfreq / 2 - NOTCH_MARGIN_HZ
+        harmonics = np.arange(self.notch_hz, highest, self.notch_hz or math.inf)
+        for samples in self.parts:
+            part = np.ascontiguousarray(data[:, samples])
+            # BioSemi amplifiers are DC-coupled: electrode offsets are thousands of times larger
+            # than the signal, and a filter would ring at both ends if they were not removed first.
+            part -= part.mean(axis=1, keepdims=True)
+            with mne.utils.use_log_level("error"):
+                if self.notch_hz and len(harmonics):
+                    mne.filter.notch_filter(part, sfreq, harmonics, copy=False)
+                upper = high if high is not None and high < sfreq / 2 else None
+                mne.filter.filter_data(part, sfreq, low, upper, copy=False)
+            data[:, samples] = part
+
+
+def narrower_filters(
+    pass_band_hz: tuple[float, float], settings: EegSettings, parts: tuple[slice, ...]
+) -> Filters | None:
+    """Return the filters that limit a filtered recording to ``band_hz``; None if it is within."""
+    low, high = settings.band_hz
+    band = low if low > pass_band_hz[0] else None, high if high < pass_band_hz[1] else None
+    return None if band == (None, None) else Filters(0.0, band, parts)
+
+
+def file_name(raw: mne.io.BaseRaw) -> str:
+    """Return the name of a recording for messages."""
+    files = [str(name) for name in raw.filenames if name is not None]
+    return files[0] if files else "The recording"
+
+
+def load_channels(
+    raw: mne.io.BaseRaw,
+    names: list[str],
+    settings: EegSettings,
+    filters: Filters | None = None,
+    means: np.ndarray | None = None,
+) -> np.ndarray:
+    """Load, filter and resample channels, a few at a time: (n_channels, n_samples) microvolts.
+
+    ``means`` is filled with the means of the windows before the filter, (n_channels, n_windows).
+    """
+    sfreq, ratio = float(raw.info["sfreq"]), rate_ratio(raw, settings)
+    data = np.empty((len(names), math.ceil(raw.n_times * ratio)))
+    step = max(1, _LOAD_BYTES // (8 * raw.n_times))
+    for first in range(0, len(names), step):
+        chunk = _read(raw, names[first : first + step])
+        chunk *= 1e6
+        if means is not None and filters is not None:
+            means[first : first + step] = window_means(chunk, sfreq, ratio, filters.parts)
+        if filters is not None:
+            filters.apply(chunk, sfreq)
+        for row, signal in enumerate(chunk, start=first):
+            data[row] = _resample(signal, ratio)
+    return data
+
+
+def rate_ratio(raw: mne.io.BaseRaw, settings: EegSettings) -> Fraction:
+    """Return the new sampling rate divided by the old one."""
+    return Fraction(settings.sfreq_hz / float(raw.info["sfreq"])).limit_denominator(10_000)
+
+
+def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:
+    with readable(raw):
+        data: np.ndarray = raw.get_data(picks=names, verbose="error")
+    return data
+
+
+@contextmanager
+def readable(raw: mne.io.BaseRaw) -> Iterator[None]:
+    """Convert the errors of reading a damaged recording to `InputError`."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, IndexError) as error:
+        raise InputError(
+            f"{file_name(raw)} cannot be read to its end ({error}): it is truncated or damaged.",
+            "Copy or export it again.",
+        ) from error
+
+
+def _resample(signal: np.ndarray, ratio: Fraction) -> np.ndarray:
+    """Resample one channel; sample k of the result is at time k / new rate.
+
+    The FFT method changes the rate by the ratio of two lengths. The signal is padded to a multiple
+    of the denominator, so that this ratio is exactly the wanted one: otherwise the output length is
+    rounded, the rate is slightly wrong, and events drift over an hour of recording. The padding is
+    an odd reflection, because the method treats the signal as periodic and a jump between its end
+    and its start would ring.
+    """
+    up, down = ratio.numerator, ratio.denominator
+    if up == down:
+        return signal
+    left = down * math.ceil(256 / down)
+    total = down * next_fast_len(math.ceil((left + len(signal) + 256) / down))
+    padded = np.pad(signal, (left, total - left - len(signal)), mode="reflect", reflect_type="odd")
+    resampled = mne.filter.resample(padded, up, down, npad=0, verbose="error")
+    first = left * up // down
+    return resampled[first : first + math.ceil(len(signal) * ratio)]

@@ -1,0 +1,249 @@
+"""One experiment: train one model on one fold and test it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from milmer_cli.data.dataset import Bag, BagDataset
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import EXCLUDED
+from milmer_cli.data.splits import Fold
+from milmer_cli.device import Device
+from milmer_cli.evaluation.baselines import ModelSpec
+from milmer_cli.evaluation.folds import EvaluationFold
+from milmer_cli.evaluation.missing_electrodes import MissingElectrodes
+from milmer_cli.evaluation.probes import TARGETS, extract_features, predict_probe
+from milmer_cli.evaluation.robustness import evaluate_robustness
+from milmer_cli.inference.predict_proba import predict_proba
+from milmer_cli.models import MilmerModel
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings import Settings
+from milmer_cli.settings.schema import Modalities
+from milmer_cli.training.calibration import calibrate, segment_temperatures
+from milmer_cli.training.fit_fold import fit_fold, new_model, open_bags, predict_segments
+from milmer_cli.training.training_args import TrainingLog
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One model and the fold that it is trained and tested on."""
+
+    spec: ModelSpec
+    fold: EvaluationFold
+
+    @property
+    def settings(self) -> Settings:
+        """Settings of the model, with the seed of the fold."""
+        return self.spec.settings.model_copy(update={"seed": self.fold.seed})
+
+    @property
+    def name(self) -> str:
+        """Name for progress displays and messages."""
+        seed = f", seed {self.fold.seed}" if self.fold.seed != self.spec.settings.seed else ""
+        return f"{self.spec.name}, {self.fold.protocol} fold {self.fold.number}{seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class ExperimentResult:
+    """Predictions of one experiment.
+
+    Attributes
+    ----------
+    probabilities
+        (n_test, n_classes), calibrated on the validation set.
+    epoch
+        Selected epoch, from 1; None if no network was trained.
+    temperature
+        (n_test,) temperature that the logits of each segment were divided by; 1 if not calibrated.
+    temperatures
+        Temperature by the modalities that a segment has; empty if not calibrated.
+    seconds
+        Duration of training and testing.
+    robustness
+        Output of `evaluate_robustness`; only for the main model.
+    probe_predictions
+        Output of `predict_probe` on the model's features by target; only for the main model.
+    """
+
+    probabilities: np.ndarray
+    epoch: int | None = None
+    temperature: np.ndarray | None = None
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    robustness: Mapping[str, np.ndarray] = field(default_factory=dict)
+    probe_predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def run_experiment(
+    experiment: Experiment,
+    labeled: LabeledSegments,
+    out: Path,
+    device: Device,
+    progress: Progress = SILENT,
+) -> ExperimentResult:
+    """Train the network of an experiment and test it.
+
+    Parameters
+    ----------
+    experiment
+        Its method must be ``network``.
+    labeled
+        The segments.
+    out
+        Folder of the evaluation, for face tokens if the store is read-only.
+    device
+        Device and precision.
+    progress
+        Receives the progress of the training.
+
+    Raises
+    ------
+    MilmerError
+        The training failed.
+    """
+    start = time.perf_counter()
+    settings, fold = experiment.settings, experiment.fold.fold
+    usable = usable_rows(fold, labeled, settings.model.modalities)
+    log = TrainingLog(progress, experiment.name, epoch_level="detail")
+    model, history = fit_fold(labeled, usable, settings, device, log=log)
+    # Training may have reduced the batch to fit into memory: predict with the same size.
+    settings = settings.with_micro_batch_size(history.micro_batch_size)
+    fitted = _FittedModel(model, labeled, settings, out, device)
+    temperatures: dict[str, float] = {}
+    if not experiment.fold.epoch_selected_on_test:
+        temperatures = calibrate(model, labeled, usable.validation, fitted.predict)
+    probabilities = fitted.predict(fold.test)
+    is_main = experiment.spec.is_main
+    return ExperimentResult(
+        probabilities=probabilities,
+        epoch=history.best_epoch,
+        temperature=(
+            segment_temperatures(temperatures, labeled, fold.test) if temperatures else None
+        ),
+        temperatures=temperatures,
+        robustness=fitted.robustness(fold.test) if is_main else {},
+        probe_predictions=fitted.probe_predictions(fold) if is_main else {},
+        seconds=time.perf_counter() - start,
+    )
+
+
+def evaluate_model(
+    model: MilmerModel,
+    labeled: LabeledSegments,
+    rows: np.ndarray,
+    settings: Settings,
+    device: Device,
+    progress: Progress = SILENT,
+) -> ExperimentResult:
+    """Test a trained and calibrated model, without training.
+
+    Parameters
+    ----------
+    model
+        The model.
+    labeled
+        The segments.
+    rows
+        (n,) rows of the test set.
+    settings
+        ``model.modalities``, ``run`` and ``seed`` are used.
+    device
+        Device and precision.
+    progress
+        Receives the progress.
+    """
+    own = settings.model.modalities
+    temperatures = {
+        name: value for name, value in model.config.temperatures.items() if own in ("both", name)
+    }
+    data = BagDataset(labeled, rows, settings.model.modalities)
+    return ExperimentResult(
+        probabilities=predict_segments(model, labeled, rows, settings, device, progress),
+        temperature=segment_temperatures(temperatures, labeled, rows),
+        temperatures=temperatures,
+        robustness=evaluate_robustness(
+            model,
+            data,
+            device,
+            settings.inference_batch_size,
+            settings.seed,
+            MissingElectrodes.of(labeled, settings.seed),
+        ),
+    )
+
+
+def usable_rows(fold: Fold, labeled: LabeledSegments, modalities: Modalities) -> Fold:
+    """Remove training and validation segments without data of the model's modalities."""
+    labels = labeled.restrict_to(modalities).labels
+
+    def usable(rows: np.ndarray) -> np.ndarray:
+        return rows[labels[rows] != EXCLUDED]
+
+    return Fold(usable(fold.train), usable(fold.validation), fold.test)
+
+
+def prepare_face_tokens(
+    experiment: Experiment, labeled: LabeledSegments, out: Path, device: Device, progress: Progress
+) -> None:
+    """Compute the face tokens of a frozen backbone before several processes need them."""
+    settings = experiment.settings
+    if settings.model.freeze_backbone and settings.model.modalities != "eeg":
+        model = new_model(labeled, settings, device)
+        open_bags(model, labeled, experiment.fold.fold.train, settings, device, out, progress)
+
+
+def backbone_key(experiment: Experiment) -> tuple[object, ...]:
+    """Return a key that is equal for experiments with the same initial backbone."""
+    model = experiment.settings.model
+    return experiment.fold.seed, model.backbone, model.freeze_backbone, model.modalities != "eeg"
+
+
+@dataclass(frozen=True, eq=False)
+class _FittedModel:
+    """A trained model with everything that is needed to run it."""
+
+    model: MilmerModel
+    labeled: LabeledSegments
+    settings: Settings
+    out: Path
+    device: Device
+
+    def predict(self, rows: np.ndarray, modalities: Modalities | None = None) -> np.ndarray:
+        """Return the probabilities of some segments, (n, n_classes), with only some modalities."""
+        batch_size = self.settings.inference_batch_size
+        return predict_proba(self.model, self._bags(rows, modalities), self.device, batch_size)
+
+    def robustness(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Run `evaluate_robustness`."""
+        seed = self.settings.seed
+        return evaluate_robustness(
+            self.model,
+            self._bags(rows),
+            self.device,
+            self.settings.inference_batch_size,
+            seed,
+            MissingElectrodes.of(self.labeled, seed),
+        )
+
+    def probe_predictions(self, fold: Fold) -> dict[str, np.ndarray]:
+        """Predict every probe target of the test set from the model's features."""
+        rows = np.concatenate([fold.train, fold.test])
+        batch_size = self.settings.inference_batch_size
+        values = extract_features(self.model, self._bags(rows), self.device, batch_size)
+        features = np.full((len(self.labeled.segments), values.shape[1]), np.nan, np.float32)
+        features[rows] = values
+        segments = self.labeled.segments
+        return {target: predict_probe(segments, fold, features, target) for target in TARGETS}
+
+    def _bags(self, rows: np.ndarray, modalities: Modalities | None = None) -> Dataset[Bag]:
+        settings = self.settings
+        if modalities is not None:
+            model = settings.model.model_copy(update={"modalities": modalities})
+            settings = settings.model_copy(update={"model": model})
+        return open_bags(self.model, self.labeled, rows, settings, self.device, out=self.out)

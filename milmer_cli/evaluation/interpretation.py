@@ -1,0 +1,122 @@
+"""Interpretation of scores in words: the verdict, and the comparison of protocols."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from milmer_cli.evaluation.baselines import BAND_POWER, MAJORITY
+from milmer_cli.metrics import Scores, format_p
+from milmer_cli.metrics.shortcuts import IDENTITIES
+from milmer_cli.metrics.significance import Comparison
+from milmer_cli.settings.schema import Protocol
+
+ALPHA = 0.05
+SIMPLE_BASELINES = (MAJORITY, BAND_POWER, *IDENTITIES.values())
+"""Baselines that train no network: a useful model is better than all of them."""
+Tone = Literal["good", "neutral", "bad"]
+
+
+def interpret_scores(
+    scores: Scores,
+    protocol: Protocol,
+    comparisons: Sequence[Comparison] = (),
+    epoch_selected_on_test: bool = False,
+) -> tuple[Tone, str]:
+    """State in one or two sentences what the accuracy shows.
+
+    The same comparisons decide here, in the table of models and on the terminal.
+
+    Parameters
+    ----------
+    scores
+        Scores under the protocol.
+    protocol
+        What the training and test sets do not share.
+    comparisons
+        The model compared with the others; those with a simple baseline count.
+    epoch_selected_on_test
+        Whether the test set selected the epoch.
+    """
+    if protocol == "segment":
+        also = " The epoch was selected on the test set as well." if epoch_selected_on_test else ""
+        return "bad", (
+            "LEAKY: segments of the same trial are in the training set and in the test set. The "
+            "accuracy shows how well trials are memorized and nothing about new recordings." + also
+        )
+    if epoch_selected_on_test:
+        return "bad", (
+            "LEAKY: the epoch was selected on the test set. The accuracy is too high for new "
+            "recordings."
+        )
+    p_value = scores.chance.p_value
+    if math.isnan(p_value):
+        return "neutral", f"Not comparable with chance: {scores.undefined['p_value']}."
+    if p_value >= ALPHA:
+        return "neutral", (
+            f"Not significantly above chance ({format_p(p_value)}, permutation of the labels of "
+            "trials)."
+        )
+    simple = [found for found in comparisons if found.second in SIMPLE_BASELINES]
+    not_beaten = [found for found in simple if found.better != found.first]
+    if not_beaten:
+        # the baseline with the highest accuracy has the smallest difference
+        best = min(not_beaten, key=lambda found: (math.isnan(found.difference), found.difference))
+        return (
+            "neutral",
+            f"Above chance ({format_p(p_value)}), but a baseline is as good: {best.sentence}",
+        )
+    if not simple:
+        return "neutral", f"Above chance ({format_p(p_value)}); not compared with a baseline."
+    names = ", ".join(found.second for found in simple)
+    return "good", f"Above chance ({format_p(p_value)}), and better than {names}."
+
+
+def interpret_ladder(scores: Mapping[Protocol, Scores]) -> list[str]:
+    """State how the accuracy changes from leaky to strict protocols.
+
+    Parameters
+    ----------
+    scores
+        Scores of one model by protocol.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty if nothing can be compared.
+    """
+    sentences = []
+    if "segment" in scores:
+        leaky = scores["segment"].accuracy.value
+        above_chance = scores["segment"].chance.p_value < ALPHA
+        for protocol, strict in scores.items():
+            if protocol == "segment":
+                continue
+            value = strict.accuracy.value
+            change = "drops to" if value < leaky else "does not drop:"
+            sentence = (
+                f"From segment to {protocol}: {100 * leaky:.1f} % {change} {100 * value:.1f} %."
+            )
+            if above_chance and value < leaky and not strict.chance.p_value < ALPHA:
+                sentence += (
+                    " Nothing remains above chance: the accuracy under the segment protocol is a "
+                    "leak."
+                )
+            sentences.append(sentence)
+    return sentences + _interpret_stimulus(scores)
+
+
+def _interpret_stimulus(scores: Mapping[Protocol, Scores]) -> list[str]:
+    """Detect a model that recognizes stimuli: above chance only if the stimuli are shared."""
+    if "stimulus" not in scores or scores["stimulus"].chance.p_value < ALPHA:
+        return []
+    protocols: tuple[Protocol, ...] = ("trial", "participant")
+    above = [p for p in protocols if p in scores and scores[p].chance.p_value < ALPHA]
+    if not above:
+        return []
+    return [
+        f"Above chance under the {' and the '.join(above)} protocol, but not under the stimulus "
+        "protocol: nothing remains for stimuli that are not in the training set. The model may "
+        "recognize the stimulus instead of the emotion."
+    ]

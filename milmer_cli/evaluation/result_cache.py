@@ -1,0 +1,107 @@
+"""Files of finished experiments, so that an interrupted evaluation can be continued.
+
+Each file contains the identity of its experiment: everything that determines the result. A file
+with another identity, or a damaged one, is ignored and replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+import milmer_cli
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
+from milmer_cli.io import atomic_write, digest, file_digest, json_text
+from milmer_cli.settings import Settings
+
+FORMAT = 4
+FOLDER = "folds"
+SECTIONS = ("seed", "data", "eeg", "faces", "quality", "model", "train")
+_ROBUSTNESS, _PROBE = "robustness ", "probe "
+
+
+def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str:
+    """Return everything that determines the result of an experiment, as JSON text."""
+    values = experiment.settings.model_dump(mode="json")
+    identity = {
+        "format": FORMAT,
+        "version": milmer_cli.__version__,
+        "is_main": experiment.spec.is_main,
+        "store": labeled.store.fingerprint,
+        "segments": labeled.fingerprint,
+        "backbone": _backbone_digest(experiment.settings),
+        "rows": digest(*(rows for _, rows in experiment.fold.fold.sets())),
+        "settings": {name: values[name] for name in SECTIONS},
+    }
+    return json_text(identity, indent=None)
+
+
+def result_path(experiment: Experiment, labeled: LabeledSegments, out: Path) -> Path:
+    """Return the file of an experiment in the folder of the evaluation."""
+    fold = experiment.fold
+    identity = digest(experiment_identity(experiment, labeled))
+    return out / FOLDER / f"{fold.protocol}-{fold.seed}-{fold.number}-{identity}.npz"
+
+
+def save_result(
+    experiment: Experiment, labeled: LabeledSegments, out: Path, result: ExperimentResult
+) -> None:
+    """Write the result of an experiment atomically."""
+    arrays = {
+        **{_ROBUSTNESS + name: values for name, values in result.robustness.items()},
+        **{_PROBE + target: values for target, values in result.probe_predictions.items()},
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        identity=np.array(experiment_identity(experiment, labeled)),
+        probabilities=result.probabilities,
+        epoch=np.array(-1 if result.epoch is None else result.epoch),
+        temperature=np.zeros(0) if result.temperature is None else result.temperature,
+        temperatures=np.array(json_text(dict(result.temperatures))),
+        seconds=np.array(result.seconds),
+        **arrays,  # type: ignore[arg-type]
+    )
+    atomic_write(result_path(experiment, labeled, out), buffer.getvalue())
+
+
+def load_result(
+    experiment: Experiment, labeled: LabeledSegments, out: Path
+) -> ExperimentResult | None:
+    """Read the result of an experiment; None if there is none, or a damaged or different one."""
+    try:
+        # np.load leaves a damaged file open, so it is opened here
+        path = result_path(experiment, labeled, out)
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if str(file["identity"]) != experiment_identity(experiment, labeled):
+                return None
+            epoch = int(file["epoch"])
+            return ExperimentResult(
+                probabilities=file["probabilities"],
+                epoch=None if epoch < 0 else epoch,
+                temperature=file["temperature"] if len(file["temperature"]) else None,
+                temperatures=json.loads(str(file["temperatures"])),
+                seconds=float(file["seconds"]),
+                robustness=_with_prefix(file, _ROBUSTNESS),
+                probe_predictions=_with_prefix(file, _PROBE),
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _with_prefix(file: np.lib.npyio.NpzFile, prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+
+
+def _backbone_digest(settings: Settings) -> str:
+    """Digest of the weights if the backbone is a folder: the same path may get new weights."""
+    folder = Path(settings.model.backbone)
+    if settings.model.modalities == "eeg" or not folder.is_dir():
+        return ""
+    files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json"))
+    return digest(*(file_digest(path) for path in files))

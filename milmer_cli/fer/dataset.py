@@ -1,0 +1,62 @@
+"""`ImageDataset`: decoded and resized images for PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+from milmer_cli.fer.image_files import read_rgb
+from milmer_cli.fer.labeled_images import LabeledImage
+from milmer_cli.inference.predict_proba import Batch
+
+
+def load_image(image: LabeledImage) -> Image.Image:
+    """Decode an image as RGB.
+
+    Raises
+    ------
+    OSError, SyntaxError, ValueError
+        The file cannot be decoded, see `read_rgb`.
+    """
+    source = image.source
+    if isinstance(source, np.ndarray):
+        return Image.fromarray(source).convert("RGB")
+    if isinstance(source, bytes):
+        with Image.open(BytesIO(source)) as opened:
+            return opened.convert("RGB")
+    return read_rgb(source)
+
+
+class ImageDataset(Dataset[Batch]):
+    """Images of one size with their labels.
+
+    An item has ``pixels``, (3, size, size) uint8 RGB, and ``labels``, () int64.
+
+    Parameters
+    ----------
+    images
+        (n,).
+    labels
+        (n,) class indices.
+    size
+        Width and height in pixels. Images are resized without keeping their aspect ratio.
+    """
+
+    def __init__(self, images: Sequence[LabeledImage], labels: np.ndarray, size: int) -> None:
+        self.images = list(images)
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.size = size
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, item: int) -> Batch:
+        image = load_image(self.images[item])
+        image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        return {"pixels": pixels, "labels": torch.tensor(self.labels[item])}

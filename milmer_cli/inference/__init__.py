@@ -1,0 +1,8 @@
+"""Run a trained model over data and score its predictions.
+
+In data-flow order:
+
+- `predict_proba`: the one loop of batches -> device -> outputs; class probabilities and logits
+- `face_token_cache`: compute the face tokens of a frozen backbone once
+- `scoring`: scores of predicted segments, for train and evaluate
+"""

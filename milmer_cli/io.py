@@ -1,0 +1,325 @@
+"""Files and plain values: atomic writes, JSON, digests, and lists in messages.
+
+Every file of the program is written here or through `atomic_path`: it appears under its final name
+only when it is complete and on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from typing import IO, Any
+
+from milmer_cli.errors import InputError, MilmerError
+
+PARTIAL_SUFFIX = ".part"
+"""Ending of temporary files; they are hidden files beside the final one."""
+
+# Atomic writes ----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the folder of ``path`` and rename it to ``path`` at the end.
+
+    For writers that need a file name. The temporary file is flushed to the disk before the rename,
+    and removed if the body raises.
+
+    Parameters
+    ----------
+    path
+        Final name. Missing folders are created.
+
+    Yields
+    ------
+    Path
+        Temporary path, which ends in `PARTIAL_SUFFIX`.
+
+    Raises
+    ------
+    InputError
+        The folder is not writable.
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _discard(temporary)
+        raise _write_error(error, path) from error
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def atomic_write(path: Path, content: str | bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write a file atomically.
+
+    Parameters
+    ----------
+    path
+        Final name. Missing folders are created.
+    content
+        Text (written as UTF-8, line ends unchanged), bytes, or a function that writes to an open
+        binary file.
+
+    Raises
+    ------
+    InputError
+        The folder is not writable.
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        if callable(content):
+            content(file)
+        else:
+            file.write(content.encode() if isinstance(content, str) else content)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove the temporary files of killed writers. Call it only while no other process writes."""
+    for temporary in folder.glob(f".*{PARTIAL_SUFFIX}"):
+        temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> Path:
+    """Return ``folder`` if it can be created and written, without creating it.
+
+    Raises
+    ------
+    InputError
+        The folder, or the nearest parent that exists, is not a writable folder.
+    """
+    existing = folder.absolute()
+    while not existing.exists() and not existing.is_symlink():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(
+            f"The output folder {folder} cannot be created: {existing} is not a folder.",
+            "Choose another output folder.",
+        )
+    import tempfile  # here: it is slow to import and --help does not need it
+
+    try:
+        tempfile.TemporaryFile(dir=existing).close()
+    except OSError as error:
+        raise InputError(
+            f"The output folder {folder} cannot be written: {error.strerror or error}.",
+            "Choose another output folder.",
+        ) from error
+    return folder
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders; its renames are journaled
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # the folder itself is unusable; the first error says why
+        temporary.unlink(missing_ok=True)
+
+
+def _write_error(error: OSError, path: Path) -> MilmerError:
+    code = error.errno
+    if code is None:  # HDF5 raises OSError without a number and puts it into the text
+        number = re.search(r"errno = (\d+)", str(error))
+        code = int(number[1]) if number else None
+    if code == errno.ENOSPC:
+        return MilmerError(
+            f"The disk is full: {path} cannot be written.",
+            "Free some space and run the same command again; finished files are kept.",
+        )
+    reason = os.strerror(code) if code is not None else str(error).partition("\n")[0]
+    if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")
+    return MilmerError(f"{path} cannot be written: {reason}.", "Check the disk and run again.")
+
+
+# JSON -------------------------------------------------------------------------------------------
+
+
+def to_json(value: Any) -> Any:
+    """Convert a value to what JSON can represent.
+
+    NaN and infinities become None. Data classes and pydantic models become dicts, keys and paths
+    become strings, sequences and sets become lists, NumPy and torch values become numbers or lists.
+    Anything else is returned unchanged.
+    """
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, Set):
+        return [to_json(item) for item in sorted(value)]
+    if isinstance(value, Sequence):
+        return [to_json(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):  # pydantic, which is slow to import
+        return to_json(value.model_dump(mode="json"))
+    if hasattr(value, "tolist"):  # NumPy and torch, which are slow to import
+        return to_json(value.tolist())
+    return value
+
+
+def json_text(value: Any, indent: int | None = 2) -> str:
+    """Return ``value`` as JSON text that every parser accepts; see `to_json`."""
+    return json.dumps(to_json(value), indent=indent, allow_nan=False)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` to a JSON file atomically; see `to_json` and `atomic_write`."""
+    atomic_write(path, json_text(value) + "\n")
+
+
+def read_json(path: Path, hint: str = "") -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path
+        File with one JSON document.
+    hint
+        What the user can do if the file is damaged; hint of the error.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or is not valid JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise _read_error(error, path, hint) from error
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
+
+
+def _read_error(error: OSError, path: Path, hint: str) -> InputError:
+    return InputError(f"{path} cannot be read: {error.strerror or error}.", hint)
+
+
+# Digests ----------------------------------------------------------------------------------------
+
+DIGEST_LENGTH = 16
+"""Hexadecimal digits of a digest unless asked otherwise: 64 bits."""
+
+
+def digest(*values: Any, length: int = DIGEST_LENGTH) -> str:
+    """SHA-256 of values: equal values have equal digests on every machine and in every process.
+
+    Parameters
+    ----------
+    values
+        Bytes, NumPy arrays and torch tensors (hashed by type, shape and content), and anything that
+        `to_json` converts. The order and the limits of the values count.
+    length
+        Hexadecimal digits to return, at most 64.
+
+    Raises
+    ------
+    TypeError
+        A value cannot be represented in JSON.
+    """
+    hasher = hashlib.sha256()
+    for value in values:
+        header, content = _digest_input(value)
+        hasher.update(f"{header} {len(content)}\n".encode())
+        hasher.update(content)
+    return hasher.hexdigest()[:length]
+
+
+def _digest_input(value: Any) -> tuple[str, bytes | memoryview]:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return "bytes", memoryview(value).cast("B")
+    if hasattr(value, "detach"):  # torch: bfloat16 has no NumPy type, so hash the raw bytes
+        import torch
+
+        raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return f"{value.dtype} {tuple(value.shape)}", memoryview(raw)
+    if hasattr(value, "dtype") and value.dtype.kind in "biufc":
+        return f"{value.dtype.str} {value.shape}", value.tobytes()
+    text = json.dumps(to_json(value), sort_keys=True, ensure_ascii=True, allow_nan=False)
+    return "json", text.encode()
+
+
+def file_digest(path: Path, length: int = 64) -> str:
+    """SHA-256 of a file's content.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:length]
+    except OSError as error:
+        raise _read_error(error, path, "Check the file.") from error
+
+
+_PROBED_BYTES = 2**16
+
+
+def quick_file_digest(path: Path) -> str:
+    """Digest of a file's name, size and first and last 64 KiB: detects replaced large files.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_PROBED_BYTES)
+            file.seek(max(0, size - _PROBED_BYTES))
+            tail = file.read()
+    except OSError as error:
+        raise _read_error(error, path, "Check the file.") from error
+    return digest(path.name, size, head, tail)
+
+
+# Messages ---------------------------------------------------------------------------------------
+
+
+def shorten(names: Sequence[object], most: int = 8, separator: str = ", ") -> str:
+    """List names for a message: ``a, b, c and 4 more``.
+
+    Parameters
+    ----------
+    names
+        What to list; an empty name is shown as ``(no name)``.
+    most
+        Names shown before the rest is counted.
+    separator
+        Text between two names.
+    """
+    shown = separator.join(str(name) or "(no name)" for name in names[:most])
+    more = len(names) - most
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,261 @@
+"""`Scores`, the result of scoring predictions, and `headline`, its summary in one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from milmer_cli.io import to_json
+from milmer_cli.metrics.resampling import GENERALIZES_TO, MIN_CLUSTERS, ResamplingOptions
+
+if TYPE_CHECKING:
+    from milmer_cli.settings.schema import Protocol
+
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "weighted_f1",
+    "kappa",
+    "auc",
+    "brier",
+    "calibration_error",
+)
+"""Names of the metrics, in the order of all tables."""
+
+PLURALS = {"participant": "participants", "stimulus": "stimuli"}
+METRIC_RANGES = dict.fromkeys(METRICS, (0.0, 1.0)) | {"kappa": (-1.0, 1.0), "brier": (0.0, 2.0)}
+"""Range of each metric; intervals do not exceed it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its confidence interval; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class over segments; ``support`` is the number of its segments."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    auc: float
+    support: int
+
+
+@dataclass(frozen=True)
+class ParticipantScores:
+    """Scores of one participant.
+
+    Attributes
+    ----------
+    name
+        Name of the participant.
+    accuracy, balanced_accuracy
+        Computed over the participant's segments.
+    trial_accuracy
+        Computed over the participant's trials.
+    majority_rate
+        Share of the participant's most frequent true class, over segments.
+    n_segments, n_trials
+        Counts.
+    """
+
+    name: str
+    accuracy: float
+    balanced_accuracy: float
+    trial_accuracy: float
+    majority_rate: float
+    n_segments: int
+    n_trials: int
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Accuracy without any relation between predictions and labels.
+
+    Attributes
+    ----------
+    level
+        One divided by the number of classes.
+    p_value
+        Permutation p-value of the accuracy over segments.
+    low, high
+        Central interval of the accuracy over segments with permuted labels.
+    p_value_trial
+        Permutation p-value of the accuracy over trials.
+    """
+
+    level: float
+    p_value: float
+    low: float
+    high: float
+    p_value_trial: float
+
+
+@dataclass(frozen=True)
+class MajorityRates:
+    """Accuracy over segments of predictions that ignore the recording.
+
+    Attributes
+    ----------
+    overall
+        Majority class of the training set; NaN if the training set is unknown.
+    participant, stimulus
+        Majority class of the participant, of the stimulus, in the training set; NaN where the
+        protocol does not share participants (stimuli) between training and test.
+    test
+        Share of the most frequent true class among the scored segments.
+    """
+
+    overall: float
+    participant: float
+    stimulus: float
+    test: float
+
+    @property
+    def reference(self) -> float:
+        """Rate of the majority class to compare an accuracy with, from training where known."""
+        return self.test if math.isnan(self.overall) else self.overall
+
+    @property
+    def sentence(self) -> str:
+        """``majority 38.2 % (of the participant 52.0 %, of the stimulus 41.0 %)``."""
+        shared = [
+            f"of the {name} {100 * rate:.1f} %"
+            for name, rate in (("participant", self.participant), ("stimulus", self.stimulus))
+            if not math.isnan(rate)
+        ]
+        return f"majority {100 * self.reference:.1f} %" + (
+            f" ({', '.join(shared)})" if shared else ""
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of a set of predictions. Rates are between 0 and 1.
+
+    Attributes
+    ----------
+    class_names
+        Names of the classes, in order.
+    n_segments, n_trials, n_participants, n_stimuli
+        Counts. A segment that was predicted in several repeats counts once per repeat, a trial
+        counts once.
+    segment, trial
+        Estimates of all `METRICS` over segments, and over trials (mean probability of a trial's
+        segments).
+    classes
+        Scores per class, over segments.
+    confusion, trial_confusion
+        (n_classes, n_classes) counts, rows are true classes.
+    participants
+        Scores per participant, sorted by name.
+    majority
+        Accuracy of the majority classes.
+    chance
+        Chance level and p-values.
+    resampling
+        Options of the intervals and p-values.
+    n_repeats
+        Number of repeats with other seeds.
+    undefined
+        Name of an undefined value -> reason. Empty if all values are defined.
+    """
+
+    class_names: tuple[str, ...]
+    n_segments: int
+    n_trials: int
+    n_participants: int
+    n_stimuli: int
+    segment: Mapping[str, Estimate]
+    trial: Mapping[str, Estimate]
+    classes: tuple[ClassScores, ...]
+    confusion: np.ndarray
+    trial_confusion: np.ndarray
+    participants: tuple[ParticipantScores, ...]
+    majority: MajorityRates
+    chance: Chance
+    resampling: ResamplingOptions
+    n_repeats: int
+    undefined: Mapping[str, str]
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Accuracy over segments."""
+        return self.segment["accuracy"]
+
+    @property
+    def participant_accuracy(self) -> dict[str, float]:
+        """``mean``, ``sd`` (NaN for one participant), ``min``, ``max`` over participants."""
+        accuracies = np.array([participant.accuracy for participant in self.participants])
+        return {
+            "mean": float(accuracies.mean()),
+            "sd": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else math.nan,
+            "min": float(accuracies.min()),
+            "max": float(accuracies.max()),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values for metrics.json; undefined values are None."""
+        values: dict[str, Any] = to_json(self)
+        return values | {"participant_accuracy": to_json(self.participant_accuracy)}
+
+
+def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
+    """Summarize the accuracy in one line, with protocol, interval, majority rates and p-value.
+
+    ``trial protocol: accuracy 41.7 % [33.1, 50.2] (95 % interval over stimuli), majority 27.1 % (of
+    the participant 30.4 %), p = 0.012; generalizes to new trials with new stimuli of the same
+    participants``. The segment protocol is always labeled LEAKY; other protocols if ``leaky`` is
+    true.
+    """
+    mark = " (LEAKY)" if leaky or protocol == "segment" else ""
+    return (
+        f"{protocol} protocol{mark}: accuracy {100 * scores.accuracy.value:.1f} % "
+        f"{interval_text(scores)}, {scores.majority.sentence}, {format_p(scores.chance.p_value)}; "
+        f"generalizes to {generalizes_to(protocol, leaky)}"
+    )
+
+
+def generalizes_to(protocol: Protocol, leaky: bool = False) -> str:
+    """State what an accuracy under a protocol generalizes to, or why it does not."""
+    if leaky and protocol != "segment":
+        return "nobody: the test set was used in training or to select the epoch"
+    return GENERALIZES_TO[protocol]
+
+
+def interval_text(scores: Scores) -> str:
+    """State the interval of the accuracy over segments, or why there is none."""
+    low, high = scores.accuracy.low, scores.accuracy.high
+    bounds = "" if math.isnan(low) else f"[{100 * low:.1f}, {100 * high:.1f}] "
+    return f"{bounds}({interval_note(scores)})"
+
+
+def interval_note(scores: Scores) -> str:
+    """State what the interval of the accuracy over segments is, or why there is none."""
+    options = scores.resampling
+    if math.isnan(scores.accuracy.low):
+        reason = scores.undefined.get("intervals") or scores.undefined.get("interval of accuracy")
+        return f"no interval: {reason}"
+    over = " and ".join(PLURALS[axis] for axis in options.axes)
+    if scores.n_participants < MIN_CLUSTERS:
+        return f"approximate interval over {over}: fewer than {MIN_CLUSTERS} participants"
+    return f"{100 * options.confidence_level:g} % interval over {over}"
+
+
+def format_p(p_value: float) -> str:
+    """Format a p-value: ``p = 0.012``, ``p < 0.001`` or ``p undefined``."""
+    if math.isnan(p_value):
+        return "p undefined"
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -1,0 +1,35 @@
+"""The Milmer model, with the file names of Hugging Face transformers.
+
+In data-flow order:
+
+- `hub`: names of backbones, and their files in the cache of the Hugging Face Hub
+- `image_features`: the tokens of an image from any image model of transformers
+- `image_processor`: size and normalization of the images of a backbone
+- `backbones`: load backbones
+- `configuration_milmer`: `MilmerConfig`
+- `eeg_amplitude`: amplitude features of the EEG channels, which LayerNorm removes from the tokens
+- `mil`: select or pool the face images of a bag (attention-based multiple-instance learning)
+- `fusion`: balance the selected face tokens against the EEG tokens
+- `encoder`: the transformer encoder over the CLS, face and EEG tokens
+- `face_encoder`: run the backbone on face images, with or without gradients
+- `inputs`: check the inputs of the model, and drop modalities and EEG channels in training
+- `modeling_milmer`: `MilmerModel` and `MilmerOutput`, registered with ``AutoModel``
+- `convert_original`: load checkpoints of the original code (`MilmerModel.from_published`)
+- `build_model`: `build_model`, a new model from the settings
+
+To add a selection or a fusion: see `mil` and `fusion`. Any image model of transformers can be the
+backbone; see `image_features`.
+"""
+
+from milmer_cli.models.backbones import load_backbone
+from milmer_cli.models.build_model import build_model
+from milmer_cli.models.configuration_milmer import MilmerConfig
+from milmer_cli.models.modeling_milmer import MilmerModel, MilmerOutput
+
+__all__ = [
+    "MilmerConfig",
+    "MilmerModel",
+    "MilmerOutput",
+    "build_model",
+    "load_backbone",
+]

@@ -1,0 +1,208 @@
+"""Load backbones from a folder or the cache of the Hugging Face Hub, or with random weights.
+
+Nothing is downloaded here; ``milmer weights fetch`` fills the cache.
+
+A backbone is any image model of transformers (see `image_features`). The checkpoint of an image
+classifier can be used as well; its classification head is dropped.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    PretrainedConfig,
+    PreTrainedModel,
+    SwinConfig,
+    Swinv2Config,
+)
+
+from milmer_cli.errors import SettingsError, WeightsError
+from milmer_cli.io import shorten
+from milmer_cli.models.hub import is_scratch, local_folder, quiet
+from milmer_cli.models.image_features import (
+    backbone_class,
+    backbone_options,
+    create_backbone,
+    feature_shape,
+    image_size,
+)
+from milmer_cli.models.image_processor import load_image_processor
+
+WINDOWED = ("swin", "swinv2")
+"""Model types whose windows are built for the image size of the configuration, and whose weights do
+not depend on it."""
+
+
+def load_backbone(name: str | Path, image_size: int = 0) -> PreTrainedModel:
+    """Load a backbone, in evaluation mode.
+
+    Parameters
+    ----------
+    name
+        A folder written by ``save_pretrained``, a name on the hub, or ``scratch:tiny``,
+        ``scratch:micro`` or ``scratch:tiny-v2`` for random weights.
+    image_size
+        Side of the square input images, in pixels; 0 for that of the checkpoint.
+
+    Raises
+    ------
+    WeightsError
+        If the weights cannot be found or are incomplete.
+    InputError
+        If the checkpoint is not an image model, or is one for images of another size.
+    SettingsError
+        If the images are too small for the backbone.
+    """
+    config = backbone_config(name, image_size)
+    if is_scratch(name):
+        return create_backbone(config)
+    model_class = backbone_class(config)
+    model: PreTrainedModel = load_weights(
+        model_class, local_folder(name), config=config, **backbone_options(model_class)
+    )
+    return model
+
+
+def load_weights(model_class: Any, source: str | Path, **options: Any) -> Any:
+    """Load a model in evaluation mode, and refuse incomplete weights.
+
+    Parameters
+    ----------
+    model_class
+        A class with ``from_pretrained``, which only warns about missing weights and initializes
+        them at random.
+    source
+        Folder of the model.
+    **options
+        Arguments of ``from_pretrained``.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged, or lacks weights or has them in another shape.
+    """
+    try:
+        with quiet():
+            model, info = model_class.from_pretrained(
+                str(source),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                local_files_only=True,
+                **options,
+            )
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(
+            f"The weights of {source} cannot be read: {str(error).splitlines()[0]}",
+            "Restore them from a copy, or train again; for a model on the Hugging Face Hub, run "
+            "`milmer weights fetch`.",
+        ) from error
+    if lacking := incompatible_keys(info):
+        raise WeightsError(
+            f"The checkpoint {source} lacks {len(lacking)} of the weights of "
+            f"{model_class.__name__}, or has them in another shape ({shorten(lacking, 3)}).",
+            "Give a complete checkpoint, written by this version of `milmer finetune-swin` (a "
+            "backbone) or `milmer train` (a run).",
+        )
+    return model.eval()
+
+
+def incompatible_keys(loading_info: dict[str, Any]) -> list[str]:
+    """List the keys that ``from_pretrained`` did not find, or found in another shape."""
+    mismatched = (key for key, *_ in loading_info["mismatched_keys"])
+    return sorted({*loading_info["missing_keys"], *mismatched})
+
+
+def backbone_config(name: str | Path, image_size: int = 0) -> PretrainedConfig:
+    """Load the configuration of the backbone that `load_backbone` loads, without its weights.
+
+    Parameters and errors are those of `load_backbone`.
+    """
+    config = _scratch_config(str(name)) if is_scratch(name) else _load_config(name)
+    size = input_size(name, config, image_size)
+    if config.model_type in WINDOWED:
+        config.image_size = size[0] if size[0] == size[1] else size
+    _check_image_size(config)
+    feature_shape(config, size)
+    return config
+
+
+def input_size(name: str | Path, config: PretrainedConfig, requested: int = 0) -> tuple[int, int]:
+    """Return the height and width of the input images of a backbone.
+
+    Parameters
+    ----------
+    name
+        As for `load_backbone`.
+    config
+        Its configuration.
+    requested
+        Side in pixels; 0 for the size in ``preprocessor_config.json``, or else in ``config``.
+    """
+    if requested:
+        return requested, requested
+    return load_image_processor(name).size or image_size(config)
+
+
+def _load_config(name: str | Path) -> PretrainedConfig:
+    folder = local_folder(name)
+    try:
+        with quiet():
+            return AutoConfig.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"No backbone can be loaded from {name}: {str(error).splitlines()[0]}",
+            "Give a folder that finetune-swin wrote, a model name on the hub, or scratch:tiny.",
+        ) from error
+
+
+def _token_grid(config: PretrainedConfig) -> tuple[int, int]:
+    """Return the rows and columns of the tokens of a Swin after the last stage."""
+    pixels_per_token = config.patch_size * 2 ** (len(config.depths) - 1)
+    height, width = image_size(config)
+    return ceil(height / pixels_per_token), ceil(width / pixels_per_token)
+
+
+def _check_image_size(config: PretrainedConfig) -> None:
+    """Refuse images for which transformers' Swin fails; SwinV2 reduces its windows itself."""
+    if config.model_type != "swin":
+        return
+    grid = _token_grid(config)
+    if min(grid) < config.window_size:
+        smallest = config.image_size * config.window_size // min(grid)
+        raise SettingsError(
+            f"Images of {config.image_size} pixels have {grid[0]} x {grid[1]} tokens after the "
+            f"last stage: expected at least the backbone's windows of {config.window_size}.",
+            f"Use images of at least {smallest} pixels.",
+        )
+
+
+def _scratch_config(name: str) -> PretrainedConfig:
+    match name:
+        case "scratch:tiny":
+            return SwinConfig()
+        case "scratch:micro":
+            # Patches are merged until 2 x 2 tokens are left (8 x 8, 4 x 4, 2 x 2 for 64 pixels).
+            # Such a network learns positions from a thousand images within seconds.
+            return SwinConfig(
+                image_size=64,
+                patch_size=8,
+                embed_dim=24,
+                depths=[1, 1, 1],
+                num_heads=[3, 6, 12],
+                window_size=2,
+            )
+        case "scratch:tiny-v2":
+            return Swinv2Config(image_size=256, window_size=8)
+        case _:
+            raise SettingsError(
+                f"model.backbone: expected scratch:tiny, scratch:micro or scratch:tiny-v2, got "
+                f"{name!r}.",
+                "Use one of them, a folder or a model name on the hub.",
+            )

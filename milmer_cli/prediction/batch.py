@@ -1,0 +1,188 @@
+"""Bookkeeping of a batch: identity, completion and summary row of each recording."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from milmer_cli.datasets.read_options import read_options
+from milmer_cli.eeg.io import open_eeg, source_files
+from milmer_cli.errors import InputError
+from milmer_cli.io import digest, read_json, shorten, write_json
+from milmer_cli.prediction.output import DONE, SUMMARY
+from milmer_cli.prediction.request import Request
+from milmer_cli.prediction.result import PAGE, RESULT, PredictResult
+from milmer_cli.settings import Settings
+from milmer_cli.training.run_dir import Run
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """Outcome of one recording.
+
+    Attributes
+    ----------
+    video, eeg
+        The files; empty if absent.
+    label
+        Most likely class; empty after an abstention or an error.
+    mean
+        Mean probability of each class; None without a label.
+    segments, abstained
+        Number of segments, and of those with an abstention.
+    faces_found
+        Share of the images with a face; None without video.
+    flags
+        Flags of any segment, sorted.
+    error
+        Why the recording could not be predicted; empty otherwise.
+    """
+
+    video: str
+    eeg: str
+    label: str = ""
+    mean: Sequence[float] | None = None
+    segments: int = 0
+    abstained: int = 0
+    faces_found: float | None = None
+    flags: Sequence[str] = ()
+    error: str = ""
+
+    @classmethod
+    def from_result(cls, result: PredictResult) -> SummaryRow:
+        """Summarize a prediction."""
+        return cls(
+            *_file_names(result.request),
+            label=result.label,
+            mean=None if result.mean is None else result.mean.tolist(),
+            segments=len(result.segments),
+            abstained=int(result.abstained.sum()),
+            faces_found=None if result.face_share is None else result.faces_found,
+            flags=sorted({flag for segment in result.segments for flag in segment.flags}),
+        )
+
+    @classmethod
+    def from_error(cls, request: Request, error: str) -> SummaryRow:
+        """Summarize a failure."""
+        return cls(*_file_names(request), error=error)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, with the column names of the table."""
+        values = dataclasses.asdict(self)
+        return {"class": values.pop("label"), **values}
+
+
+def _file_names(request: Request) -> tuple[str, str]:
+    video, eeg = request.video, request.eeg
+    return "" if video is None else str(video), "" if eeg is None else str(eeg)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Outcome of a batch.
+
+    Attributes
+    ----------
+    out
+        Folder with one folder per recording, and the summary table.
+    rows
+        Name of the recording -> its row, in the order of the manifest.
+    kept
+        Recordings that were predicted before and have not changed.
+    """
+
+    out: Path
+    rows: Mapping[str, SummaryRow]
+    kept: tuple[str, ...]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Recordings that could not be predicted."""
+        return tuple(name for name, row in self.rows.items() if row.error)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all recordings were predicted."""
+        return not self.failed
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "out": str(self.out),
+            "kept": list(self.kept),
+            "failed": list(self.failed),
+            "recordings": [{"name": name, **row.to_json()} for name, row in self.rows.items()],
+        }
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Rows of label and value."""
+        predicted = f"{len(self.rows) - len(self.failed)} predicted"
+        if self.kept:
+            predicted += f", {len(self.kept)} of them in an earlier run"
+        rows = [("recordings", predicted)]
+        if self.failed:
+            names = shorten(self.failed)
+            rows.append(("failed", f"{names}; the same command retries them and keeps the others"))
+        return [*rows, ("table", str(self.out / SUMMARY))]
+
+
+def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
+    """Digest of everything that determines a prediction: request, files, model and settings."""
+    files = [] if request.video is None else [request.video]
+    if request.eeg is not None:
+        files += _eeg_files(request.eeg)
+    return digest(
+        request.to_json(),
+        {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
+        [str(run.path.resolve()), run.environment.get("finished")],
+        settings.predict,
+        settings.quality.model_dump(exclude_unset=True),
+        read_options(settings.data) if request.eeg else None,
+    )
+
+
+def _eeg_files(path: Path) -> list[Path]:
+    """Return the files of a recording, including BrainVision's markers."""
+    markers = path.with_suffix(".vmrk")
+    try:
+        files = [*source_files(path, open_eeg(path)), markers]
+    except InputError:
+        return [path]
+    return [file for file in files if file.is_file()]
+
+
+def finished_row(folder: Path, identity: str) -> SummaryRow | None:
+    """Return the row of a complete prediction with this identity; None without one."""
+    if not all((folder / name).is_file() for name in (DONE, RESULT, PAGE)):
+        return None
+    try:
+        done = read_json(folder / DONE)
+        return SummaryRow(**done["row"]) if done["identity"] == identity else None
+    except (InputError, KeyError, TypeError):  # damaged, or of another version
+        return None
+
+
+def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
+    """Record that a prediction is complete."""
+    write_json(folder / DONE, {"identity": identity, "row": dataclasses.asdict(row)})
+
+
+def summary_table(rows: Mapping[str, SummaryRow], class_names: Sequence[str]) -> str:
+    """Return the summary table as CSV text."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    other = ("segments", "abstained", "faces_found", "flags", "error", "video", "eeg")
+    writer.writerow(["name", "class", *(f"p_{name}" for name in class_names), *other])
+    for name, row in rows.items():
+        mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
+        cells = row.to_json() | {
+            "flags": " ".join(row.flags),
+            "faces_found": "" if row.faces_found is None else f"{row.faces_found:.4f}",
+        }
+        writer.writerow([name, row.label, *mean, *(cells[column] for column in other)])
+    return text.getvalue()

@@ -1,0 +1,182 @@
+"""Start of the stimulus in each file: given, marked by an event, or from the start times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
+from milmer_cli.eeg.events import event_onsets
+from milmer_cli.eeg.io import EegBlock
+from milmer_cli.errors import InputError
+from milmer_cli.prediction.messages import Messages
+from milmer_cli.prediction.request import Request
+from milmer_cli.prediction.start_times import compare_start_times
+from milmer_cli.video.decode import VideoOptions
+from milmer_cli.video.frames import VideoReader
+from milmer_cli.video.probe import measure_duration
+
+EEG, VIDEO = "EEG", "video"
+ONSET_FLAGS = {EEG: "--eeg-onset", VIDEO: "--video-onset"}
+
+OnsetSource = Literal["given", "trial", "event", "start_time", "file_start"]
+
+
+@dataclass(frozen=True)
+class Onset:
+    """Start of the stimulus in a file.
+
+    Attributes
+    ----------
+    time_s
+        Seconds from the start of the file.
+    source
+        How it was determined: ``given`` by the user, ``trial`` (status codes), ``event``,
+        ``start_time`` (of the files), or ``file_start``.
+    """
+
+    time_s: float
+    source: OnsetSource
+
+
+def file_durations(request: Request, block: EegBlock | None) -> dict[str, float]:
+    """Return the duration of each given file (`EEG`, `VIDEO`), in seconds.
+
+    Raises
+    ------
+    InputError
+        The duration of the video is unknown.
+    """
+    durations = {}
+    if block is not None:
+        durations[EEG] = block.raw.n_times / float(block.raw.info["sfreq"])
+    if request.video is not None:
+        durations[VIDEO] = _video_duration(request.video, request.video_options)
+    return durations
+
+
+def _video_duration(video: Path, options: VideoOptions) -> float:
+    declared = VideoReader(video, options).duration_s
+    seconds = declared if np.isfinite(declared) else measure_duration(video, options)
+    if not np.isfinite(seconds):
+        raise InputError(
+            f"The duration of {video} is unknown: its frames have no time stamps.",
+            "Rewrite the file, for example with `ffmpeg -i VIDEO -c copy NEW.mp4`.",
+        )
+    return seconds
+
+
+def find_mark(request: Request, block: EegBlock | None) -> StimulusMark | None:
+    """Find the requested stimulus among the events of the EEG.
+
+    Returns
+    -------
+    StimulusMark or None
+        None if the request names neither a trial nor an event. The duration of the mark is None if
+        only its start is marked.
+
+    Raises
+    ------
+    InputError
+        The event or the trial does not exist, or is ambiguous.
+    """
+    if block is None or request.eeg is None:
+        return None
+    if request.eeg_event is not None:
+        return _find_event(request, request.eeg, block, request.eeg_event)
+    return None if request.trial is None else _find_trial(request.eeg, request.trial)
+
+
+def _find_event(request: Request, eeg: Path, block: EegBlock, event: str) -> StimulusMark:
+    onsets = event_onsets(eeg, block.raw, event)
+    occurrence = request.trial or 1
+    if occurrence > len(onsets) or (request.trial is None and len(onsets) > 1):
+        raise InputError(
+            f"{eeg} contains the event {event} {len(onsets)} times.",
+            f"Select one with --trial 1 to --trial {len(onsets)}.",
+        )
+    return StimulusMark(onsets[occurrence - 1], None)
+
+
+def _find_trial(eeg: Path, trial: int) -> StimulusMark:
+    if eeg.suffix.lower() != ".bdf":
+        raise InputError(
+            f"--trial without --eeg-event reads DEAP's status codes, and {eeg} is not a BDF file.",
+            "Add --eeg-event CODE, or give --eeg-onset instead.",
+        )
+    marks = read_stimulus_marks(eeg)
+    if trial not in marks:
+        raise InputError(
+            f"{eeg} marks {len(marks)} stimuli: there is no trial {trial}.",
+            "Correct --trial, or give --eeg-onset instead.",
+        )
+    mark = marks[trial]
+    if mark.duration_s is None:
+        raise InputError(
+            f"{eeg} does not mark the end of the stimulus of trial {trial}.",
+            "Give --eeg-onset instead of --trial.",
+        )
+    return mark
+
+
+def find_onsets(
+    request: Request,
+    block: EegBlock | None,
+    mark: StimulusMark | None,
+    durations: Mapping[str, float],
+    messages: Messages,
+) -> dict[str, Onset]:
+    """Determine the start of the stimulus in each file.
+
+    The order of precedence is: given by the user, marked in the EEG, start times of the files,
+    start of the file.
+
+    Parameters
+    ----------
+    request, block, mark
+        The request, its opened EEG and the marked stimulus.
+    durations
+        See `file_durations`.
+    messages
+        Receives notes and warnings.
+    """
+    onsets: dict[str, Onset] = {}
+    if mark is not None:
+        onsets[EEG] = Onset(mark.onset_s, "event" if request.eeg_event else "trial")
+    for name, given_s in ((EEG, request.eeg_onset_s), (VIDEO, request.video_onset_s)):
+        if given_s is not None:
+            onsets[name] = Onset(given_s, "given")
+    undetermined = VIDEO not in onsets and request.eeg_onset_s is None
+    if undetermined and (mark is None or mark.duration_s is None):
+        onsets = _from_start_times(request, block, mark, durations, messages) | onsets
+    if block is not None and block.onset_s and EEG not in onsets:
+        messages.warn(
+            f"{request.eeg} marks {len(block.onset_s)} stimuli and none was selected, so the "
+            "prediction starts with the recording. Select a stimulus with --trial N."
+        )
+    return {name: onsets.get(name, Onset(0.0, "file_start")) for name in durations}
+
+
+def _from_start_times(
+    request: Request,
+    block: EegBlock | None,
+    mark: StimulusMark | None,
+    durations: Mapping[str, float],
+    messages: Messages,
+) -> dict[str, Onset]:
+    if block is None or request.video is None or request.eeg is None:
+        return {}
+    marked_s = None if mark is None else mark.onset_s
+    compared = compare_start_times(request.video, request.eeg, block, marked_s, durations)
+    if compared.video_onset_s is None or compared.eeg_onset_s is None:
+        messages.warn(compared.message)
+        return {}
+    messages.note(compared.message)
+    return {
+        VIDEO: Onset(compared.video_onset_s, "start_time"),
+        EEG: Onset(compared.eeg_onset_s, "start_time"),
+    }

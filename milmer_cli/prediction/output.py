@@ -1,0 +1,150 @@
+"""The folder of a prediction: it never mixes two predictions, and foreign files are kept."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from milmer_cli.errors import InputError
+from milmer_cli.io import require_writable, shorten
+from milmer_cli.prediction.result import (
+    ABSTAINED,
+    PAGE,
+    RESULT,
+    SYNC_FIGURE,
+    TIMELINE,
+    SegmentPrediction,
+)
+
+DONE, SUMMARY = "done.json", "summary.csv"
+
+_TIMELINE_COLUMNS = ("onset_s", "class")
+_SUMMARY_COLUMNS = ("name", "class")
+_HINT = "Choose another folder with --out."
+
+
+def require_prediction_folder(out: Path) -> None:
+    """Check that a folder is new or empty, or contains a prediction.
+
+    Raises
+    ------
+    InputError
+        It contains something else, or cannot be written.
+    """
+    _require_table(out, TIMELINE, _TIMELINE_COLUMNS)
+
+
+def require_batch_folder(out: Path) -> None:
+    """Check that a folder is new or empty, or contains predictions of a manifest.
+
+    Raises
+    ------
+    InputError
+        It contains something else, or cannot be written.
+    """
+    _require_table(out, SUMMARY, _SUMMARY_COLUMNS)
+
+
+def _require_table(out: Path, table: str, first_columns: Sequence[str]) -> None:
+    """Recognize a folder of predictions by the first columns of its table."""
+    require_writable(out)
+    if not out.exists():
+        return
+    names = sorted(path.name for path in out.iterdir() if not path.name.startswith("."))
+    if names and not _starts_with(out / table, ",".join([*first_columns, ""])):
+        raise InputError(
+            f"{out} contains files that are not a prediction: {shorten(names, 4)}.", _HINT
+        )
+
+
+def _starts_with(path: Path, text: str) -> bool:
+    if not path.is_file():
+        return False
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.read(len(text)) == text
+
+
+def remove_prediction(out: Path) -> None:
+    """Remove the files of an earlier prediction.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    """
+    try:
+        # the table, by which the folder is recognized, goes last
+        for name in (DONE, PAGE, RESULT, SYNC_FIGURE, TIMELINE):
+            (out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{out / name} cannot be replaced: {error.strerror}.", _HINT) from error
+
+
+class TimelineWriter:
+    """Write timeline.csv row by row, so that an interrupted prediction keeps its rows.
+
+    An earlier prediction in the folder is removed when the first row is written; without any row
+    the folder stays as it was.
+
+    Parameters
+    ----------
+    path
+        The file.
+    class_names
+        In the order of the probabilities.
+    """
+
+    def __init__(self, path: Path, class_names: Sequence[str]) -> None:
+        self._path = path
+        self._class_names = class_names
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> TimelineWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, segment: SegmentPrediction) -> None:
+        """Write and flush one row.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be written.
+        """
+        if self._file is None:
+            self._file = self._create()
+        csv.writer(self._file, lineterminator="\n").writerow(
+            [
+                f"{segment.onset_s:g}",
+                segment.label or ABSTAINED,
+                *(f"{p:.6f}" for p in segment.probabilities),
+                *segment.sides,
+                f"{segment.confidence:.6f}",
+                "" if segment.faces_found is None else segment.faces_found,
+                "" if segment.interpolated is None else segment.interpolated,
+                " ".join(segment.flags),
+                " ".join(str(index) for index in segment.selected),
+            ]
+        )
+        self._file.flush()
+
+    def _create(self) -> TextIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            remove_prediction(self._path.parent)
+            file = self._path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be written: {error.strerror}.", _HINT) from error
+        probabilities = [f"p_{name}" for name in self._class_names]
+        csv.writer(file, lineterminator="\n").writerow(
+            [
+                *(*_TIMELINE_COLUMNS, *probabilities, "valence", "arousal", "confidence"),
+                *("faces_found", "channels_interpolated", "flags", "selected_instances"),
+            ]
+        )
+        return file

@@ -1,0 +1,285 @@
+"""Prediction for one recording, from its files to the result.
+
+The files are preprocessed exactly as the training data were: for a trial that was also prepared,
+the segments and the probabilities equal those of `milmer evaluate --run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from milmer_cli.datasets.read_options import read_options
+from milmer_cli.device import Device
+from milmer_cli.eeg.channels import average_reference
+from milmer_cli.eeg.io import EegBlock
+from milmer_cli.eeg.segment import segment_onsets
+from milmer_cli.errors import InputError
+from milmer_cli.prediction.abstention import no_faces, predict_or_abstain, undecodable_frames
+from milmer_cli.prediction.chunks import iter_chunks, prefetch
+from milmer_cli.prediction.eeg_segments import EegSegmentReader
+from milmer_cli.prediction.messages import Messages
+from milmer_cli.prediction.modalities import Modalities, require_modalities, select_modalities
+from milmer_cli.prediction.output import TimelineWriter, require_prediction_folder
+from milmer_cli.prediction.recording import EegRecording, open_block, open_recording
+from milmer_cli.prediction.reliability import (
+    single_modality_warnings,
+    summarize_model,
+    usable_modalities,
+)
+from milmer_cli.prediction.request import Outputs, Request
+from milmer_cli.prediction.result import (
+    TIMELINE,
+    PredictResult,
+    SegmentPrediction,
+    SelectedFace,
+)
+from milmer_cli.prediction.segment_inference import SegmentInference, SegmentOutput
+from milmer_cli.prediction.sync_check import SyncCheck, check_sync
+from milmer_cli.prediction.timing import StimulusTiming, locate_stimulus
+from milmer_cli.prediction.training_differences import training_differences
+from milmer_cli.preprocessing import select_face_video
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings import Settings
+from milmer_cli.training.run_dir import Run
+from milmer_cli.video.frames import VideoSpan
+
+TASK = "predict"
+MAX_FACE_SEGMENTS = 60
+"""Segments whose faces the page shows; evenly spaced in a longer recording."""
+
+
+class Predictor:
+    """A trained model that predicts recordings.
+
+    Parameters
+    ----------
+    run
+        Run of the model. Its settings determine the preprocessing.
+    settings
+        Sections ``predict`` and ``run``; of ``data``, how EEG files are read (`read_options`); of
+        ``quality``, what was given explicitly: the rest of the quality rule is that of the run.
+    """
+
+    def __init__(self, run: Run, settings: Settings) -> None:
+        given = settings.quality.model_dump(exclude_unset=True)
+        quality = run.settings.quality.model_copy(update=given)
+        self.run = replace(run, settings=run.settings.model_copy(update={"quality": quality}))
+        self.settings = settings
+        device = Device.from_settings(settings.run)
+        device.configure_torch()
+        self._inference = SegmentInference(
+            run.load_model(), device, run.face_size, settings.predict.batch_size
+        )
+        self._device = device
+
+    def predict(
+        self, request: Request, outputs: Outputs, progress: Progress = SILENT
+    ) -> PredictResult:
+        """Predict every segment of a recording; memory does not grow with its duration.
+
+        Of the outputs, only timeline.csv is written here, one row per segment.
+
+        Parameters
+        ----------
+        request
+            The files and the position of the stimulus.
+        outputs
+            What is to be written.
+        progress
+            Advanced by segments.
+
+        Raises
+        ------
+        InputError
+            The request is invalid, or a file cannot be read or does not fit the model.
+        """
+        request.validate()
+        if outputs.out is not None:
+            require_prediction_folder(outputs.out)
+        messages = Messages(progress)
+        inputs = self._open(request, outputs, messages)
+        sync = self._check_sync(inputs, progress) if outputs.align_check else None
+        predictions = self._predict_segments(inputs, outputs.out, progress)
+        usable = self._check_quality(inputs, predictions.segments, messages)
+        return PredictResult(
+            request=replace(request, video_stream=inputs.request.video_stream),
+            timing=inputs.timing,
+            model=summarize_model(self.run, usable),
+            class_names=self.run.class_names,
+            segment_s=self.run.segment_s,
+            segments=tuple(predictions.segments),
+            channels=self.run.channels if len(predictions.eeg_attention) else (),
+            eeg_attention=predictions.eeg_attention,
+            notes=messages.all,
+            out=outputs.out,
+            device=self._device.describe(),
+            faces=predictions.faces,
+            sync=sync,
+        )
+
+    def _open(self, request: Request, outputs: Outputs, messages: Messages) -> _Inputs:
+        """Open the files, locate the stimulus, and report what the user should know of both."""
+        run = self.run
+        modalities, used, notes = select_modalities(run, request)
+        require_modalities(modalities, outputs)
+        if used.video is not None:
+            used = self._select_video_stream(used, used.video, messages)
+        recording, block = self._open_eeg(used, modalities)
+        messages.note(*notes, *training_differences(run, recording))
+        timing = locate_stimulus(used, block, run.settings.eeg.segment_s, messages)
+        messages.warn(*single_modality_warnings(run, modalities))
+        onsets = segment_onsets(timing.duration_s, run.settings.eeg)
+        reader = None
+        if recording is not None:
+            messages.warn(*average_reference(run.channels)[1])
+            eeg, quality, model = run.settings.eeg, run.settings.quality, run.settings.model
+            relative = model.eeg_amplitude != "none" and model.eeg_amplitude_scale == "recording"
+            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative)
+        video = None
+        if used.video is not None:
+            video = VideoSpan(used.video, timing.video_onset_s, used.video_options)
+        return _Inputs(used, modalities, timing, onsets, recording, reader, video)
+
+    def _select_video_stream(self, request: Request, video: Path, messages: Messages) -> Request:
+        """Select the stream with a face; report this, and what else the user should know."""
+        stated = VideoSpan(video, request.video_onset_s or 0.0, request.video_options)
+        selected, notes = select_face_video(stated, self.run.settings.faces, self._device.type)
+        messages.note(*notes)
+        return replace(request, video_stream=selected.options.stream)
+
+    def _open_eeg(
+        self, request: Request, modalities: Modalities
+    ) -> tuple[EegRecording | None, EegBlock | None]:
+        """Open the EEG; of a model of faces, only to locate the stimulus."""
+        if request.eeg is None:
+            return None, None
+        if modalities == "face":
+            return None, open_block(request.eeg)
+        options = read_options(self.settings.data)
+        recording = open_recording(request.eeg, self.run, request.eog, options)
+        return recording, recording.block
+
+    def _check_sync(self, inputs: _Inputs, progress: Progress) -> SyncCheck | None:
+        if inputs.video is None or inputs.recording is None:  # excluded by require_modalities
+            return None
+        faces, device = self.run.settings.faces, self._device.type
+        check = check_sync(inputs.video, inputs.recording, inputs.timing, faces, device, progress)
+        progress.note(check.sentence, "info" if check.synchronous else "warning")
+        return check
+
+    def _check_quality(
+        self, inputs: _Inputs, segments: Sequence[SegmentPrediction], messages: Messages
+    ) -> Modalities:
+        """Report what the preprocessing found; return the modalities that were usable."""
+        if not segments:
+            raise InputError(
+                f"{inputs.request.eeg} contains less than one segment of {self.run.segment_s:g} s "
+                "after its onset.",
+                "Give a longer recording.",
+            )
+        if inputs.eeg is not None:
+            messages.note(*inputs.eeg.notes)
+            messages.warn(*inputs.eeg.warnings)
+        messages.warn(*undecodable_frames(segments), *no_faces(segments))
+        usable, warnings = usable_modalities(self.run, inputs.modalities, segments)
+        messages.warn(*warnings)
+        return usable
+
+    def _predict_segments(
+        self, inputs: _Inputs, out: Path | None, progress: Progress
+    ) -> _Predictions:
+        run, onsets = self.run, inputs.onsets
+        min_confidence = self.settings.predict.min_confidence
+        predictions = _Predictions()
+        with_faces = out is not None and inputs.video is not None
+        shown = segments_with_faces(len(onsets)) if with_faces else frozenset()
+        progress.note(f"{len(onsets)} segments on {self._device.describe()}.", "detail")
+        progress.start(TASK, total=len(onsets), unit="segments")
+        with ExitStack() as stack:
+            table = None
+            if out is not None:
+                table = stack.enter_context(TimelineWriter(out / TIMELINE, run.class_names))
+            chunks = prefetch(
+                iter_chunks(onsets, inputs.eeg, inputs.video, run.settings, self._device.type)
+            )
+            stack.enter_context(closing(chunks))
+            for output in stack.enter_context(closing(self._inference.run(chunks))):
+                segment = predict_or_abstain(output, run.class_names, min_confidence)
+                predictions.add(segment, output, len(predictions.segments) in shown)
+                if table is not None:
+                    table.write(segment)
+                progress.advance(TASK)
+        progress.done(TASK)
+        return predictions
+
+
+@dataclass(frozen=True, eq=False)
+class _Inputs:
+    """Opened files of a request and the segments to predict.
+
+    Attributes
+    ----------
+    request
+        The request without a video that is not used.
+    modalities
+        What the model receives.
+    timing, onsets
+        Position of the stimulus; (n_segments,) start of each segment in it, in seconds.
+    recording, eeg
+        The EEG and the reader of its segments; None if the model receives no EEG.
+    video
+        None if the model receives no video.
+    """
+
+    request: Request
+    modalities: Modalities
+    timing: StimulusTiming
+    onsets: np.ndarray
+    recording: EegRecording | None
+    eeg: EegSegmentReader | None
+    video: VideoSpan | None
+
+
+@dataclass
+class _Predictions:
+    """Segments so far; of their images and attention, only what the result contains."""
+
+    segments: list[SegmentPrediction] = field(default_factory=list)
+    eeg_attention: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    faces: dict[int, Sequence[SelectedFace]] = field(default_factory=dict)
+    _averaged: int = 0
+
+    def add(self, segment: SegmentPrediction, output: SegmentOutput, keep_faces: bool) -> None:
+        if keep_faces:
+            self.faces[len(self.segments)] = selected_faces(output)
+        self.segments.append(segment)
+        if output.eeg_attention is not None and not segment.abstained:
+            self._average(output.eeg_attention)
+
+    def _average(self, attention: np.ndarray) -> None:
+        """Update the running mean."""
+        self._averaged += 1
+        if not len(self.eeg_attention):
+            self.eeg_attention = np.zeros(len(attention))
+        self.eeg_attention += (attention - self.eeg_attention) / self._averaged
+
+
+def segments_with_faces(n_segments: int) -> frozenset[int]:
+    """Choose the segments whose faces are kept: at most `MAX_FACE_SEGMENTS`, evenly spaced."""
+    rows = np.linspace(0, n_segments - 1, min(n_segments, MAX_FACE_SEGMENTS)).round()
+    return frozenset(int(row) for row in rows)
+
+
+def selected_faces(output: SegmentOutput) -> list[SelectedFace]:
+    """Return the faces that the model selected in a segment."""
+    images = output.chunk.images(output.row)
+    return [
+        SelectedFace(image, float(output.instance_weights[index]))
+        for index in output.selected
+        if (image := images[index]) is not None
+    ]

@@ -1,0 +1,130 @@
+"""How well the model of a prediction performed on its test set, with the modalities used here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from milmer_cli.io import read_json
+from milmer_cli.metrics.calibration import ReliabilityDiagram
+from milmer_cli.prediction.abstention import EEG_ARTIFACT, FACES_UNUSABLE
+from milmer_cli.prediction.modalities import Modalities
+from milmer_cli.prediction.result import ModelSummary, SegmentPrediction
+from milmer_cli.training.run_dir import METRICS, Run
+
+_NAMES = {"eeg": "EEG", "face": "video"}
+
+
+def summarize_model(run: Run, modalities: Modalities) -> ModelSummary:
+    """Collect what a prediction reports about its model.
+
+    Parameters
+    ----------
+    run
+        Run of the model.
+    modalities
+        Modalities on which the predictions are based.
+    """
+    metrics = _metrics(run)
+    calibration = metrics.get("calibration", {})
+    reliability = None
+    if "as_trained" in calibration:
+        reliability = (
+            ReliabilityDiagram.from_json(calibration["as_trained"]),
+            ReliabilityDiagram.from_json(calibration["calibrated"]),
+        )
+    if modalities in ("both", run.settings.model.modalities):
+        test_score = str(metrics["headline"])
+    else:
+        alone = metrics.get("headline_per_modality", {}).get(modalities)
+        test_score = f"with {_NAMES[modalities]} alone: {alone or 'not tested'}"
+    return ModelSummary(
+        run=str(run.path),
+        test_score=test_score,
+        label_rule=run.label_rule,
+        settings=run.settings.model_dump(mode="json"),
+        reliability=reliability,
+        temperature=calibration.get("temperatures", {}).get(modalities),
+    )
+
+
+def single_modality_warnings(run: Run, modalities: Modalities, reason: str = "") -> Iterator[str]:
+    """Yield a warning if a model of two modalities receives only one.
+
+    Parameters
+    ----------
+    run, modalities
+        As in `summarize_model`.
+    reason
+        Why the other modality is missing; by default that it is not given.
+    """
+    model = run.settings.model
+    if model.modalities != "both" or modalities == "both":
+        return
+    missing = "video" if modalities == "eeg" else "EEG"
+    reason = reason or f"No {missing} is given."
+    if not model.modality_dropout:
+        yield (
+            f"{reason} This model was trained without modality dropout, so it has never received a "
+            f"segment without {missing}, and its predictions are not reliable, whatever their "
+            f"probabilities. {_score_alone(run, modalities)}"
+        )
+    else:
+        yield (
+            f"{reason} In training, {model.modality_dropout / 2:.0%} of the segments had no "
+            f"{missing}. {_score_alone(run, modalities)}"
+        )
+
+
+def usable_modalities(
+    run: Run, modalities: Modalities, segments: Sequence[SegmentPrediction]
+) -> tuple[Modalities, list[str]]:
+    """Determine which modalities contributed to the predictions.
+
+    Returns
+    -------
+    modalities
+        Without a modality that is unusable in all segments.
+    warnings
+        One for such a modality.
+    """
+    if modalities != "both":
+        return modalities, []
+    faces = [not FACES_UNUSABLE & set(segment.flags) for segment in segments]
+    eeg = [EEG_ARTIFACT not in segment.flags for segment in segments]
+    if not any(faces) and any(eeg):
+        found = any(segment.faces_found for segment in segments)
+        amount = (
+            "Too few faces of the participant were" if found else "No face of the participant was"
+        )
+        reason = f"{amount} found in the video: the prediction is based on the EEG."
+        return "eeg", list(single_modality_warnings(run, "eeg", reason))
+    if not any(eeg) and any(faces):
+        reason = (
+            "The EEG has too many artifacts in all segments: the prediction is based on the video."
+        )
+        return "face", list(single_modality_warnings(run, "face", reason))
+    return modalities, list(_partial_warnings(run, eeg, faces))
+
+
+def _partial_warnings(run: Run, eeg: Sequence[bool], faces: Sequence[bool]) -> Iterator[str]:
+    """Yield a warning if the prediction of some segments is based on one modality."""
+    for modality, usable, other in (("EEG", eeg, faces), ("video", faces, eeg)):
+        n_single = sum(b and not a for a, b in zip(usable, other, strict=True))
+        if n_single and not run.settings.model.modality_dropout:
+            yield (
+                f"In {n_single} of {len(usable)} segments the {modality} is not usable. This model "
+                "was trained without modality dropout, so these predictions are not reliable."
+            )
+
+
+def _score_alone(run: Run, modalities: Modalities) -> str:
+    alone = _metrics(run).get("headline_per_modality", {}).get(modalities)
+    if alone is None:
+        return f"It was not tested with {_NAMES[modalities]} alone."
+    return f"On its test set, {_NAMES[modalities]} alone gave: {alone}."
+
+
+def _metrics(run: Run) -> dict[str, Any]:
+    metrics: dict[str, Any] = read_json(run.path / METRICS)
+    return metrics

@@ -1,0 +1,81 @@
+"""Differences between a recording and the data on which the model was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from milmer_cli.io import shorten
+from milmer_cli.prediction.recording import EegRecording
+from milmer_cli.training.run_dir import Run
+
+
+def training_differences(run: Run, recording: EegRecording | None) -> Iterator[str]:
+    """Yield one sentence per difference: source, channels, signals.
+
+    Parameters
+    ----------
+    run
+        Run of the model.
+    recording
+        The EEG; None without EEG.
+    """
+    if recording is not None:
+        yield from _source(run)
+        yield from _channels(recording)
+        yield from _signals(run, recording)
+
+
+def _source(run: Run) -> Iterator[str]:
+    store = run.environment["store"]
+    if not (cleaned := store.get("cleaned")):
+        return
+    participants = store["participants"]
+    share = (
+        "" if len(cleaned) == len(participants) else f"{len(cleaned)} of {len(participants)} of "
+    )
+    low, high = run.settings.eeg.band_hz
+    yield (
+        f"The model was trained on {share}DEAP's preprocessed EEG, cleaned by its authors, and "
+        f"this is a raw recording, cleaned here in the same band ({low:g} to {high:g} Hz). The "
+        "accuracy may be lower. Prepare with --source bdf to train on raw EEG."
+    )
+
+
+def _channels(recording: EegRecording) -> Iterator[str]:
+    match, n_channels = recording.match, len(recording.channels)
+    if match.renamed:
+        pairs = [f"{name} for {wanted}" for wanted, name in match.renamed.items()]
+        yield f"Channels with another name: {shorten(pairs)}."
+    if match.missing:
+        yield (
+            f"{len(match.missing)} of the model's {n_channels} channels are missing and are "
+            f"interpolated from their neighbors: {', '.join(match.missing)}."
+        )
+    if match.extra:
+        yield f"Channels that the model does not use: {shorten(match.extra)}."
+
+
+def _signals(run: Run, recording: EegRecording) -> Iterator[str]:
+    info, eeg = recording.block.raw.info, run.settings.eeg
+    sfreq, (low, high) = float(info["sfreq"]), eeg.band_hz
+    if sfreq < eeg.sfreq_hz:
+        yield (
+            f"The sampling rate is {sfreq:g} Hz and the model expects {eeg.sfreq_hz:g} Hz: the "
+            f"signal is resampled, and contains nothing above {sfreq / 2:g} Hz."
+        )
+    if info["lowpass"] < min(high, sfreq / 2) or info["highpass"] > low:
+        yield (
+            f"The recorder filtered from {info['highpass']:g} to {info['lowpass']:g} Hz; the model "
+            f"was trained on {low:g} to {high:g} Hz."
+        )
+    if recording.match.extra or recording.match.missing or recording.match.renamed:
+        yield (
+            f"The EEG is re-referenced to the average of the model's {len(recording.channels)} "
+            "channels, as in training."
+        )
+    eog = recording.block.eog or "eog" in recording.block.raw.get_channel_types()
+    if eeg.eog_correction != "none" and not eog:
+        yield (
+            "In training, eye artifacts were removed with EOG channels where there were any: name "
+            "those of this recording with --eog."
+        )

@@ -1,0 +1,311 @@
+"""`milmer prepare --check`: the inputs of a data set, as a table with the trials per class."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from milmer_cli.data.labels import (
+    EXCLUDED,
+    class_names,
+    count_per_class,
+    describe_label_rule,
+    make_labels,
+)
+from milmer_cli.datasets.deap.inventory import FILMED, ParticipantInventory, inventory_deap
+from milmer_cli.datasets.manifest_inventory import ParticipantFiles, inventory_manifest
+from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.read_options import read_options
+from milmer_cli.io import shorten
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings.schema import DataSettings, Settings
+
+_LISTED = 6
+_NONE = "-"
+_NO_CLASS = "no class"
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """Result of the check.
+
+    Attributes
+    ----------
+    title
+        The data set.
+    columns, rows
+        A table of text with one row per participant; the last row contains the totals.
+    missing
+        Missing inputs, grouped over participants.
+    notes
+        Further findings, one sentence each.
+    usable
+        Whether anything can be prepared.
+    facts
+        The results as plain values, for ``--json``.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    missing: tuple[MissingInput, ...]
+    notes: tuple[str, ...]
+    usable: bool
+    facts: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return dict(self.facts)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return rows of label and value: missing inputs, notes, whether anything is usable."""
+        rows = [("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in self.missing]
+        rows += [("note", note) for note in self.notes]
+        return [*rows, ("can be used", "yes" if self.usable else "no")]
+
+
+def check_deap(root: Path, settings: Settings, progress: Progress = SILENT) -> InputCheck:
+    """Check DEAP below a folder: headers, stimulus marks, labels, first and last video frames.
+
+    Parameters
+    ----------
+    root
+        Any folder above DEAP's files.
+    settings
+        Section ``data``: source, participants, and how labels are derived.
+    progress
+        Advances by participants.
+
+    Raises
+    ------
+    InputError
+        ``root`` or the ratings file cannot be used, or a participant is unknown.
+    """
+    data = settings.data
+    found = inventory_deap(root, data.source, data.participants, progress)
+    counts = {
+        entry.participant: _TrialCounts.of(list(entry.ratings.values()), [], data)
+        for entry in found.participants
+    }
+    columns = ("", "raw", "preproc.", "ratings", "videos", "video", "usable", "EEG", "faces")
+    rows = [(*_deap_row(entry), *counts[entry.participant].cells) for entry in found.participants]
+    of_participants = (
+        entry
+        for participant in found.participants
+        for entry in participant.missing
+        if not any(_implies(general.why, entry.why) for general in found.missing)
+    )
+    return InputCheck(
+        f"DEAP below {root}",
+        (*columns, *class_names(data.target), _NO_CLASS),
+        (*rows, _totals(rows)),
+        (*found.missing, *group_missing(of_participants)),
+        (*found.notes, *_deap_notes(found.participants), *_tie_notes(counts.values(), data)),
+        found.usable,
+        found.to_json() | {"classes": {name: own.to_json() for name, own in counts.items()}},
+    )
+
+
+def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) -> InputCheck:
+    """Check the recordings of a manifest: its rows, EEG headers, first and last video frames.
+
+    Parameters
+    ----------
+    path
+        The manifest.
+    settings
+        Section ``data``: participants, and how labels are derived.
+    progress
+        Advances by participants.
+
+    Raises
+    ------
+    InputError
+        The manifest has errors (all are listed in one message), or a participant is unknown.
+    """
+    data = settings.data
+    recordings = ManifestRecordings(path, data.participants, read_options(data))
+    entries = inventory_manifest(recordings, progress)
+    given = np.array([trial.label or "" for entry in entries for trial in entry.trials])
+    counts = {
+        entry.participant: _TrialCounts.of(
+            [trial.ratings for trial in entry.usable],
+            [trial.label or "" for trial in entry.usable],
+            data,
+            given,
+        )
+        for entry in entries
+    }
+    columns = ("", "trials", "EEG", "Hz", "videos", "seconds")
+    rows = [(*_manifest_row(entry), *counts[entry.participant].cells) for entry in entries]
+    missing = [item for entry in entries for item in entry.missing]
+    usable = any(entry.usable for entry in entries)
+    notes = [*recordings.notes(), *dict.fromkeys(note for e in entries for note in e.notes)]
+    names = ("participant", *columns[1:])
+    facts = {
+        "manifest": str(path),
+        "channels": list(recordings.channels or ()),
+        "participants": [dict(zip(names, row, strict=False)) for row in rows],
+        "missing": [asdict(item) for item in missing],
+        "notes": notes,
+        "usable": usable,
+        "classes": {name: own.to_json() for name, own in counts.items()},
+    }
+    return InputCheck(
+        f"Manifest {path}",
+        (*columns, *class_names(data.target, given), _NO_CLASS),
+        (*rows, _totals(rows)),
+        tuple(group_missing(missing)),
+        (*notes, *_tie_notes(counts.values(), data), *_label_notes(given, data)),
+        usable,
+        facts,
+    )
+
+
+@dataclass(frozen=True)
+class _TrialCounts:
+    """Number of trials of a participant: per class, without a class, with a rating at the tie."""
+
+    per_class: Mapping[str, int]
+    no_class: int
+    tied: int
+
+    @classmethod
+    def of(
+        cls,
+        ratings: Sequence[Sequence[float]],
+        given: Sequence[str],
+        data: DataSettings,
+        all_given: np.ndarray | None = None,
+    ) -> _TrialCounts:
+        table = np.array([list(row) for row in ratings], np.float32).reshape(-1, 4)
+        names = class_names(data.target, all_given)
+        if data.target == "label":
+            numbers = {name: number for number, name in enumerate(names)}
+            labels = np.array([numbers.get(name, EXCLUDED) for name in given], int)
+        else:
+            labels = make_labels(table, data)
+        tied = (table[:, :2] == np.float32(data.threshold)).any(axis=1)
+        return cls(count_per_class(labels, names), int((labels == EXCLUDED).sum()), int(tied.sum()))
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return tuple(str(count) for count in (*self.per_class.values(), self.no_class))
+
+    def to_json(self) -> dict[str, int]:
+        return {**self.per_class, _NO_CLASS: self.no_class}
+
+
+def _deap_row(entry: ParticipantInventory) -> tuple[str, ...]:
+    rates = [video.fps for video in entry.videos if video.fps]
+    lengths = [video.duration_s for video in entry.videos if video.duration_s]
+    video = (
+        f"{statistics.median(rates):.4g} fps, {statistics.median(lengths):.0f} s"
+        if rates and lengths
+        else _NONE
+    )
+    videos = f"{len(entry.videos)}/{entry.videos_expected}"
+    return (
+        entry.participant,
+        _eeg_cell(entry, ["bdf"]),
+        _eeg_cell(entry, ["dat", "mat"]),
+        str(entry.ratings_rows),
+        videos if entry.videos_expected or entry.videos else _NONE,
+        video,
+        str(entry.usable_trials),
+        str(entry.eeg_trials),
+        str(entry.video_trials),
+    )
+
+
+def _eeg_cell(entry: ParticipantInventory, formats: Sequence[str]) -> str:
+    cells = []
+    for file in entry.eeg:
+        if file.format in formats:
+            rate = f" {file.sfreq_hz:g} Hz" if file.sfreq_hz else ""
+            cells.append(f"{file.format}{' broken' if file.problem else rate}")
+    return ", ".join(cells) or _NONE
+
+
+def _manifest_row(entry: ParticipantFiles) -> tuple[str, ...]:
+    seconds = sorted(trial.duration_s for trial in entry.trials)
+    longest = f"-{seconds[-1]:.0f}" if seconds[-1] - seconds[0] >= 1 else ""
+    return (
+        entry.participant,
+        str(len(entry.trials)),
+        str(sum(trial.has_eeg for trial in entry.trials)),
+        " ".join(f"{rate:g}" for rate in entry.rates_hz) or _NONE,
+        str(entry.videos),
+        f"{seconds[0]:.0f}{longest}",
+    )
+
+
+def _implies(general: str, why: str) -> bool:
+    """Whether what all participants lack makes the entry of one participant redundant."""
+    pairs = {
+        "Nothing can be used: ": "Nothing of this participant can be used: ",
+        "Only faces can be used.": "This participant has no EEG.",
+        "Only EEG can be used.": "These trials have no faces.",
+    }
+    return any(general.startswith(a) and why.startswith(b) for a, b in pairs.items())
+
+
+def _deap_notes(entries: Sequence[ParticipantInventory]) -> list[str]:
+    notes = []
+    never = [
+        f"{entry.participant} trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))}"
+        for entry in entries
+        if (trials := entry.videos_never_published)
+    ]
+    if never:
+        notes.append(f"DEAP has no video of {'; '.join(never)}.")
+    not_filmed = [
+        entry.participant
+        for entry in entries
+        if int(entry.participant[1:]) not in FILMED and not entry.videos
+    ]
+    if not_filmed:
+        listed = shorten(not_filmed, _LISTED)
+        notes.append(f"DEAP has no face videos of {listed}: EEG only.")
+    sources = {entry.source for entry in entries if entry.source}
+    if len(sources) > 1:
+        notes.append(
+            f"EEG would be read from {' and '.join(sorted(sources))} files, some of which DEAP's "
+            "authors cleaned; --source selects one."
+        )
+    return notes
+
+
+def _tie_notes(counts: Iterable[_TrialCounts], data: DataSettings) -> list[str]:
+    tied = sum(own.tied for own in counts)
+    if not tied or data.target == "label":
+        return []
+    trials = f"{tied} trials have" if tied > 1 else "1 trial has"
+    return [
+        f"{trials} a valence or arousal of exactly {data.threshold:g}. {describe_label_rule(data)}"
+    ]
+
+
+def _label_notes(given: np.ndarray, data: DataSettings) -> list[str]:
+    if data.target == "label" or not (given != "").any():
+        return []
+    names, counts = np.unique(given[given != ""], return_counts=True)
+    listed = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+    return [f"The manifest states classes ({listed}): use them with --set data.target=label."]
+
+
+def _totals(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the sums of the columns that contain numbers, or fractions such as 3/40."""
+    cells = ["all"]
+    for column in list(zip(*rows, strict=True))[1:]:
+        parts = [cell.split("/") for cell in column if cell != _NONE]
+        numeric = parts and all(part.isdigit() for cell in parts for part in cell)
+        sums = [str(sum(map(int, place))) for place in zip(*parts, strict=True)] if numeric else []
+        cells.append("/".join(sums))
+    return tuple(cells)

@@ -1,0 +1,62 @@
+"""The page of an audit. The layout is in ``templates/audit.html.j2``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from milmer_cli.audit.leaks import DESCRIPTIONS
+from milmer_cli.audit.result import AuditResult
+from milmer_cli.metrics import METRICS
+from milmer_cli.metrics.results import interval_note
+from milmer_cli.reports.html import render
+from milmer_cli.reports.plots import calibration as calibration_plots
+from milmer_cli.reports.plots import evaluation as plots
+from milmer_cli.reports.plots.style import to_svg
+from milmer_cli.reports.text import metric_row
+
+
+def audit_page(result: AuditResult) -> str:
+    """Render the page of an audit as one string of HTML."""
+    scores = result.scores
+    reliability = None
+    if result.reliability is not None:
+        figure = calibration_plots.plot_reliability_diagram(result.reliability, None)
+        reliability = to_svg(
+            figure, "reliability", "Reliability diagram: accuracy against confidence"
+        )
+    return render(
+        "audit.html.j2",
+        title=result.path.name,
+        result=result,
+        scores=scores,
+        interval_note=interval_note(scores),
+        descriptions=DESCRIPTIONS,
+        tone="bad" if result.leaky else "neutral",
+        metrics=[
+            metric_row(scores, name)
+            for name in METRICS
+            if result.reliability or name not in ("auc", "brier", "calibration_error")
+        ],
+        confusion=to_svg(
+            plots.plot_confusion_matrix(scores.confusion, scores.class_names, "true class"),
+            "confusion",
+            "Confusion matrix",
+        ),
+        participants=to_svg(
+            plots.plot_participant_accuracies(scores),
+            "participants",
+            "Accuracy of each participant",
+        ),
+        reliability=reliability,
+        settings=[],
+        facts=list(_facts(result)),
+    )
+
+
+def _facts(result: AuditResult) -> Iterator[tuple[str, str]]:
+    options = result.scores.resampling
+    yield "table", result.path.name
+    yield "format of audit.json", "1"
+    yield "permutations", str(options.n_permutations)
+    yield "bootstrap samples", str(options.n_bootstraps)
+    yield "seed", str(options.seed)

@@ -1,0 +1,152 @@
+"""The page of an evaluation. The layout is in ``templates/evaluation.html.j2``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.interpretation import interpret_scores
+from milmer_cli.evaluation.results import EvaluationResult, ProtocolResult
+from milmer_cli.metrics import METRICS
+from milmer_cli.metrics.results import generalizes_to, interval_note
+from milmer_cli.reports.evaluation_tables import evaluation_tables
+from milmer_cli.reports.html import flatten_settings, render
+from milmer_cli.reports.plots import calibration as calibration_plots
+from milmer_cli.reports.plots import evaluation as plots
+from milmer_cli.reports.plots.style import add_protocol_title, to_svg
+from milmer_cli.reports.text import PROTOCOL_DESCRIPTIONS, metric_row
+
+TRUTH_LABEL = "rated by the participant"
+
+
+def evaluation_page(result: EvaluationResult) -> str:
+    """Render the page of an evaluation as one string of HTML."""
+    main = result.main
+    views = [_protocol_view(protocol) for protocol in result.protocols]
+    interpretations = result.interpretations
+    return render(
+        "evaluation.html.j2",
+        title=f"Evaluation of {result.title}",
+        main=next(view for view in views if view["result"] is main),
+        views=views,
+        notes=list(_notes(result)),
+        ladder=_ladder(result) if len(views) > 1 else None,
+        evaluation_verdict=result.verdict,
+        interpretation=interpretations.pop(MAIN),
+        other_interpretations=interpretations,
+        comparisons=main.comparisons,
+        tables=list(evaluation_tables(result)),
+        deletion=main.deletion,
+        **_diagnostic_figures(main),
+        electrodes=main.electrodes,
+        settings=list(flatten_settings(result.settings.model_dump(mode="json"))),
+        facts=list(_facts(result)),
+    )
+
+
+def confusion_figure(result: ProtocolResult) -> Figure:
+    """Plot the confusion matrix of the main model under a protocol."""
+    scores = result.scores
+    figure = plots.plot_confusion_matrix(scores.confusion, scores.class_names, TRUTH_LABEL)
+    return add_protocol_title(figure, result.protocol, result.leaky)
+
+
+def ladder_figure(result: EvaluationResult) -> Figure:
+    """Plot the accuracy of the main model under every protocol."""
+    leaky = {protocol.protocol for protocol in result.protocols if protocol.leaky}
+    return plots.plot_protocol_ladder([(p.protocol, p.scores) for p in result.protocols], leaky)
+
+
+def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
+    scores, protocol = result.scores, result.protocol
+    tone, verdict = interpret_scores(
+        scores, protocol, result.comparisons, result.epoch_selected_on_test
+    )
+    participants = add_protocol_title(
+        plots.plot_participant_accuracies(scores), protocol, result.leaky
+    )
+    return {
+        "result": result,
+        "scores": scores,
+        "protocol": protocol,
+        "leaky": result.leaky,
+        "description": PROTOCOL_DESCRIPTIONS[protocol],
+        "interval_note": interval_note(scores),
+        "generalizes_to": generalizes_to(protocol, result.leaky),
+        "tone": tone,
+        "verdict": verdict,
+        "metrics": [metric_row(scores, metric) for metric in METRICS],
+        "confusion": to_svg(
+            confusion_figure(result),
+            f"confusion-{protocol}",
+            f"Confusion matrix under the {protocol} protocol",
+        ),
+        "participants": to_svg(
+            participants,
+            f"participants-{protocol}",
+            f"Accuracy of each participant under the {protocol} protocol",
+        ),
+    }
+
+
+def _ladder(result: EvaluationResult) -> Markup:
+    figure = ladder_figure(result)
+    return to_svg(figure, "ladder", "Accuracy with its interval under each protocol")
+
+
+def _diagnostic_figures(main: ProtocolResult) -> dict[str, Markup | None]:
+    """Plot the diagnostics of the main model, by their names in the template; None without data."""
+    names = ("deletion", "electrodes", "reliability", "coverage")
+    figures: dict[str, tuple[Figure, str]] = {}
+    if main.deletion is not None:
+        figure = calibration_plots.plot_deletion_curve(main.deletion, main.scores)
+        figures["deletion"] = figure, "Accuracy after removing faces"
+    if main.electrodes is not None:
+        figure = calibration_plots.plot_missing_electrodes(main.electrodes, main.scores)
+        figures["electrodes"] = figure, "Accuracy against the number of missing electrodes"
+    if main.reliability is not None:
+        figure = calibration_plots.plot_reliability_diagram(*main.reliability)
+        figures["reliability"] = figure, "Reliability diagram: accuracy against confidence"
+    if main.coverage is not None:
+        figure = calibration_plots.plot_coverage_curve(main.coverage)
+        figures["coverage"] = figure, "Accuracy against the share of predicted segments"
+    views: dict[str, Markup | None] = dict.fromkeys(f"{name}_figure" for name in names)
+    for name, (figure, title) in figures.items():
+        titled = add_protocol_title(figure, main.protocol, main.leaky)
+        views[f"{name}_figure"] = to_svg(titled, f"{name}-curve", title)
+    return views
+
+
+def _notes(result: EvaluationResult) -> Iterator[str]:
+    if result.run is not None:
+        yield "Test performance of a trained run on its own test set; no model was trained."
+    if result.main.epoch_selected_on_test:
+        yield (
+            "LEAKY: the epoch was selected on the test set, as in the published code. All numbers "
+            "on this page are too high."
+        )
+    if result.noise_floor is not None:
+        yield result.noise_floor.sentence
+    if result.settings.evaluate.per_participant:
+        yield "A separate model was trained for each participant."
+    if result.n_excluded:
+        yield (
+            f"{result.n_excluded} of {result.n_segments} segments were excluded: no rating, a "
+            "dropped tie, or no usable data of the model's modalities."
+        )
+
+
+def _facts(result: EvaluationResult) -> Iterator[tuple[str, str]]:
+    provenance = result.provenance
+    yield "store", provenance["store"]
+    yield "fingerprint of the store", provenance["store_fingerprint"]
+    yield "fingerprint of the segments", provenance["segments_fingerprint"]
+    if result.run is not None:
+        yield "run", str(result.run)
+    yield "device", provenance["device"]
+    yield "seeds", ", ".join(map(str, provenance["seeds"]))
+    yield from provenance["versions"].items()

@@ -1,0 +1,166 @@
+"""Tables of the evaluation page: other models, missing modalities, identity probes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from milmer_cli.evaluation.results import EEG_ONLY, FACE_ONLY, EvaluationResult, ProtocolResult
+from milmer_cli.metrics import Scores
+from milmer_cli.reports.text import format_p_cell, format_percent
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of texts.
+
+    Attributes
+    ----------
+    title
+        Heading of the section.
+    note
+        Paragraph above the table.
+    header, rows
+        Column names, and one sequence of cells per row.
+    """
+
+    title: str
+    note: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def evaluation_tables(result: EvaluationResult) -> Iterator[Table]:
+    """Yield the tables for which there are results."""
+    main = result.main
+    if len(main.models) > 1:
+        yield _models(main)
+        if len(result.protocols) > 1:
+            yield _models_by_protocol(result)
+    if main.missing_modality:
+        yield _missing_modality(main)
+    if quality := [row for row in result.quality if row.unusable_eeg or row.unusable_faces]:
+        yield Table(
+            "Segments of low quality",
+            "The quality rule (settings `quality`) masks EEG with too many bad channels and bags "
+            "with too few faces, in training, testing and prediction alike. A segment without any "
+            "usable data is removed. Participants that are not listed have none.",
+            ("Participant", "Segments", "EEG masked", "Faces masked", "Removed"),
+            [
+                (row.participant, *map(str, (row.segments, row.unusable_eeg)),
+                 *map(str, (row.unusable_faces, row.removed)))
+                for row in quality
+            ],
+        )  # fmt: skip
+    if probes := list(_probe_rows(result)):
+        yield Table(
+            "Identity probes",
+            "A linear probe (LDA) is fitted on the training set to decode the participant or the "
+            "stimulus of each test segment. An accuracy far above chance means that a model can "
+            "use this identity instead of the emotion.",
+            ("Decoded", "from", "Protocol", "Accuracy", "Chance", "Trial level"),
+            probes,
+        )
+
+
+def _models(main: ProtocolResult) -> Table:
+    return Table(
+        "Other models in the same folds",
+        f"{_protocol(main)}. Each model is scored on the segments that it has an input for. p: "
+        "permutation of the labels of trials.",
+        ("Model", "Accuracy", "Balanced", "Trial level", "p", "Segments"),
+        [
+            (name, *_score_cells(scores), str(scores.n_segments))
+            for name, scores in main.models.items()
+        ],
+    )
+
+
+def _models_by_protocol(result: EvaluationResult) -> Table:
+    return Table(
+        "All models under all protocols",
+        "Accuracy over segments with its interval. Compare each with the majority class under the "
+        "same protocol.",
+        ("Model", *(protocol.label for protocol in result.protocols)),
+        [
+            (
+                name,
+                *(
+                    _accuracy(protocol.models[name]) if name in protocol.models else "not shared"
+                    for protocol in result.protocols
+                ),
+            )
+            for name in dict.fromkeys(n for p in result.protocols for n in p.models)
+        ],
+    )
+
+
+def _missing_modality(main: ProtocolResult) -> Table:
+    n_segments = next(iter(main.missing_modality.values())).n_segments
+    return Table(
+        "Effect of missing modalities",
+        f"{_protocol(main)}. The same checkpoints on the same {n_segments} segments, which have "
+        "all modalities. The confidence is calibrated with one temperature per set of modalities.",
+        ("Input", "Accuracy", "Balanced", "Trial level", "p", "Calibration error", "Temperature"),
+        [
+            (
+                name,
+                *_score_cells(scores),
+                format_percent(scores.segment["calibration_error"].value),
+                _temperature(main, name),
+            )
+            for name, scores in main.missing_modality.items()
+        ],
+    )
+
+
+def _temperature(main: ProtocolResult, condition: str) -> str:
+    """Mean temperature over folds of the segments under a condition."""
+    modalities = {EEG_ONLY: "eeg", FACE_ONLY: "face"}.get(condition, "both")
+    values = main.temperatures.get(modalities)
+    return f"{sum(values) / len(values):.2f}" if values else "not calibrated"
+
+
+def _probe_rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
+    """Yield each probe once: under the main protocol, or else under another that is not LEAKY.
+
+    Under a protocol with new participants (or stimuli) their identity cannot be decoded.
+    """
+    others = [p for p in result.protocols if p is not result.main and not p.leaky]
+    shown = set()
+    for protocol in (result.main, *others):
+        for probe in protocol.probes:
+            if (probe.target, probe.features) in shown:
+                continue
+            shown.add((probe.target, probe.features))
+            yield (
+                probe.target,
+                probe.features,
+                protocol.label,
+                format_percent(probe.accuracy),
+                format_percent(probe.chance_level),
+                format_percent(probe.trial_accuracy),
+            )
+
+
+def _score_cells(scores: Scores) -> tuple[str, str, str, str]:
+    return (
+        _accuracy(scores),
+        format_percent(scores.segment["balanced_accuracy"].value),
+        format_percent(scores.trial["accuracy"].value),
+        format_p_cell(scores.chance.p_value),
+    )
+
+
+def _accuracy(scores: Scores) -> str:
+    accuracy = scores.accuracy
+    if math.isnan(accuracy.low):
+        return format_percent(accuracy.value)
+    return (
+        f"{format_percent(accuracy.value)} ({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f})"
+    )
+
+
+def _protocol(result: ProtocolResult) -> str:
+    return f"{result.protocol.capitalize()} protocol{' (LEAKY)' if result.leaky else ''}"

@@ -1,0 +1,49 @@
+"""Write the results of `finetune-swin`: metrics, figures, table of excluded images, model card."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from milmer_cli.fer.filtering import Skipped
+from milmer_cli.fer.labeled_images import LabeledImages
+from milmer_cli.fer.model_card import model_card
+from milmer_cli.fer.result import FinetuneResult
+from milmer_cli.io import atomic_write, write_json
+from milmer_cli.reports.plots.evaluation import plot_confusion_matrix, plot_learning_curve
+from milmer_cli.reports.plots.style import save_figure
+from milmer_cli.settings import Settings, dump_yaml
+from milmer_cli.training import run_dir
+from milmer_cli.training.history import History
+
+CONFUSION, CARD, SKIPPED = "confusion.png", "README.md", "skipped.csv"
+
+
+def write_finetune_output(
+    result: FinetuneResult,
+    settings: Settings,
+    data_sets: Sequence[LabeledImages],
+    history: History,
+    skipped: Skipped,
+) -> None:
+    """Write everything but the model and environment.json to ``result.out``."""
+    out, metrics = result.out, result.metrics
+    requested = dump_yaml(settings, exclude_unset=True)
+    atomic_write(out / run_dir.REQUESTED_SETTINGS, requested)
+    atomic_write(out / run_dir.SETTINGS, dump_yaml(settings))
+    history.write_csv(out / run_dir.HISTORY)
+    own_set = "own validation set" if metrics["scored_on"] == "test" else "validation"
+    plot_learning_curve(history, out / run_dir.CURVE, own_set)
+    matrix, class_names = np.array(metrics["confusion"]), tuple(metrics["classes"])
+    figure = plot_confusion_matrix(matrix, class_names, truth_label="labeled in the data set")
+    save_figure(figure, out / CONFUSION)
+    if skipped:
+        table = io.StringIO(newline="")
+        csv.writer(table).writerows([("image", "reason"), *skipped])
+        atomic_write(out / SKIPPED, table.getvalue())
+    write_json(out / run_dir.METRICS, metrics)
+    card = model_card(result, settings.model.backbone, data_sets, requested)
+    atomic_write(out / CARD, card)

@@ -1,0 +1,182 @@
+"""Figures of missing faces and electrodes, of the reliability and of the coverage curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from milmer_cli.reports.plots.style import (
+    ACCENT,
+    GRID,
+    HIGHLIGHT,
+    MUTED,
+    NARROW_IN,
+    add_axes,
+    add_legend_below,
+    apply_style,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from milmer_cli.evaluation.robustness_curves import DeletionCurve, ElectrodeCurve
+    from milmer_cli.metrics import Scores
+    from milmer_cli.metrics.calibration import ReliabilityDiagram
+    from milmer_cli.metrics.coverage_curve import CoverageCurve
+
+
+@apply_style
+def plot_deletion_curve(curve: DeletionCurve, scores: Scores) -> Figure:
+    """Plot a deletion curve with the chance interval of ``scores``."""
+    figure = new_figure(NARROW_IN, 3.1)
+    ax = add_axes(figure)
+    _draw_chance(ax, scores)
+    ax.fill_between(
+        curve.share, curve.random_low, curve.random_high, color=HIGHLIGHT, alpha=0.2, linewidth=0
+    )
+    ax.plot(
+        curve.share, curve.random, color=HIGHLIGHT, linestyle="--", label="random faces removed"
+    )
+    ax.plot(
+        curve.share,
+        curve.selected,
+        color=ACCENT,
+        marker="o",
+        markersize=4,
+        label="selected faces removed",
+    )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_xlim(-0.02, 1.02)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("faces removed")
+    ax.set_ylabel("accuracy over segments")
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    add_legend_below(figure, ax)
+    return figure
+
+
+@apply_style
+def plot_missing_electrodes(curve: ElectrodeCurve, scores: Scores) -> Figure:
+    """Plot accuracy against the number of missing electrodes, with the range over the draws."""
+    figure = new_figure(NARROW_IN, 3.1)
+    ax = add_axes(figure)
+    _draw_chance(ax, scores)
+    positions = range(len(curve.n_missing))
+    treatments = (
+        (curve.masked, ACCENT, "o", "-", "masked"),
+        (curve.interpolated, HIGHLIGHT, "D", "--", "interpolated"),
+    )
+    for accuracy, color, marker, line, label in treatments:
+        if accuracy is None:
+            continue
+        ax.fill_between(positions, accuracy.low, accuracy.high, color=color, alpha=0.2, linewidth=0)
+        ax.plot(
+            positions,
+            accuracy.mean,
+            color=color,
+            marker=marker,
+            markersize=4,
+            linestyle=line,
+            label=label,
+        )
+    ax.set_xticks(positions, [str(number) for number in curve.n_missing])
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel(f"missing electrodes of {curve.n_channels}")
+    ax.set_ylabel("accuracy over segments")
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    add_legend_below(figure, ax)
+    return figure
+
+
+@apply_style
+def plot_reliability_diagram(
+    before: ReliabilityDiagram, after: ReliabilityDiagram | None = None
+) -> Figure:
+    """Plot accuracy against confidence; the size of a marker grows with the number of segments.
+
+    Parameters
+    ----------
+    before
+        Without temperature scaling.
+    after
+        With temperature scaling, if a temperature was fitted.
+    """
+    figure = new_figure(NARROW_IN, 3.6)
+    ax = add_axes(figure)
+    ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":", label="perfect calibration")
+    curves = [(before, HIGHLIGHT, "D", "uncalibrated" if after else "model")]
+    if after:
+        curves.append((after, ACCENT, "o", "calibrated"))
+    for diagram, color, marker, label in curves:
+        filled = diagram.count > 0
+        confidence, accuracy = diagram.confidence[filled], diagram.accuracy[filled]
+        ax.plot(confidence, accuracy, color=color, linewidth=1.2)
+        ax.scatter(
+            confidence,
+            accuracy,
+            s=12 + 140 * diagram.count[filled] / diagram.count.max(),
+            color=color,
+            marker=marker,
+            linewidths=0,
+            label=f"{label}, expected calibration error {100 * diagram.error:.1f} %",
+        )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_xlim(0, 1.02)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("confidence")
+    ax.set_ylabel("accuracy")
+    ax.grid(color=GRID, linewidth=0.8)
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", frameon=False, markerscale=0.6)
+    return figure
+
+
+@apply_style
+def plot_coverage_curve(curve: CoverageCurve) -> Figure:
+    """Plot accuracy with its interval against the share of the segments that are predicted."""
+    figure = new_figure(NARROW_IN, 3.6)
+    ax = add_axes(figure)
+    ax.plot(
+        curve.coverage,
+        curve.majority_rate,
+        color=MUTED,
+        linestyle=":",
+        marker=".",
+        label="majority class",
+    )
+    ax.errorbar(
+        curve.coverage,
+        curve.accuracy,
+        (curve.accuracy - curve.low, curve.high - curve.accuracy),
+        color=ACCENT,
+        marker="o",
+        markersize=4,
+        linewidth=1.2,
+        label="model",
+    )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_xlim(0, 1.04)
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("segments predicted, the most confident first")
+    ax.set_ylabel("accuracy over these segments")
+    ax.grid(color=GRID, linewidth=0.8)
+    add_legend_below(figure, ax)
+    return figure
+
+
+def _draw_chance(ax: Axes, scores: Scores) -> None:
+    """Draw the range of accuracies with permuted labels."""
+    ax.axhspan(
+        scores.chance.low,
+        scores.chance.high,
+        color=MUTED,
+        alpha=0.18,
+        linewidth=0,
+        label="chance (permutation)",
+    )

@@ -1,0 +1,168 @@
+"""Run the whole pipeline on the synthetic data set, each stage as a user would call it."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import joblib
+
+from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
+from milmer_cli.errors import MilmerError
+from milmer_cli.io import read_json
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings import load_settings
+
+FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
+MAX_WORKERS = 4
+"""Parallel trainings of the evaluation at most; starting a process takes longer than training one
+of the small networks."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Output folder and main result of the demo.
+
+    Attributes
+    ----------
+    out
+        Folder of the demo.
+    headline
+        Accuracy with its protocol, interval, majority rate and p-value.
+    accuracies
+        Accuracy of the model and of each baseline under the same protocol.
+    verdict
+        What explains the accuracy.
+    seconds
+        Duration of the data set's generation (``data``) and of each stage.
+    """
+
+    out: Path
+    headline: str
+    accuracies: dict[str, float]
+    verdict: str
+    seconds: dict[str, float]
+
+    @property
+    def pages(self) -> tuple[Path, Path]:
+        """The report pages of the evaluation and of the prediction."""
+        return self.out / "evaluation" / "report.html", self.out / "prediction" / "report.html"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the output of ``--json``."""
+        return {
+            "out": str(self.out),
+            "headline": self.headline,
+            "accuracies": self.accuracies,
+            "verdict": self.verdict,
+            "pages": [str(page) for page in self.pages],
+            "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
+        }
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return the printed rows of label and value."""
+        durations = ", ".join(f"{name} {seconds:.0f}" for name, seconds in self.seconds.items())
+        return [
+            ("result", self.headline),
+            ("models", ", ".join(f"{name} {100 * a:.0f} %" for name, a in self.accuracies.items())),
+            ("verdict", self.verdict),
+            ("time", f"{sum(self.seconds.values()):.0f} s: {durations}"),
+            *((name, str(self.out / name)) for name in FOLDERS),
+            ("pages to open", str(self.pages[0])),
+            ("", str(self.pages[1])),
+        ]
+
+
+def stage_arguments(out: Path, truth: SyntheticTruth, options: Sequence[str]) -> list[list[str]]:
+    """Return the command-line arguments of the five stages on the data set in ``out/data``.
+
+    An unfinished training is resumed; a finished one is kept. ``options`` are added to every stage.
+    """
+    data, prepared, swin, run, evaluation, prediction = (out / name for name in FOLDERS)
+    participant = truth.participants[0]
+    trial = next(trial for trial in participant.trials if trial.video is not None)
+    bdf = data / "data_original" / f"{participant.name}.bdf"
+    workers = min(MAX_WORKERS, joblib.cpu_count())
+    stages: list[list[object]] = [
+        ["prepare", "--deap-root", data, "--out", prepared],
+        ["finetune-swin", "--data", data / "expressions", "--out", swin],
+        ["train", "--prepared", prepared, "--swin", swin, "--fusion", "cross_attention"],
+        ["evaluate", "--prepared", prepared, "--swin", swin, "--workers", workers],
+        ["predict", data / str(trial.video), bdf, "--trial", trial.trial, "--model", run],
+    ]
+    stages[2] += ["--out", run]
+    stages[3] += ["--out", evaluation]
+    stages[4] += ["--out", prediction]
+    for stage, folder in ((stages[1], swin), (stages[2], run)):
+        stage += ["--resume"] if folder.is_dir() else []
+    return [[*map(str, stage), "--preset", "demo", *options] for stage in stages]
+
+
+def run_demo(
+    out: Path,
+    *,
+    signal: float = 1.0,
+    seed: int = 0,
+    overrides: Sequence[str] = (),
+    stdout: TextIO | None = None,
+    progress: Progress = SILENT,
+) -> DemoResult:
+    """Generate the synthetic data set in ``out/data`` and run each stage in its own process.
+
+    Parameters
+    ----------
+    out
+        Folder of the demo. Results of an earlier demo with the same arguments are kept.
+    signal
+        As `SyntheticConfig.signal`: strength of the class information; 0 for none.
+    seed
+        Seed of the data set and of all stages.
+    overrides
+        Settings for all stages, as ``section.key=value``.
+    stdout
+        Where the stages print their results; None for standard output.
+    progress
+        Receives each command before it runs.
+
+    Raises
+    ------
+    InputError
+        ``out`` contains other files.
+    SettingsError
+        An override is invalid.
+    MilmerError
+        A stage failed; it has printed its message to standard error.
+    """
+    load_settings("demo", overrides=overrides)  # reports an invalid override before any work
+    start = time.monotonic()
+    truth = generate_dataset(out / "data", SyntheticConfig(signal=signal, seed=seed), progress)
+    seconds = {"data": time.monotonic() - start}
+    options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
+    for arguments in stage_arguments(out, truth, options):
+        progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
+        start = time.monotonic()
+        command = [sys.executable, "-m", "milmer_cli", *arguments]
+        exit_code = subprocess.run(command, stdout=stdout, check=False).returncode
+        if exit_code:
+            raise MilmerError(
+                f"milmer {arguments[0]} failed with exit code {exit_code}.",
+                "See its message above, and run that command separately to examine it.",
+            )
+        seconds[arguments[0]] = time.monotonic() - start
+    metrics = read_json(out / "evaluation" / "metrics.json")
+    models = metrics["protocols"][metrics["protocol"]]["models"]
+    return DemoResult(
+        out=out,
+        headline=metrics["headline"],
+        accuracies={
+            name: scores["segment"]["accuracy"]["value"] for name, scores in models.items()
+        },
+        verdict=metrics["verdict"],
+        seconds=seconds,
+    )

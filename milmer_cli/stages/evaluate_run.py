@@ -1,0 +1,80 @@
+"""``milmer evaluate --run``: evaluate a trained run on its own test set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.errors import InputError
+from milmer_cli.evaluation.baselines import MAIN, ModelSpec
+from milmer_cli.evaluation.experiment import evaluate_model
+from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
+from milmer_cli.evaluation.folds import evaluation_folds
+from milmer_cli.evaluation.summary import summarize_evaluation
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.reports.evaluation_output import write_evaluation
+from milmer_cli.settings import Settings
+from milmer_cli.stages.evaluate import EvaluateResult, start_device
+from milmer_cli.training.run_dir import Run
+
+
+def evaluate_run(
+    run_dir: Path,
+    prepared: Path,
+    out: Path,
+    requested: Settings,
+    progress: Progress = SILENT,
+) -> EvaluateResult:
+    """Evaluate a trained run on its own test set; no model is trained.
+
+    Parameters
+    ----------
+    run_dir
+        The run folder.
+    prepared
+        The prepared store that the run was trained on.
+    out
+        Folder of the evaluation.
+    requested
+        ``evaluate`` and ``run`` are used; all other settings are those of the run.
+    progress
+        Receives the progress and notes.
+
+    Raises
+    ------
+    InputError
+        The run or the store cannot be used, or the run has no test set.
+    """
+    device = start_device(requested)
+    run = Run.open(run_dir)
+    settings = _settings_of_run(run, requested)
+    labeled = LabeledSegments.open(prepared, settings, progress)
+    split = run.splits(labeled)
+    if not len(split.folds[0].test):
+        raise InputError(
+            f"{run.path} was trained without a test set.",
+            "Train with train.test_fraction above 0, or evaluate by folds.",
+        )
+    (fold,) = evaluation_folds([split], labeled, "validation")
+    model, test = run.load_model(), fold.fold.test
+    model_result = evaluate_model(model, labeled, test, settings, device, progress)
+    spec = ModelSpec(MAIN, "network", settings)
+    predictions: Predictions = {
+        fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
+    }
+    result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
+    write_evaluation(out, result, predictions, [split], labeled)
+    return EvaluateResult(out, result)
+
+
+def _settings_of_run(run: Run, requested: Settings) -> Settings:
+    """Combine the settings of the run with the requested ``evaluate`` and ``run`` settings."""
+    single_fold = {
+        "protocols": (run.settings.train.protocol,),
+        "select_epoch_on": "validation",
+        "per_participant": False,
+        "seeds": 1,
+        "ablate": (),
+    }
+    evaluation = requested.evaluate.model_copy(update=single_fold)
+    return run.settings.model_copy(update={"evaluate": evaluation, "run": requested.run})

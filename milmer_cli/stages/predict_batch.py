@@ -1,0 +1,136 @@
+"""Predict all recordings of a manifest, in parallel, and write one table of the results."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import joblib
+import torch
+
+from milmer_cli.device import Device
+from milmer_cli.errors import MilmerError
+from milmer_cli.io import atomic_write
+from milmer_cli.parallel import run_parallel
+from milmer_cli.prediction.batch import (
+    BatchResult,
+    SummaryRow,
+    finished_row,
+    mark_finished,
+    prediction_identity,
+    summary_table,
+)
+from milmer_cli.prediction.manifest import read_requests
+from milmer_cli.prediction.output import (
+    SUMMARY,
+    remove_prediction,
+    require_batch_folder,
+    require_prediction_folder,
+)
+from milmer_cli.prediction.request import Outputs, Request
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings import Settings
+from milmer_cli.stages.predict import TrainedModel, load_model
+from milmer_cli.training.run_dir import Run
+
+TASK = "predict"
+
+
+def predict_batch(
+    manifest: Path, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+) -> BatchResult:
+    """Predict all recordings of a manifest; finished and unchanged predictions are kept.
+
+    Parameters
+    ----------
+    manifest
+        See `milmer_cli.prediction.manifest.read_requests`.
+    run
+        Run folder of the model.
+    out
+        Gets one folder per recording, and the summary table, rewritten after each recording.
+    settings
+        Sections ``predict`` and ``run``; ``run.workers`` recordings are predicted in parallel.
+    progress
+        Advanced by recordings.
+
+    Returns
+    -------
+    BatchResult
+        A recording that cannot be predicted is listed in ``failed`` and does not stop the others.
+
+    Raises
+    ------
+    InputError
+        The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
+    """
+    require_batch_folder(out)
+    requests, notes = read_requests(manifest)
+    for note in notes:
+        progress.note(note)
+    opened = Run.open(run)
+    identities = {
+        name: prediction_identity(request, opened, settings) for name, request in requests.items()
+    }
+    finished = {name: finished_row(out / name, identity) for name, identity in identities.items()}
+    rows = {name: row for name, row in finished.items() if row is not None}
+    kept = tuple(rows)
+    for name in kept:
+        progress.note(f"{name}: predicted in an earlier run, kept.", "detail")
+    workers, threads = _parallelism(settings, len(requests) - len(kept))
+    jobs = [
+        joblib.delayed(_predict_recording)(
+            (opened.path, settings, threads), request, out / name, identities[name]
+        )
+        for name, request in requests.items()
+        if name not in rows
+    ]
+    atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+    progress.start(TASK, total=len(jobs), unit="recordings")
+    for folder, row in run_parallel(jobs, workers):
+        rows[folder.name] = row
+        rows = {name: rows[name] for name in requests if name in rows}
+        atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+        progress.advance(TASK)
+        if row.error:
+            progress.note(f"{folder.name}: {row.error}", "warning")
+    progress.done(TASK)
+    return BatchResult(out, rows, kept)
+
+
+def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
+    """Return the number of workers, and of threads per worker."""
+    cores = joblib.cpu_count()
+    on_cpu = Device.from_settings(settings.run).type == "cpu"
+    workers = settings.run.workers or (cores if on_cpu else 1)
+    workers = max(1, min(workers, n_recordings))
+    return workers, max(1, cores // workers)
+
+
+@functools.lru_cache(maxsize=1)
+def _load_model(run: Path, settings: Settings) -> TrainedModel:
+    """Load the model once per worker process."""
+    return load_model(run, settings)
+
+
+def _predict_recording(
+    model: tuple[Path, Settings, int], request: Request, out: Path, identity: str
+) -> tuple[Path, SummaryRow]:
+    """Predict one recording in a worker process; an error becomes a row."""
+    run, settings, threads = model
+    torch.set_num_threads(threads)
+    try:
+        require_prediction_folder(out)
+    except MilmerError as error:
+        return out, SummaryRow.from_error(request, str(error))
+    try:
+        result = _load_model(run, settings).predict_request(request, Outputs(out))
+    except Exception as error:  # a library may raise anything for a damaged file
+        remove_prediction(out)  # an earlier prediction must not remain beside an error
+        message = str(error)
+        if not isinstance(error, MilmerError):
+            message = f"{request.title} cannot be predicted: {type(error).__name__}: {error}."
+        return out, SummaryRow.from_error(request, message)
+    row = SummaryRow.from_result(result)
+    mark_finished(out, identity, row)
+    return out, row

@@ -1,0 +1,61 @@
+"""coverage.csv: one row per trial with its segments, its faces and why faces are missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from milmer_cli.io import atomic_write
+from milmer_cli.store.index import PreparedStore
+from milmer_cli.store.reader import PreparedParticipant
+from milmer_cli.store.schema import COVERAGE_FILE
+
+COVERAGE_COLUMNS = (
+    "participant", "trial", "stimulus", "segments", "eeg_segments", "faces_found",
+    "faces_expected", "face_coverage", "detector", "median_score", "reason",
+)  # fmt: skip
+
+
+def write_coverage(store: PreparedStore) -> Path:
+    """Write coverage.csv into the folder of a finished store and return its path."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COVERAGE_COLUMNS)
+    for name in store.participants:
+        writer.writerows(coverage_rows(store.participant(name)))
+    path = store.folder / COVERAGE_FILE
+    atomic_write(path, buffer.getvalue())
+    return path
+
+
+def coverage_rows(p: PreparedParticipant) -> Iterator[Sequence[Any]]:
+    """Yield the rows of a participant's trials, with the columns of `COVERAGE_COLUMNS`.
+
+    ``reason`` counts why face images are missing, for example ``another face: 1; no face: 2``.
+    """
+    for trial in np.unique(p.trial):
+        rows = p.trial == trial
+        found = p.found[rows]
+        n_found, n_expected = int(found.sum()), found.size
+        scores = p.score[rows][found]
+        scores = scores[np.isfinite(scores)]
+        reasons = Counter(str(reason) for reason in p.reason[rows][~found])
+        yield (
+            p.participant,
+            int(trial),
+            int(p.stimulus[rows][0]),
+            int(rows.sum()),
+            int(p.eeg_found[rows].sum()),
+            n_found,
+            n_expected,
+            f"{n_found / n_expected:.4f}" if n_expected else "",
+            p.detector,
+            f"{np.median(scores):.4f}".rstrip("0").rstrip(".") if scores.size else "",
+            "; ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items())),
+        )

@@ -1,0 +1,356 @@
+"""The run folder: everything that evaluate and predict need from a training, and nothing else.
+
+::
+
+    settings-requested.yaml          settings as requested
+    settings.yaml                    resolved settings, with eeg and faces of the store
+    splits.json                      segments of the training, validation and test set
+    model/                           config.json, model.safetensors
+    history.csv  learning-curve.png  metrics of every epoch
+    metrics.json                     scores on the test set, with their protocol
+    environment.json                 versions, seed, device, store, classes, channels
+    checkpoints/                     during training only
+    tensorboard/                     logs, if TensorBoard is installed
+
+A folder that contains `MARKER` is a run that has not finished.
+"""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
+from transformers import PreTrainedModel
+
+import milmer_cli
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.split_file import ProtocolFolds, load_splits
+from milmer_cli.device import Device
+from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.io import read_json, to_json, write_json
+from milmer_cli.models import MilmerModel
+from milmer_cli.models.backbones import load_weights
+from milmer_cli.models.hub import quiet
+from milmer_cli.progress import Progress
+from milmer_cli.settings import Settings, load_settings
+from milmer_cli.store import PreparedStore, Segments
+
+MARKER = "unfinished.json"
+SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
+SPLITS = "splits.json"
+ENVIRONMENT, METRICS, HISTORY = "environment.json", "metrics.json", "history.csv"
+CURVE, MODEL = "learning-curve.png", "model"
+PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
+PREPARED_SECTIONS = ("eeg", "faces")
+"""Sections of the settings that are fixed when a store is prepared."""
+
+MAX_DIFFERENCES = 3
+"""Settings named in the message about a folder that contains another run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes
+    ----------
+    path
+        The run folder.
+    settings
+        Resolved settings: ``eeg`` and ``faces`` are those of the store it was trained on, with the
+        face detector that was used.
+    environment
+        The contents of environment.json.
+    """
+
+    path: Path
+    settings: Settings
+    environment: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Open a run folder.
+
+        Raises
+        ------
+        InputError
+            The folder is not a run folder, is damaged, or contains a run that has not finished.
+        """
+        path = Path(path)
+        if (path / MARKER).exists():
+            raise InputError(
+                f"The run in {path} has not finished.",
+                f"Finish it with `milmer train --out {path} --resume` and the same settings.",
+            )
+        required = (SETTINGS, ENVIRONMENT, SPLITS, f"{MODEL}/config.json")
+        if missing := [name for name in required if not (path / name).is_file()]:
+            raise InputError(
+                f"{path} is not a run folder: it has no {missing[0]}.",
+                "Give a folder that `milmer train` wrote.",
+            )
+        hint = "Train again, or restore the file from a copy of the run."
+        environment = read_json(path / ENVIRONMENT, hint)
+        try:
+            environment["classes"], environment["store"]["channels"]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path / ENVIRONMENT} is damaged: {error!r}.", hint) from error
+        settings = load_settings(file=path / SETTINGS)
+        # `auto` must not choose another detector on a machine with other weights
+        detector = environment["store"].get("detector") or settings.faces.detector
+        faces = settings.faces.model_copy(update={"detector": detector})
+        return cls(path, settings.model_copy(update={"faces": faces}), environment)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return tuple(self.environment["classes"])
+
+    @property
+    def label_rule(self) -> str:
+        """One sentence on how ratings were converted to classes."""
+        return str(self.environment["label_rule"])
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """EEG channels, in the order that the model expects."""
+        return tuple(self.environment["store"]["channels"])
+
+    @property
+    def sfreq(self) -> float:
+        """Sampling rate of the EEG, in Hz."""
+        return float(self.environment["store"]["sfreq"])
+
+    @property
+    def segment_s(self) -> float:
+        """Length of a segment, in seconds."""
+        return float(self.environment["store"]["segment_s"])
+
+    @property
+    def instances(self) -> int:
+        """Number of face images per segment."""
+        return int(self.environment["store"]["instances"])
+
+    @property
+    def face_size(self) -> int:
+        """Width and height of a face image, in pixels."""
+        return int(self.environment["store"]["face_size"])
+
+    @property
+    def protocol(self) -> str:
+        """What the training, validation and test sets do not share."""
+        return self.settings.train.protocol
+
+    def load_model(self) -> MilmerModel:
+        """Load the model, in evaluation mode.
+
+        Raises
+        ------
+        WeightsError
+            The weights are missing or damaged, or do not match config.json.
+        """
+        model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)
+        return model
+
+    def splits(self, labeled: LabeledSegments) -> ProtocolFolds:
+        """Read the split of the run, and check it against the segments of its store."""
+        (split,) = load_splits(self.path / SPLITS, labeled)
+        return split
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> None:
+    """Write a model in the Hugging Face format."""
+    with quiet():
+        model.save_pretrained(folder)
+
+
+def with_store_settings(settings: Settings, store: PreparedStore) -> Settings:
+    """Replace the settings that were fixed when the store was prepared by those of the store."""
+    resolved = settings.model_dump(mode="json")
+    for section in PREPARED_SECTIONS:
+        resolved[section] = {**resolved[section], **store.settings.get(section, {})}
+    stored_data = store.settings.get("data", {})
+    resolved["data"]["source"] = stored_data.get("source", resolved["data"]["source"])
+    return Settings.model_validate(resolved)
+
+
+def check_store_settings(settings: Settings, store: PreparedStore) -> None:
+    """Check that no setting was requested that differs from those of the store.
+
+    Raises
+    ------
+    SettingsError
+        A requested ``eeg`` or ``faces`` setting differs from that of the store.
+    """
+    requested = settings.model_dump(mode="json", exclude_unset=True)
+    for section in PREPARED_SECTIONS:
+        prepared = store.settings.get(section, {})
+        for name, value in requested.get(section, {}).items():
+            if name in prepared and prepared[name] != value:
+                raise SettingsError(
+                    f"{section}.{name}={value} was requested, but the store {store.folder} was "
+                    f"prepared with {prepared[name]}.",
+                    "Omit the setting, or prepare a store with it.",
+                )
+
+
+def train_identity(settings: Settings, store: PreparedStore) -> dict[str, Any]:
+    """Collect what determines the result of a training; see `begin_run`."""
+    values = settings.model_dump(mode="json")
+    sections = ("seed", "data", "eeg", "faces", "quality", "model", "train")
+    return {**{name: values[name] for name in sections}, "store": store.fingerprint}
+
+
+def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
+    """Collect the facts about a store that predict needs, as JSON values."""
+    names = [str(name) for name in np.unique(segments.participant)]
+    with_eeg = [p for p in map(store.participant, names) if p.channels]
+    first = with_eeg[0] if with_eeg else store.participant(names[0])
+    return {
+        "folder": str(store.folder),
+        "fingerprint": store.fingerprint,
+        "participants": names,
+        "segments": len(segments),
+        "channels": list(first.channels),
+        "cleaned": [p.participant for p in with_eeg if p.notes.get("preprocessed")],
+        "sfreq": first.sfreq,
+        "segment_s": first.segment_s,
+        "instances": first.instances,
+        "face_size": first.face_size,
+        "detector": first.detector,
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Milmer, Python and the packages that determine the results."""
+    versions = {"milmer": milmer_cli.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def begin_run(out: Path, identity: Mapping[str, Any], resume: bool, progress: Progress) -> bool:
+    """Reserve a folder for a run. Every process of a distributed training calls it.
+
+    Parameters
+    ----------
+    out
+        The run folder; created if it is missing.
+    identity
+        Settings and fingerprints that determine the result, as JSON values. Two runs with equal
+        identities are the same run.
+    resume
+        Whether an unfinished run in ``out`` is continued.
+    progress
+        Receives a note if the run has already finished.
+
+    Returns
+    -------
+    bool
+        True if ``out`` already contains this run, finished.
+
+    Raises
+    ------
+    InputError
+        ``out`` contains another run, this run unfinished while ``resume`` is False, or other files.
+    """
+    is_finished = [PartialState().is_main_process and _reserve(out, identity, resume)]
+    broadcast_object_list(is_finished)
+    if is_finished[0]:
+        progress.note(f"{out} already contains this finished run; nothing to do.", "info")
+    return is_finished[0]
+
+
+def finish_run(
+    out: Path,
+    identity: Mapping[str, Any],
+    seed: int,
+    device: Device,
+    class_names: tuple[str, ...],
+    **facts: Any,
+) -> None:
+    """Write environment.json, and remove the checkpoints and the marker of an unfinished run.
+
+    Parameters
+    ----------
+    out, identity
+        As for `begin_run`.
+    seed, device, class_names
+        Recorded in environment.json.
+    **facts
+        Further entries of environment.json, as JSON values.
+    """
+    environment = {
+        "versions": package_versions(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "seed": seed,
+        "device": device.describe(),
+        "classes": list(class_names),
+        **facts,
+        "identity": identity,
+    }
+    write_json(out / ENVIRONMENT, environment)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    (out / MARKER).unlink()
+
+
+def read_result(out: Path) -> tuple[dict[str, Any], str]:
+    """Read the metrics and the description of the device of a run that finished earlier."""
+    hint = f"Remove {out}, and run the command again."
+    return read_json(out / METRICS, hint), read_json(out / ENVIRONMENT, hint)["device"]
+
+
+def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
+    """Write the marker of an unfinished run; arguments, result and errors as `begin_run`."""
+    marker, environment = out / MARKER, out / ENVIRONMENT
+    has_checkpoint = any((out / "checkpoints").glob("checkpoint-*"))
+    is_empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    # a run that failed before its first checkpoint has nothing to resume: it is started again
+    if is_empty or (marker.exists() and not has_checkpoint):
+        write_json(marker, identity)
+        return False
+    if not out.is_dir() or not (marker.exists() or environment.exists()):
+        raise InputError(
+            f"{out} exists and is not a run folder.", "Choose another folder with --out."
+        )
+    unfinished = marker.exists()
+    stored = read_json(marker if unfinished else environment, "Choose another folder with --out.")
+    stored_identity = stored if unfinished else stored["identity"]
+    if differences := _differences(stored_identity, to_json(identity)):
+        raise InputError(
+            f"{out} contains {'an unfinished' if unfinished else 'another'} run with "
+            f"{', '.join(differences[:MAX_DIFFERENCES])}.",
+            "Choose another folder with --out, or remove that one.",
+        )
+    if not unfinished:
+        return True
+    if not resume:
+        raise InputError(
+            f"{out} contains this run, unfinished.",
+            "Continue it with --resume, or choose another folder with --out.",
+        )
+    return False
+
+
+def _differences(stored: Any, requested: Any, key: str = "") -> list[str]:
+    """Describe the entries in which two identities differ."""
+    if isinstance(stored, dict) and isinstance(requested, dict):
+        return [
+            line
+            for name in sorted({*stored, *requested})
+            for line in _differences(
+                stored.get(name), requested.get(name), f"{key}.{name}" if key else name
+            )
+        ]
+    return [] if stored == requested else [f"{key}={stored} instead of {requested}"]

@@ -1,0 +1,12 @@
+"""Pretrained weights: which files the program uses, whether they are intact, and their download.
+
+Only ``milmer weights fetch`` downloads; every other command uses the files on the disk.
+
+- `checksums`: the published SHA-256 of weight files
+- `result`: the state of weight files (`WeightsResult`)
+- `download`: resumable and verified download of one file
+- `hub`: backbones in the cache of the Hugging Face Hub
+- `catalog`: list, verify and fetch the face detectors and the backbone
+
+To add the checksum of a file: add it to `checksums.PUBLISHED`, with its source.
+"""

@@ -1,0 +1,216 @@
+"""Download one file with pooch: resumable, verified, and complete under its final name.
+
+A partial file stays beside the final one and is continued by the next call, but only if a checksum
+can show that both parts belong to the same file. Proxies are those of the environment
+(``HTTPS_PROXY``, ``NO_PROXY``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock, Timeout
+from pooch import HTTPDownloader
+from requests import Response
+from requests import exceptions as errors
+
+from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.io import PARTIAL_SUFFIX, atomic_path, file_digest, require_writable
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.weights.checksums import Checksum
+
+TIMEOUT_S = 20.0
+"""Longest time until the connection is made, and between two packets."""
+_CHUNK_BYTES = 2**16
+_RANGE_REFUSED = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+RECIPE = "or copy the file from another machine (docs/weights.md)"
+
+
+def download(
+    url: str,
+    path: Path,
+    checksum: Checksum | None = None,
+    headers: Mapping[str, str] | None = None,
+    progress: Progress = SILENT,
+) -> None:
+    """Download a file.
+
+    Parameters
+    ----------
+    url
+        Its address (http or https).
+    path
+        Final name, which appears only when the file is complete. Missing folders are created.
+    checksum
+        Expected checksum; None if no one is known.
+    headers
+        Additional headers of the request.
+    progress
+        Advanced by megabytes.
+
+    Raises
+    ------
+    WeightsError
+        The file cannot be downloaded, or has another checksum and was removed.
+    InputError
+        The folder is not writable, or another process downloads the same file.
+    """
+    require_writable(path.parent).mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+    with _lock(path):
+        if checksum is None:
+            partial.unlink(missing_ok=True)
+        transfer = _Transfer(url, partial, headers or {}, progress)
+        transfer.run(retry=checksum is not None)
+        if checksum is not None:
+            _require_checksum(url, partial, checksum)
+        with atomic_path(path) as temporary:
+            partial.replace(temporary)
+
+
+def _require_checksum(url: str, partial: Path, checksum: Checksum) -> None:
+    if checksum.matches(partial):
+        return
+    sha256 = file_digest(partial, len(checksum.sha256))
+    partial.unlink()
+    raise WeightsError(
+        f"{url}: expected the SHA-256 {checksum.sha256} ({checksum.source}), got {sha256}; the "
+        "file was removed.",
+        "Run the same command again; if it fails again, give another source with --mirror, "
+        f"{RECIPE}.",
+    )
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(
+            f"{path} is being downloaded by another process.", "Wait until it has finished."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Transfer:
+    """Appends the rest of a file to a partial file; the progress bar of pooch's downloader.
+
+    Parameters are those of `download`.
+    """
+
+    def __init__(
+        self, url: str, partial: Path, headers: Mapping[str, str], progress: Progress
+    ) -> None:
+        self._url, self._partial, self._headers = url, partial, headers
+        self._progress = progress
+        self._task = f"download {partial.name.removeprefix('.').removesuffix(PARTIAL_SUFFIX)}"
+        self._file: IO[bytes]
+        self._shown_mb = 0.0
+        self.total = 0  # pooch sets it
+
+    def run(self, retry: bool) -> None:
+        """Receive the rest; with ``retry``, reconnect as long as the partial file grows."""
+        while True:
+            before = self._size()
+            try:
+                self._receive(before)
+                return self._progress.done(self._task)
+            except errors.HTTPError as error:
+                if not (before and error.response.status_code == _RANGE_REFUSED):
+                    raise self._refused(error.response) from error
+                self._partial.unlink()  # it is longer than the file
+            except errors.RequestException as error:
+                if not (retry and self._size() > before):
+                    raise self._broken(error, before) from error
+
+    def begin(self, response: Response, **_: Any) -> None:
+        """Start the bar; requests calls this with the headers of a response."""
+        if not response.ok or response.is_redirect:
+            return
+        if "text/html" in response.headers.get("Content-Type", ""):
+            raise WeightsError(
+                f"{response.url}: expected a file of weights, got a web page.",
+                f"Check whether the network has a login page; give another source with --mirror, "
+                f"{RECIPE}.",
+            )
+        if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+            self._file.truncate(0)  # the server sends the whole file
+        length = response.headers.get("Content-Length")
+        self._shown_mb = _megabytes(self._size())
+        self._progress.start(self._task, _megabytes(int(length)) if length else None, "MB")
+
+    def update(self, _: int) -> None:
+        """Report the bytes written so far; pooch gives the size of the buffer instead."""
+        now_mb = _megabytes(self._size())
+        self._progress.advance(self._task, round(now_mb - self._shown_mb, 1))
+        self._shown_mb = now_mb
+
+    def reset(self) -> None:
+        """Do nothing; pooch requires it."""
+
+    def close(self) -> None:
+        """Do nothing; pooch requires it."""
+
+    def _size(self) -> int:
+        return self._partial.stat().st_size if self._partial.exists() else 0
+
+    def _receive(self, size: int) -> None:
+        headers = {**self._headers, "Accept-Encoding": "identity"}
+        if size:
+            headers["Range"] = f"bytes={size}-"
+        receive = HTTPDownloader(
+            progressbar=self,
+            chunk_size=_CHUNK_BYTES,
+            timeout=TIMEOUT_S,
+            headers=headers,
+            hooks={"response": self.begin},
+        )
+        with self._partial.open("ab") as self._file:
+            receive(self._url, self._file, None)
+
+    def _broken(self, error: Exception, before: int) -> WeightsError:
+        size = self._size()
+        if size > before or (size and isinstance(error, errors.ChunkedEncodingError)):
+            return WeightsError(
+                f"{self._url}: the connection broke after {_megabytes(size):g} MB.",
+                "Run the same command again: it continues the download if the checksum is known.",
+            )
+        return WeightsError(
+            f"{self._url} cannot be reached: {_reason(error)}.",
+            "Check the connection and the variables HTTPS_PROXY and NO_PROXY; give another source "
+            f"with --mirror, {RECIPE}.",
+        )
+
+    def _refused(self, response: Response) -> WeightsError:
+        return WeightsError(
+            f"{self._url}: expected a file, got the HTTP status {response.status_code} "
+            f"({response.reason}).",
+            f"Give another source with --mirror, {RECIPE}.",
+        )
+
+
+def _megabytes(size: int) -> float:
+    return round(size / 1e6, 1)
+
+
+def _reason(error: Exception) -> str:
+    """Shorten the message of requests, which repeats the address."""
+    if isinstance(error, errors.ProxyError):
+        return "the proxy does not respond as expected"
+    if isinstance(error, errors.SSLError):
+        return "its certificate cannot be verified"
+    if isinstance(error, errors.ChunkedEncodingError):
+        return "it closed the connection"
+    if isinstance(error, errors.Timeout) or "timed out" in str(error):
+        return f"no response within {TIMEOUT_S:g} s"
+    number = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(error))
+    return number[1] if number else type(error).__name__

@@ -1,0 +1,68 @@
+"""The commands that the demo runs. `milmer demo` takes minutes and is run manually."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from milmer_cli.datasets.synthetic import SyntheticConfig
+from milmer_cli.datasets.synthetic.schedule import draw_truth
+from milmer_cli.errors import MilmerError, SettingsError
+from milmer_cli.stages import demo
+from milmer_cli.stages.demo import run_demo, stage_arguments
+
+
+def test_stage_arguments_resume_a_training_whose_folder_exists(tmp_path):
+    truth = draw_truth(SyntheticConfig())
+    stages = stage_arguments(tmp_path, truth, ["--seed", "3"])
+    assert [stage[0] for stage in stages] == [
+        "prepare", "finetune-swin", "train", "evaluate", "predict",
+    ]  # fmt: skip
+    assert all(stage[-4:] == ["--preset", "demo", "--seed", "3"] for stage in stages)
+    assert not any("--resume" in stage for stage in stages)
+    (tmp_path / "swin").mkdir()
+    resumed = stage_arguments(tmp_path, truth, [])
+    assert ["--resume" in stage for stage in resumed] == [False, True, False, False, False]
+
+
+def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):
+    with pytest.raises(SettingsError, match="train"):
+        run_demo(tmp_path / "demo", overrides=["train.epochz=1"])
+    assert not (tmp_path / "demo").exists()
+
+
+def test_run_demo_names_the_stage_that_failed(tmp_path, monkeypatch):
+    truth = draw_truth(SyntheticConfig())
+    monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    with pytest.raises(MilmerError, match="milmer prepare failed with exit code 1"):
+        run_demo(tmp_path / "demo")
+
+
+def test_run_demo_reports_every_model_and_the_verdict(tmp_path, monkeypatch):
+    truth = draw_truth(SyntheticConfig())
+    models = {
+        name: {"segment": {"accuracy": {"value": value}}}
+        for name, value in (("Milmer", 0.875), ("EEG only", 0.5))
+    }
+    metrics = {
+        "protocol": "trial",
+        "headline": "trial protocol: accuracy 87.5 %",
+        "verdict": "The emotion.",
+        "protocols": {"trial": {"models": models}},
+    }
+
+    def run_stage(command, **_):
+        if "evaluate" in command:
+            (tmp_path / "evaluation").mkdir()
+            (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
+    monkeypatch.setattr(demo.subprocess, "run", run_stage)
+    result = run_demo(tmp_path)
+    assert dict(result.summary())["models"] == "Milmer 88 %, EEG only 50 %"
+    assert result.to_json()["accuracies"] == {"Milmer": 0.875, "EEG only": 0.5}
+    assert result.verdict == "The emotion."
