@@ -2,6 +2,7 @@
 
 - `boxes`: bounding box and landmarks of a face
 - `centerface`: the detector whose weights are installed with Milmer
+- `centerface_torch`: its network on a GPU
 - `detector`: it and every detector of face-alignment behind one `FaceDetector`
 - `search`: what is tried before an image counts as one without a face
 - `video_stream`: the stream that shows a face, in files with several video streams

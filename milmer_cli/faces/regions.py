@@ -13,7 +13,7 @@ import numpy as np
 
 from milmer_cli.faces.boxes import Box
 from milmer_cli.faces.detector import FaceDetector
-from milmer_cli.faces.search import ALL, FURTHER, USUAL, Attempt, find_faces
+from milmer_cli.faces.search import ALL, FURTHER, USUAL, Attempt, find_faces, find_faces_in_batch
 
 _MARGIN = 0.6
 """Margin of a search region around a face, as a share of the longer side of the face."""
@@ -84,11 +84,7 @@ def detect_in_frames(
         Faces of each frame.
     """
     if detector.batched:
-        found = detector.detect_batch(images)
-        return [
-            boxes or find_faces(detector, image, attempts=FURTHER)
-            for image, boxes in zip(images, found, strict=True)
-        ]
+        return _detect_in_batch(detector, images, previous)
     if detector.fixed_input_size or not images:
         return [find_faces(detector, image) for image in images]
     shape = images[0].shape[:2]
@@ -105,17 +101,34 @@ def detect_in_frames(
     return [ends[0], *inner, *ends[1:]]
 
 
+def _detect_in_batch(
+    detector: FaceDetector, images: Sequence[np.ndarray], previous: Sequence[Box]
+) -> list[list[Box]]:
+    """Search whole frames in one pass, and then those without a face as `_search_frame` does."""
+    found = find_faces_in_batch(detector, images, detector.frame_side)
+    latest = previous
+    for index, (image, boxes) in enumerate(zip(images, found, strict=True)):
+        if not boxes:
+            areas = _SearchArea.around(latest, image.shape[:2], detector)
+            found[index] = _search_further(detector, image, areas)
+        latest = found[index] or latest
+    return found
+
+
 def _search_frame(
-    detector: FaceDetector,
-    image: np.ndarray,
-    areas: Sequence[_SearchArea],
+    detector: FaceDetector, image: np.ndarray, areas: Sequence[_SearchArea]
 ) -> list[Box]:
-    """Search a frame as a whole, then around the largest earlier face, then in changed copies."""
-    return (
-        find_faces(detector, image, detector.frame_side, USUAL)
-        or [box for area in areas[:1] for box in area.search(detector, image, ALL)]
-        or find_faces(detector, image, detector.frame_side, FURTHER)
-    )
+    """Search a frame as a whole, then as `_search_further` does."""
+    boxes = find_faces(detector, image, detector.frame_side, USUAL)
+    return boxes or _search_further(detector, image, areas)
+
+
+def _search_further(
+    detector: FaceDetector, image: np.ndarray, areas: Sequence[_SearchArea]
+) -> list[Box]:
+    """Search around the largest earlier face, then in changed copies of the frame."""
+    around = [box for area in areas[:1] for box in area.search(detector, image, ALL)]
+    return around or find_faces(detector, image, detector.frame_side, FURTHER)
 
 
 def _search_between(

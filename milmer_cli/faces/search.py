@@ -81,6 +81,26 @@ def find_faces(
     return []
 
 
+def find_faces_in_batch(
+    detector: FaceDetector, images: Sequence[np.ndarray], side: int = 0
+) -> list[list[Box]]:
+    """Search images of one size as `find_faces` does with ``attempts=USUAL``, in one pass.
+
+    Parameters
+    ----------
+    detector
+        One that is ``batched``.
+    images, side
+        As in `find_faces`.
+    """
+    if not images:
+        return []
+    longer = max(images[0].shape[:2])
+    ((_, factor),) = _resolutions(USUAL, longer, side, detector.fixed_input_size)
+    found = detector.detect_batch([_resize(image, factor) for image in images])
+    return [[box.scaled(1 / factor) for box in boxes] for boxes in found]
+
+
 def _resolutions(
     attempts: Sequence[Attempt], longer: int, side: int, fixed_input_size: bool
 ) -> Iterator[tuple[Attempt, float]]:
@@ -96,11 +116,9 @@ def _resolutions(
 def _detect_in_copy(
     detector: FaceDetector, image: np.ndarray, attempt: Attempt, factor: float
 ) -> list[Box]:
-    import cv2  # imported late: the detector reports it if OpenCV lacks a system library
+    import cv2
 
-    if factor != 1:
-        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+    image = _resize(image, factor)
     if attempt.equalized:
         image = _equalize(image)
     if not attempt.angle:
@@ -110,6 +128,16 @@ def _detect_in_copy(
     back = cv2.invertAffineTransform(rotation)
     boxes = detector.detect(cv2.warpAffine(image, rotation, (width, height)))
     return [_transformed(box, back).scaled(1 / factor) for box in boxes]
+
+
+def _resize(image: np.ndarray, factor: float) -> np.ndarray:
+    import cv2  # imported late: the detector reports it if OpenCV lacks a system library
+
+    if factor == 1:
+        return image
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    resized: np.ndarray = cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+    return resized
 
 
 def _equalize(image: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -49,12 +50,30 @@ def find_undecodable(images: Sequence[LabeledImage], progress: Progress = SILENT
     return reasons
 
 
+class UsableImages(NamedTuple):
+    """The images that can be used.
+
+    Attributes
+    ----------
+    images
+        Cropped or whole.
+    skipped
+        The excluded ones.
+    is_cropped
+        Whether the images of each data set were cropped; by its path.
+    """
+
+    images: list[LabeledImage]
+    skipped: Skipped
+    is_cropped: dict[str, bool]
+
+
 def usable_images(
     data_sets: Sequence[LabeledImages],
     detector: FaceDetector | None,
     settings: Settings,
     progress: Progress = SILENT,
-) -> tuple[list[LabeledImage], Skipped]:
+) -> UsableImages:
     """Return the images that can be used, and the excluded ones.
 
     Parameters
@@ -74,12 +93,17 @@ def usable_images(
     """
     usable: list[LabeledImage] = []
     skipped: Skipped = []
+    is_cropped: dict[str, bool] = {}
     for data_set in data_sets:
         reasons = find_undecodable(data_set.images, progress)
         skipped += _with_reason(data_set.images, reasons)
         pairs = zip(data_set.images, reasons, strict=True)
         images = [image for image, reason in pairs if not reason]
-        if detector and images and not _stays_whole(data_set, images, detector, settings, progress):
+        stays_whole = not (detector and images) or _stays_whole(
+            data_set, images, detector, settings, progress
+        )
+        is_cropped[str(data_set.path)] = not stays_whole
+        if detector and not stays_whole:
             cropped, reasons = crop_faces(images, detector, settings.faces, progress)
             skipped += _with_reason(images, reasons)
             images = cropped
@@ -92,7 +116,7 @@ def usable_images(
     if skipped:
         listed = shorten([f"{name} ({reason})" for name, reason in skipped], MAX_LISTED, "; ")
         progress.note(f"{len(skipped)} images are excluded: {listed}.", "warning")
-    return usable, skipped
+    return UsableImages(usable, skipped, is_cropped)
 
 
 def _stays_whole(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from milmer_cli.fer.labeled_images import LabeledImages
 from milmer_cli.fer.result import FinetuneResult
+from milmer_cli.settings import Settings, dump_yaml
 
 _CARD = """---
 library_name: transformers
@@ -58,25 +59,28 @@ gender, skin color or culture. Do not use the classes to judge people.
 
 
 def model_card(
-    result: FinetuneResult, backbone: str, data_sets: Sequence[LabeledImages], settings_yaml: str
+    result: FinetuneResult,
+    data_sets: Sequence[LabeledImages],
+    is_cropped: Mapping[str, bool],
+    settings: Settings,
 ) -> str:
     """Return the model card in Markdown with the metadata header of the Hugging Face Hub.
 
     Parameters
     ----------
     result
-    backbone
-        Name or folder of the backbone before fine-tuning.
     data_sets
-    settings_yaml
-        The requested settings.
+    is_cropped
+        Whether the images of each data set were cropped; by its path.
+    settings
+        As requested.
     """
     metrics = result.metrics
     skipped = f" {metrics['skipped']} images could not be used (skipped.csv)."
     return _CARD.format(
-        backbone=backbone,
+        backbone=settings.model.backbone,
         n_training=metrics["images"]["training"],
-        data_sets=_data_table(data_sets, list(metrics["classes"])),
+        data_sets=_data_table(data_sets, list(metrics["classes"]), is_cropped),
         sets=", ".join(f"{count} {name}" for name, count in metrics["images"].items()),
         skipped=skipped if metrics["skipped"] else "",
         scored_on=metrics["scored_on"],
@@ -84,19 +88,19 @@ def model_card(
         scores=_score_table(metrics),
         classes=_class_table(metrics["classes"]),
         folder=result.out.name,
-        settings=settings_yaml.strip(),
+        settings=dump_yaml(settings, exclude_unset=True).strip(),
     )
 
 
-def _data_table(data_sets: Sequence[LabeledImages], class_names: Sequence[str]) -> str:
-    counts = [(images, images.class_counts()) for images in data_sets]
-    return _table(
-        ["data set", "layout", *class_names],
-        (
-            [images.path.name, images.layout, *(str(count[name]) for name in class_names)]
-            for images, count in counts
-        ),
-    )
+def _data_table(
+    data_sets: Sequence[LabeledImages], class_names: Sequence[str], is_cropped: Mapping[str, bool]
+) -> str:
+    rows = []
+    for images in data_sets:
+        count = images.class_counts()
+        faces = "cropped" if is_cropped[str(images.path)] else "whole images"
+        rows.append([images.path.name, images.layout, faces, *(str(count[n]) for n in class_names)])
+    return _table(["data set", "layout", "faces", *class_names], rows)
 
 
 def _score_table(metrics: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from milmer_cli.fer.filtering import Skipped
+from milmer_cli.fer.filtering import UsableImages
 from milmer_cli.fer.labeled_images import LabeledImages
 from milmer_cli.fer.model_card import model_card
 from milmer_cli.fer.result import FinetuneResult
@@ -27,7 +27,7 @@ def write_finetune_output(
     settings: Settings,
     data_sets: Sequence[LabeledImages],
     history: History,
-    skipped: Skipped,
+    usable: UsableImages,
 ) -> None:
     """Write everything but the model and environment.json to ``result.out``."""
     out, metrics = result.out, result.metrics
@@ -40,10 +40,10 @@ def write_finetune_output(
     matrix, class_names = np.array(metrics["confusion"]), tuple(metrics["classes"])
     figure = plot_confusion_matrix(matrix, class_names, truth_label="labeled in the data set")
     save_figure(figure, out / CONFUSION)
-    if skipped:
+    if usable.skipped:
         table = io.StringIO(newline="")
-        csv.writer(table).writerows([("image", "reason"), *skipped])
+        csv.writer(table).writerows([("image", "reason"), *usable.skipped])
         atomic_write(out / SKIPPED, table.getvalue())
     write_json(out / run_dir.METRICS, metrics)
-    card = model_card(result, settings.model.backbone, data_sets, requested)
+    card = model_card(result, data_sets, usable.is_cropped, settings)
     atomic_write(out / CARD, card)

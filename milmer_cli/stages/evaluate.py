@@ -27,7 +27,7 @@ from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
 from milmer_cli.settings import Settings
-from milmer_cli.training.fit_fold import note_normalization
+from milmer_cli.training.fit_fold import note_face_input
 from milmer_cli.training.run_dir import with_store_settings
 
 
@@ -122,7 +122,7 @@ def evaluate(
     used = labeled.labels != EXCLUDED
     has_eeg = bool(labeled.segments.eeg_found[used].any())
     specs = model_specs(settings, has_eeg, bool((labeled.segments.faces_found[used] > 0).any()))
-    note_normalization(settings, progress)
+    note_face_input(settings, labeled.store, progress)
     power = None
     if has_eeg and settings.model.modalities != "face":
         power = band_power(labeled.store, labeled.segments, settings.eeg.band_hz)

@@ -22,6 +22,7 @@ from milmer_cli.fer.splits import describe_separation, split_images
 from milmer_cli.fer.transforms import ImageTransform
 from milmer_cli.inference.predict_proba import predict_proba
 from milmer_cli.models.backbones import input_size
+from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.models.image_processor import load_image_processor, write_image_processor
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.finetune_output import write_finetune_output
@@ -84,9 +85,9 @@ def finetune_swin(
     if processor.note:
         progress.note(processor.note, "info")
     size = input_size(backbone, model.config, finetune.image_size)
-    images, skipped = usable_images(
-        data_sets, cropping_detector(settings, device, progress), settings, progress
-    )
+    detector = cropping_detector(settings, device, progress)
+    usable = usable_images(data_sets, detector, settings, progress)
+    images = usable.images
     labels = np.array([class_names.index(image.class_name) for image in images])
     fold = split_images(images, labels, finetune.validation_fraction, settings.seed)
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
@@ -126,14 +127,15 @@ def finetune_swin(
     separation = describe_separation(images, scored_on)
     metrics = {
         **compute_metrics(labels, fold, probabilities, class_names, separation),
-        "skipped": len(skipped),
+        "skipped": len(usable.skipped),
         "training": history.summary("validation_macro_f1"),
     }
     result = FinetuneResult(out, metrics, device.describe())
     if process.is_main_process:
         run_dir.save_model(model, out)
         write_image_processor(out, processor, size)
-        write_finetune_output(result, settings, data_sets, history, skipped)
+        write_face_crop(out, usable.is_cropped, settings.faces, detector.name if detector else "")
+        write_finetune_output(result, settings, data_sets, history, usable)
         run_dir.finish_run(out, identity, settings.seed, device, class_names)
     process.wait_for_everyone()
     return result

@@ -18,7 +18,7 @@ from milmer_cli.training import run_dir
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
-from milmer_cli.training.fit_fold import fit_fold, note_normalization
+from milmer_cli.training.fit_fold import fit_fold, note_face_input
 from milmer_cli.training.result import TrainResult, train_metrics
 from milmer_cli.training.training_args import TrainingLog
 
@@ -66,7 +66,7 @@ def train(
     protocol = resolved.train.protocol
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
     progress.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
-    note_normalization(resolved, progress)
+    note_face_input(resolved, labeled.store, progress)
     log = TrainingLog(progress)
     model, history = fit_fold(labeled, fold, resolved, device, out, log, resume)
     # predict with the micro-batch size that fitted into memory

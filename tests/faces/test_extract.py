@@ -261,6 +261,23 @@ def test_extract_faces_batched_detector_gets_all_frames_at_once(tmp_path):
     assert len(detector.calls) > 20  # frames without a face are searched in changed copies
 
 
+def test_extract_faces_batched_detector_searches_at_its_usual_size(tmp_path):
+    class Batched(Scripted):
+        batched, frame_side = True, 320
+
+        def detect_batch(self, images):
+            shapes.update(image.shape[:2] for image in images)
+            return [Scripted.detect(self, image) for image in images]
+
+    shapes = set()
+    span = squares(tmp_path / "v.mp4", 3, (RED, lambda t: (200, 100, 100)))
+
+    faces = extract_faces(span, times_of(1, 10), SETTINGS, Batched(RED))
+
+    assert {max(shape) for shape in shapes} == {320}
+    np.testing.assert_allclose(faces.box[0, 0], [200, 100, 300, 200], atol=4)
+
+
 def test_iter_faces_chunks_equal_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("milmer_cli.faces.extract._CHUNK_S", 5.0)
     span = squares(

@@ -114,6 +114,8 @@ def test_usable_images_decides_for_each_data_set(detector):
     photographs = labeled(*variants(astronaut), Image.new("RGB", (300, 300), "gray"))
     tight = labeled(*variants(astronaut.crop(FACE).resize((48, 48))))
     settings = load_settings(overrides=["faces.image_size=64"])
-    usable, skipped = usable_images([photographs, tight], detector, settings)
+    photographs, tight = replace(photographs, path=Path("P")), replace(tight, path=Path("T"))
+    usable, skipped, is_cropped = usable_images([photographs, tight], detector, settings)
     assert [load_image(image).size for image in usable] == [(64, 64)] * 5 + [(48, 48)] * 5
     assert skipped == [("5", "no face detected")]
+    assert is_cropped == {"P": True, "T": False}

@@ -26,7 +26,7 @@ def test_usable_images_excludes_and_lists_undecodable_files(tmp_path):
     names = ("good.png", "truncated.jpg", "text.jpg", "empty.png")
     images = [LabeledImage(tmp_path / name, "x", name) for name in names]
     progress = RecordingProgress()
-    usable, skipped = usable_images([data_set(*images)], None, load_settings(), progress)
+    usable, skipped, _ = usable_images([data_set(*images)], None, load_settings(), progress)
     assert [image.name for image in usable] == ["good.png"]
     assert [name for name, _ in skipped] == list(names[1:])
     assert all(reason for _, reason in skipped)
@@ -41,7 +41,7 @@ def test_usable_images_counts_images_with_an_unknown_range_of_samples(tmp_path):
     images = [LabeledImage(tmp_path / name, "x", name) for name in names]
     progress = RecordingProgress()
 
-    usable, skipped = usable_images([data_set(*images)], None, load_settings(), progress)
+    usable, skipped, _ = usable_images([data_set(*images)], None, load_settings(), progress)
 
     assert [image.name for image in usable] == ["good.png"]
     assert [name for name, _ in skipped] == ["float.tiff", "integer.tiff"]
@@ -75,7 +75,7 @@ def test_usable_images_of_face_crops_are_all_used_as_they_are():
     """No face is found in any: none is dropped, and a note says so."""
     images = [LabeledImage(np.full((48, 48), g, np.uint8), "x", str(g)) for g in range(5)]
     progress = RecordingProgress()
-    usable, skipped = usable_images([data_set(*images)], NoFace(), load_settings(), progress)
+    usable, skipped, _ = usable_images([data_set(*images)], NoFace(), load_settings(), progress)
     assert usable == images
     assert skipped == []
     assert progress.warnings == []

@@ -100,7 +100,7 @@ def test_finetune_swin_model_card_has_data_scores_and_settings(finetuned):
     base, _, _ = finetuned
     card = (base / "swin" / "README.md").read_text()
     assert card.startswith("---\nlibrary_name: transformers")
-    assert "| folders | 13 | 14 | 13 |" in card
+    assert "| folders | whole images | 13 | 14 | 13 |" in card
     assert "macro F1" in card
     assert "majority rate" in card
     assert "1 images could not be used (skipped.csv)" in card

@@ -13,7 +13,10 @@ from helpers import RecordingProgress, write_labeled_store
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
+from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.settings import Settings, load_settings
+from milmer_cli.settings.schema import FacesSettings
+from milmer_cli.store import PreparedStore
 from milmer_cli.training import fit_fold as module
 
 SMALL = [
@@ -162,12 +165,19 @@ def test_published_preset_neither_augments_nor_lowers_the_rate_of_the_backbone()
     assert (published.augment, published.backbone_lr_ratio) == (0.0, 1.0)
 
 
-def test_note_normalization_names_a_backbone_without_it(tmp_path):
+def test_note_face_input_names_a_missing_normalization_and_another_crop(tmp_path):
+    write_labeled_store(tmp_path / "store", participants=1)
+    store = PreparedStore.open(tmp_path / "store")
+    store.participant("s01").detector = "centerface"
     progress = RecordingProgress()
     settings = load_settings(overrides=[f"model.backbone={tmp_path}"])
-    module.note_normalization(settings, progress)
+    module.note_face_input(settings, store, progress)
     assert "ImageNet" in progress.text
+    assert "faces.margin" not in progress.text
+    write_face_crop(tmp_path, {"photographs": True}, FacesSettings(margin=0.5), "centerface")
+    module.note_face_input(settings, store, progress)
+    assert "faces.margin=0.5 instead of 0.1" in progress.text
     progress = RecordingProgress()
-    module.note_normalization(load_settings(overrides=["model.modalities=eeg"]), progress)
-    module.note_normalization(load_settings(overrides=SMALL), progress)
+    module.note_face_input(load_settings(overrides=["model.modalities=eeg"]), store, progress)
+    module.note_face_input(load_settings(overrides=SMALL), store, progress)
     assert progress.messages == []
