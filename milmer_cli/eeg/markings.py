@@ -82,4 +82,4 @@ def _bad_intervals(raw: mne.io.BaseRaw) -> Iterator[Interval]:
         start_s = annotation_onset_s(raw, float(annotation["onset"]))
         stop_s = min(start_s + float(annotation["duration"]), end_s)
         if stop_s >= 0.0 and start_s < end_s:
-            yield max(start_s, 0.0), stop_s, tuple(annotation["ch_names"])
+            yield max(start_s, 0.0), stop_s, tuple(annotation.get("ch_names", ()))

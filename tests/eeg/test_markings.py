@@ -44,6 +44,14 @@ def test_marked_bad_windows_are_those_of_the_annotations(dated, first_samp):
     np.testing.assert_array_equal(bad, expected)
 
 
+def test_marked_bad_windows_of_annotations_without_any_channels():
+    raw = recording()
+    raw.set_annotations(mne.Annotations([3.0, 5.0], [1.0, 1.0], ["BAD_movement", "video"]))
+    expected = np.tile(np.arange(20) == 3, (4, 1))
+    np.testing.assert_array_equal(marked_bad_windows(raw, NAMES, 20, 1.0), expected)
+    assert marking_notes(raw, NAMES) == ("Marked as bad in the file: 1 interval, 1.0 s.",)
+
+
 def test_marked_bad_windows_of_a_cropped_recording():
     bad = marked_bad_windows(recording(640).crop(4.0), ["Cz", "Fz"], 16, 1.0)
     assert np.flatnonzero(bad[0]).tolist() == [0, 1, 6, 7, 11]

@@ -1,0 +1,199 @@
+"""Valid files of every format that Milmer opens, written by the program or by other libraries."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import edfio
+import mne
+import numpy as np
+import scipy.io
+import torch
+from PIL import Image
+
+from milmer_cli.datasets.deap.recordings import DeapRecordings
+from milmer_cli.datasets.synthetic import SyntheticConfig, generate_dataset
+from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.settings import dump_yaml, load_settings
+from milmer_cli.stages.evaluate import evaluate
+from milmer_cli.stages.finetune_swin import finetune_swin
+from milmer_cli.stages.prepare import prepare
+from milmer_cli.stages.train import train
+
+DATA = SyntheticConfig(participants=2, trials=6, stimulus_s=4.0, expression_images=4)
+SETTINGS = [
+    "eeg.segment_s=2", "faces.instances=2", "faces.image_size=64", "faces.detector=centerface",
+    "model.backbone=scratch:micro", "model.freeze_backbone=true", "model.dim_feedforward=32",
+    "model.num_layers=1", "model.num_select=2", "train.epochs=1", "train.batch_size=8",
+    "finetune.epochs=1", "finetune.crop=false", "evaluate.protocols=[trial]", "evaluate.folds=2",
+    "evaluate.n_bootstraps=100", "evaluate.n_permutations=100", "evaluate.baselines=none",
+    "run.workers=1", "run.device=cpu", "run.report_to=none",
+]  # fmt: skip
+RATE_HZ = 128
+_KILLED_TRAINING = """
+import os, signal, sys
+from pathlib import Path
+from milmer_cli.progress import SilentProgress
+from milmer_cli.settings import load_settings
+from milmer_cli.stages.train import train
+
+class Killer(SilentProgress):
+    def note(self, *_): pass
+    def advance(self, task, by=1.0):
+        if list(Path(sys.argv[2]).glob("checkpoints/checkpoint-*")):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+overrides = ["train.epochs=3", "run.checkpoint_interval_min=1e-9"]
+settings = load_settings(file=Path(sys.argv[3]), overrides=overrides)
+train(Path(sys.argv[1]), Path(sys.argv[2]), settings, progress=Killer())
+"""
+
+
+def build(folder: Path) -> None:
+    """Write the corpus to ``folder``, which must not exist."""
+    folder.mkdir(parents=True)
+    settings = load_settings(overrides=SETTINGS)
+    (folder / "settings.yaml").write_text(dump_yaml(settings))
+    generate_dataset(folder / "deap", DATA, workers=1)
+    prepare(DeapRecordings(folder / "deap"), folder / "store", settings)
+    train(folder / "store", folder / "run", settings)
+    evaluate(folder / "store", folder / "evaluation", settings)
+    finetune_swin(folder / "deap" / "expressions", folder / "swin", settings)
+    arguments = [folder / "store", folder / "unfinished", folder / "settings.yaml"]
+    subprocess.run([sys.executable, "-c", _KILLED_TRAINING, *arguments], check=False)
+    _write_eeg(folder / "eeg")
+    _write_videos(folder / "video")
+    _write_images(folder / "images")
+    _write_tables(folder / "tables", folder)
+    torch.save({"weight": torch.zeros(3)}, folder / "weights.pth")
+
+
+def _write_eeg(folder: Path) -> None:
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    microvolts = 20 * random.standard_normal((len(GENEVA), 8 * RATE_HZ))
+    start = datetime.datetime(2025, 1, 2, 3, 4, 5)
+    times = {
+        "starttime": start.time(),
+        "recording": edfio.Recording(startdate=start.date()),
+        "annotations": [edfio.EdfAnnotation(1, None, "stim"), edfio.EdfAnnotation(4, 2, "BAD_x")],
+    }
+    for suffix, file, signal in (
+        ("edf", edfio.Edf, edfio.EdfSignal), ("bdf", edfio.Bdf, edfio.BdfSignal)
+    ):  # fmt: skip
+        signals = [
+            signal(row, RATE_HZ, label=name, physical_dimension="uV")
+            for name, row in zip(GENEVA, microvolts, strict=True)
+        ]
+        file(signals, **times).write(folder / f"recording.{suffix}")
+    continuous = (folder / "recording.edf").read_bytes()
+    (folder / "gaps.edf").write_bytes(continuous.replace(b"EDF+C", b"EDF+D"))
+    raw = mne.io.RawArray(microvolts / 1e6, mne.create_info(list(GENEVA), RATE_HZ, "eeg"))
+    raw.set_annotations(mne.Annotations([1, 4], [0, 2], ["stim", "BAD_x"]))
+    raw.save(folder / "recording_raw.fif", verbose="error")
+    _write_brainvision(folder, microvolts)
+    _write_eeglab(folder / "recording.set", microvolts)
+
+
+def _write_brainvision(folder: Path, microvolts: np.ndarray) -> None:
+    channels = "\n".join(f"Ch{n}={name},,0.1,uV" for n, name in enumerate(GENEVA, start=1))
+    (folder / "recording.vhdr").write_text(
+        "Brain Vision Data Exchange Header File Version 1.0\n[Common Infos]\nCodepage=UTF-8\n"
+        "DataFile=recording.eeg\nMarkerFile=recording.vmrk\nDataFormat=BINARY\n"
+        f"DataOrientation=MULTIPLEXED\nNumberOfChannels={len(GENEVA)}\n"
+        f"SamplingInterval={1_000_000 / RATE_HZ}\n[Binary Infos]\nBinaryFormat=INT_16\n"
+        f"[Channel Infos]\n{channels}\n"
+    )
+    (folder / "recording.vmrk").write_text(
+        "Brain Vision Data Exchange Marker File, Version 1.0\n[Common Infos]\nCodepage=UTF-8\n"
+        "DataFile=recording.eeg\n[Marker Infos]\nMk1=New Segment,,1,1,0,20250102030405000000\n"
+        "Mk2=Stimulus,S  4,129,1,0\n"
+    )
+    (microvolts.T * 10).astype("<i2").tofile(folder / "recording.eeg")
+
+
+def _write_eeglab(path: Path, microvolts: np.ndarray) -> None:
+    n_samples = microvolts.shape[1]
+    eeg = {
+        "setname": "recording", "nbchan": float(len(GENEVA)), "pnts": float(n_samples),
+        "trials": 1.0, "srate": float(RATE_HZ), "xmin": 0.0, "xmax": (n_samples - 1) / RATE_HZ,
+        "data": microvolts.astype(np.float32), "chanlocs": np.array(
+            [(name,) for name in GENEVA], dtype=[("labels", object)]
+        ),
+        "event": np.array([("stim", 129.0)], dtype=[("type", object), ("latency", object)]),
+        "icawinv": [], "icasphere": [], "icaweights": [], "icaact": [], "ref": "common",
+    }  # fmt: skip
+    scipy.io.savemat(path, {"EEG": eeg}, appendmat=False, oned_as="row")
+
+
+def _write_videos(folder: Path) -> None:
+    folder.mkdir()
+    codecs = {"mp4": "mpeg4", "avi": "mpeg4", "mkv": "mpeg4", "mov": "mjpeg", "ts": "mpeg2video"}
+    random = np.random.default_rng(0)
+    frames = random.integers(0, 255, (40, 96, 128, 3)).astype(np.uint8)
+    for suffix, codec in {**codecs, "webm": "libvpx"}.items():
+        with av.open(str(folder / f"face.{suffix}"), "w") as container:
+            stream = container.add_stream(codec, rate=20)
+            stream.width, stream.height = 128, 96
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+
+
+def _write_images(folder: Path) -> None:
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / "train" / name).mkdir(parents=True)
+        for number in range(2):
+            image = Image.fromarray(random.integers(0, 255, (48, 48, 3)).astype(np.uint8))
+            image.save(folder / "train" / name / f"{number}.png")
+    for suffix in ("png", "jpg", "tif", "gif", "bmp", "webp", "ppm"):
+        image.save(folder / f"image.{suffix}")
+    Image.fromarray(random.integers(0, 65536, (48, 48)).astype(np.uint16)).save(folder / "deep.png")
+
+
+def _write_tables(folder: Path, corpus: Path) -> None:
+    folder.mkdir()
+    rows = [
+        {
+            "participant": f"p{n}", "trial": n, "stimulus": f"clip {n}", "valence": 3 * n,
+            "arousal": 7 - n, "eeg": "../eeg/recording.edf", "eeg_onset_s": n, "duration_s": 4,
+            "video": "../video/face.mp4", "video_onset_s": 0,
+        }
+        for n in (1, 2)
+    ]  # fmt: skip
+    _write_csv(folder / "manifest.csv", rows)
+    pixels = " ".join(["17"] * 48 * 48)
+    _write_csv(
+        folder / "fer2013.csv",
+        [{"emotion": n % 7, "pixels": pixels, "Usage": "Training"} for n in range(8)],
+    )
+    predictions = [
+        {
+            "participant": f"p{n % 4}", "trial": n // 4, "stimulus": n // 4, "fold": n % 2,
+            "true": n // 4 % 2, "predicted": n % 2, "probability_0": 0.3, "probability_1": 0.7,
+        }
+        for n in range(32)
+    ]  # fmt: skip
+    _write_csv(folder / "predictions.csv", predictions)
+    (folder / "predictions.json").write_text(json.dumps(predictions))
+    splits = [
+        {"fold": k, "set": "test" if n % 2 == k else "train", "participant": p, "trial": n}
+        for k in (0, 1) for n in range(8) for p in ("p0", "p1", "p2", "p3")
+    ]  # fmt: skip
+    _write_csv(folder / "splits.csv", splits)
+
+
+def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)

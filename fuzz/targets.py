@@ -1,0 +1,236 @@
+"""The files that Milmer opens, each with the function of the program that reads it."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from milmer_cli.audit.predictions import read_predictions
+from milmer_cli.audit.splits import read_splits
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
+from milmer_cli.datasets.deap.preprocessed import read_preprocessed
+from milmer_cli.datasets.deap.ratings import read_ratings
+from milmer_cli.device import Device
+from milmer_cli.eeg.preprocess import preprocess_eeg
+from milmer_cli.errors import InputError
+from milmer_cli.fer.filtering import find_undecodable, usable_images
+from milmer_cli.fer.labeled_images import LabeledImage
+from milmer_cli.fer.readers.layouts import read_images
+from milmer_cli.models import MilmerModel, load_backbone
+from milmer_cli.models.image_processor import load_image_processor
+from milmer_cli.prediction.manifest import read_requests
+from milmer_cli.prediction.recording import open_block
+from milmer_cli.preparation.input_check import check_manifest
+from milmer_cli.settings import Settings, load_settings
+from milmer_cli.stages.evaluate import evaluate
+from milmer_cli.stages.predict import load_model
+from milmer_cli.stages.train import train
+from milmer_cli.store import PreparedStore, validate_store
+from milmer_cli.training.fit_fold import new_model, open_bags
+from milmer_cli.video.frames import VideoReader
+from milmer_cli.video.probe import probe_video
+
+VIDEOS = ("mp4", "avi", "mkv", "mov", "ts", "webm")
+IMAGES = ("png", "jpg", "tif", "gif", "bmp", "webp", "ppm")
+Reader = Callable[[Path, Path], object]
+"""Reads a file (first argument) of a corpus (second); raises MilmerError for a file it refuses."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format.
+
+    Attributes
+    ----------
+    file
+        The file that is changed, relative to the corpus.
+    read
+        The function of the program.
+    output
+        Folder that `read` writes to, relative to the corpus; empty for none. It is restored.
+    """
+
+    file: str
+    read: Reader
+    output: str = ""
+
+
+def _settings(corpus: Path, *overrides: str) -> Settings:
+    return load_settings(file=corpus / "settings.yaml", overrides=overrides)
+
+
+def _eeg(path: Path, corpus: Path) -> None:
+    preprocess_eeg(open_block(path), _settings(corpus).eeg)
+
+
+def _eeg_header(path: Path, corpus: Path) -> None:
+    _eeg(path.with_suffix(".vhdr"), corpus)
+
+
+def _deap_bdf(path: Path, corpus: Path) -> None:
+    open_deap_bdf(path, read_stimulus_marks(path)).raw.get_data(picks=[0], verbose="error")
+
+
+def _video(path: Path, corpus: Path) -> None:
+    probe_video(path)
+    reader = VideoReader(path)
+    for _ in reader.frames_at(np.arange(0.05, 2.5, 0.2)):
+        pass
+    reader.last_frame_decodes()
+
+
+def _image(path: Path, corpus: Path) -> None:
+    if (reason := find_undecodable([LabeledImage(path, "happy", path.name)])[0]) != "":
+        raise InputError(reason)
+
+
+def _images(path: Path, corpus: Path) -> None:
+    usable_images([read_images(path)], None, _settings(corpus))
+
+
+def _image_folder(path: Path, corpus: Path) -> None:
+    usable_images([read_images(corpus / "images" / "train")], None, _settings(corpus))
+
+
+def _store(path: Path, corpus: Path) -> None:
+    store = PreparedStore.open(corpus / "store")
+    store.segments()
+    for name in store.participants:
+        with store.participant(name) as participant:
+            participant.eeg[:]
+            for segment in range(len(participant)):
+                participant.faces(segment)
+    validate_store(corpus / "store")
+
+
+@functools.cache
+def _untrained(corpus: Path) -> tuple[MilmerModel, LabeledSegments, Device]:
+    settings = _settings(corpus)
+    labeled = LabeledSegments.open(corpus / "store", settings)
+    device = Device.from_settings(settings.run)
+    return new_model(labeled, settings, device), labeled, device
+
+
+def _tokens(path: Path, corpus: Path) -> None:
+    model, labeled, device = _untrained(corpus)
+    indices = np.arange(len(labeled.labels))
+    bags = open_bags(model, labeled, indices, _settings(corpus), device)
+    for index in indices:
+        bags[index]
+
+
+def _run(path: Path, corpus: Path) -> None:
+    load_model(corpus / "run").predict(eeg=corpus / "eeg" / "recording.edf", duration_s=4.0)
+
+
+def _resume(path: Path, corpus: Path) -> None:
+    overrides = ("train.epochs=3", "run.checkpoint_interval_min=1e-9")
+    train(corpus / "store", corpus / "unfinished", _settings(corpus, *overrides), resume=True)
+
+
+def _evaluation(path: Path, corpus: Path) -> None:
+    evaluate(corpus / "store", corpus / "evaluation", _settings(corpus))
+
+
+def _backbone(path: Path, corpus: Path) -> None:
+    load_image_processor(corpus / "swin")
+    load_backbone(corpus / "swin")
+
+
+def _published(path: Path, corpus: Path) -> None:
+    MilmerModel.from_published(path)
+
+
+def _single(read: Callable[[Path], object]) -> Reader:
+    return lambda path, corpus: read(path)
+
+
+def _yaml(path: Path, corpus: Path) -> None:
+    load_settings(file=path)
+
+
+def targets(corpus: Path) -> dict[str, Target]:
+    """Return the targets by name; file names with wildcards are resolved in the corpus."""
+    eeg = {
+        suffix: Target(f"eeg/recording.{suffix}", _eeg) for suffix in ("edf", "bdf", "set", "vhdr")
+    }
+    run, swin, unfinished = "run/", "swin/", "unfinished/"
+    evaluation, store, checkpoint = "evaluation/", "store/", "unfinished/checkpoints/checkpoint-*/"
+    found = {
+        **eeg,
+        "edf+d": Target("eeg/gaps.edf", _eeg),
+        "fif": Target("eeg/recording_raw.fif", _eeg),
+        "vmrk": Target("eeg/recording.vmrk", _eeg_header),
+        "eeg": Target("eeg/recording.eeg", _eeg_header),
+        "deap bdf": Target("deap/data_original/s01.bdf", _deap_bdf),
+        "deap dat": Target("deap/data_preprocessed_python/s01.dat", _single(read_preprocessed)),
+        "deap mat": Target("deap/data_preprocessed_matlab/s01.mat", _single(read_preprocessed)),
+        "ratings csv": Target("deap/metadata_csv/participant_ratings.csv", _single(read_ratings)),
+        **{s: Target(f"video/face.{s}", _video) for s in VIDEOS},
+        **{s: Target(f"images/image.{s}", _image) for s in IMAGES},
+        "png 16 bit": Target("images/deep.png", _image),
+        "expression folder": Target("images/train/a/0.png", _image_folder),
+        "expression csv": Target("tables/fer2013.csv", _images),
+        "manifest": Target(
+            "tables/manifest.csv", lambda path, corpus: check_manifest(path, _settings(corpus))
+        ),
+        "predict manifest": Target("tables/manifest.csv", _single(read_requests)),
+        "audit csv": Target("tables/predictions.csv", _single(read_predictions)),
+        "audit splits": Target("tables/splits.csv", _single(read_splits)),
+        "settings": Target("settings.yaml", _yaml),
+        "store index": Target(store + "index.json", _store),
+        "store": Target(store + "s01.h5", _store),
+        "face tokens": Target(store + "face-tokens/*/s01-*.npy", _tokens, store + "face-tokens"),
+        **{
+            f"run {name}": Target(run + name, _run)
+            for name in (
+                "settings.yaml",
+                "environment.json",
+                "metrics.json",
+                "splits.json",
+                "model/config.json",
+                "model/model.safetensors",
+            )
+        },
+        **{
+            f"checkpoint {name}": Target(checkpoint + name, _resume, "unfinished")
+            for name in (
+                "model.safetensors",
+                "optimizer.pt",
+                "scheduler.pt",
+                "rng_state.pth",
+                "trainer_state.json",
+                "milmer.json",
+            )
+        },
+        "unfinished marker": Target(unfinished + "unfinished.json", _resume, "unfinished"),
+        **{
+            f"swin {name}": Target(swin + name, _backbone)
+            for name in ("config.json", "preprocessor_config.json", "model.safetensors")
+        },
+        "published checkpoint": Target("weights.pth", _published),
+    }
+    for path in sorted((corpus / "evaluation" / "folds").glob("*"))[:1]:
+        found["evaluation result"] = Target(str(path.relative_to(corpus)), _evaluation, evaluation)
+    return {name: _resolved(target, corpus) for name, target in found.items()}
+
+
+def _resolved(target: Target, corpus: Path) -> Target:
+    paths = sorted(corpus.glob(target.file))
+    if not paths:
+        raise FileNotFoundError(f"{corpus} has no {target.file}")
+    return Target(str(paths[0].relative_to(corpus)), target.read, target.output)
+
+
+def restore(target: Target, corpus: Path, original: Path) -> None:
+    """Restore what a reader may have changed."""
+    if target.output:
+        shutil.rmtree(corpus / target.output, ignore_errors=True)
+        shutil.copytree(original / target.output, corpus / target.output)
+    shutil.copyfile(original / target.file, corpus / target.file)
