@@ -16,10 +16,10 @@ import queue
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +40,6 @@ class Result:
     findings: list[dict[str, object]] = field(default_factory=list)
     slowest_s: float = 0.0
     growth: int = 0
-    seconds: float = 0.0
 
     def add(self, ended: dict[str, object]) -> None:
         """Count the outcome of a mutant."""
@@ -62,52 +61,52 @@ class Result:
         )
 
 
-def fuzz(name: str, original: Path, n_mutants: int, seed: int, out: Path) -> Result:
-    """Read the mutants of one format in worker processes, one after another."""
-    result, first, started = Result(name), 0, time.monotonic()
-    corpus = out / "work" / name.replace("/", "_") / "corpus"
-    shutil.rmtree(corpus.parent, ignore_errors=True)
-    shutil.copytree(original, corpus)
-    while first < n_mutants:
-        for ended in _read_mutants(name, corpus, original, seed, (first, n_mutants)):
-            result.add(ended)
-            first = int(ended["end"]) + 1  # type: ignore[call-overload]
+def fuzz(
+    names: Sequence[str], original: Path, n_mutants: int, seed: int, out: Path
+) -> dict[str, Result]:
+    """Read the mutants of some formats, one after another, in a worker that is replaced if lost."""
+    results, first = {name: Result(name) for name in names}, dict.fromkeys(names, 0)
+    work = Path(tempfile.mkdtemp(prefix="work-", dir=out))
+    shutil.copytree(original, work / "corpus")
+    while left := {name: number for name, number in first.items() if number < n_mutants}:
+        for ended in _read_mutants(left, work / "corpus", original, seed, n_mutants):
+            name = str(ended["name"])
+            results[name].add(ended)
+            first[name] = int(ended["end"]) + 1  # type: ignore[call-overload]
             if ended["outcome"] not in FINE:
                 _keep(name, original, seed, ended, out)
-    shutil.rmtree(corpus.parent)
-    result.seconds = time.monotonic() - started
-    return result
+    shutil.rmtree(work)
+    return results
 
 
 def _read_mutants(
-    name: str, corpus: Path, original: Path, seed: int, numbers: tuple[int, int]
+    first: Mapping[str, int], corpus: Path, original: Path, seed: int, n_mutants: int
 ) -> Iterator[dict[str, object]]:
     """Yield the outcomes of a worker until it ends; the last one may be a crash or a hang."""
-    arguments = [sys.executable, HERE / "worker.py", name, corpus, original, seed, *numbers]
-    environment = {
-        "MPLCONFIGDIR": "/tmp", **os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(corpus.parent),
-    }  # fmt: skip
+    jobs = [f"{name}={number}" for name, number in first.items()]
+    arguments = [sys.executable, HERE / "worker.py", corpus, original, seed, n_mutants, *jobs]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(corpus.parent)}
     worker = subprocess.Popen(
         list(map(str, arguments)), stdout=subprocess.PIPE, text=True, env=environment
-    )  # fmt: skip
+    )
     lines: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_forward, args=(worker.stdout, lines), daemon=True).start()
-    begun, limit_s = numbers[0], _START_LIMIT_S
+    begun: dict[str, object] | None = None
     with worker:
-        while line := _next(lines, limit_s):
+        while line := _next(lines, _START_LIMIT_S if begun is None else TIME_LIMIT_S):
             event = json.loads(line)
-            begun, limit_s = event.get("begin", begun), TIME_LIMIT_S
+            begun = event if "begin" in event else None
             if "end" in event:
                 yield event
-                begun = event["end"] + 1
-        if line is None:
+        if begun is not None:
+            hangs = line is None
             worker.kill()
-            yield {"end": begun, "outcome": "hang", "message": f"over {limit_s:g} s"}
-        elif limit_s == _START_LIMIT_S:
-            raise RuntimeError(f"The worker for {name} did not start.")
-        elif begun < numbers[1]:
-            message = f"exit status {worker.wait()}"
-            yield {"end": begun, "outcome": "crash", "message": message}
+            outcome = "hang" if hangs else "crash"
+            message = f"over {TIME_LIMIT_S:g} s" if hangs else f"exit status {worker.wait()}"
+            lost = {"name": begun["name"], "end": begun["begin"]}
+            yield {**lost, "outcome": outcome, "message": message}
+        elif worker.wait() != 0:
+            raise RuntimeError(f"The worker for {', '.join(jobs)} failed between two mutants.")
 
 
 def _forward(stream: IO[str] | None, lines: queue.Queue[str]) -> None:
@@ -152,7 +151,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
-    out = arguments.out.resolve()
+    out, seed = arguments.out.resolve(), arguments.seed
     original = out / "corpus"
     sys.path.insert(0, str(HERE))
     if not (original / "complete").exists():
@@ -166,15 +165,16 @@ def main() -> int:
     names = [name for name in arguments.formats.split(",") if name] or list(targets(original))
     print("| format | accepted | refused | findings | slowest, s | memory growth, MiB |")
     print("|---|---|---|---|---|---|")
-    results = []
+    results: list[Result] = []
     with ThreadPoolExecutor(arguments.workers) as pool:
         calls = [
-            pool.submit(fuzz, name, original, arguments.mutants, arguments.seed, out)
-            for name in names
+            pool.submit(fuzz, names[k :: arguments.workers], original, arguments.mutants, seed, out)
+            for k in range(arguments.workers)
         ]
         for call in calls:
-            results.append(call.result())
-            print(results[-1].row, flush=True)
+            results += call.result().values()
+    for result in results:
+        print(result.row)
     findings = sum(len(result.findings) for result in results)
     print(f"\n{sum(sum(r.outcomes.values()) for r in results)} mutants, {findings} findings")
     return 1 if findings else 0

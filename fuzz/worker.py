@@ -1,4 +1,4 @@
-"""Read mutants of one format, and print one JSON line before and after each of them.
+"""Read mutants of several formats, and print one JSON line before and after each of them.
 
 Started by `run.py`, so that a crash or a hang ends this process only.
 """
@@ -29,23 +29,25 @@ SENTINEL = "executed"
 
 
 def main() -> None:
-    """Arguments: name of the target, corpus, its unchanged copy, seed, first and last mutant."""
-    name, corpus, original = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    seed, first, last = map(int, sys.argv[4:])
-    target = targets(original)[name]
+    """Arguments: corpus, unchanged copy, seed, number of mutants, then NAME=FIRST per target."""
+    corpus, original = Path(sys.argv[1]), Path(sys.argv[2])
+    seed, n_mutants = int(sys.argv[3]), int(sys.argv[4])
     output = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries write to it
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     warnings.simplefilter("ignore")
     os.chdir(corpus)
-    restore(target, corpus, original)
-    with contextlib.suppress(MilmerError):
-        target.read(corpus / target.file, corpus)  # loads libraries
-    for number in range(first, last):
-        print(json.dumps({"begin": number}), file=output, flush=True)
-        print(
-            json.dumps(_try(name, target, corpus, original, seed, number)), file=output, flush=True
-        )
+    known = targets(original)
+    for name, _, first in (argument.rpartition("=") for argument in sys.argv[5:]):
+        target = known[name]
+        restore(target, corpus, original)
+        with contextlib.suppress(MilmerError):
+            target.read(corpus / target.file, corpus)  # loads libraries
+        for number in range(int(first), n_mutants):
+            print(json.dumps({"name": name, "begin": number}), file=output, flush=True)
+            ended = _try(name, target, corpus, original, seed, number)
+            print(json.dumps(ended), file=output, flush=True)
+        restore(target, corpus, original)
 
 
 def mutant(name: str, target: Target, original: Path, seed: int, number: int) -> bytes:

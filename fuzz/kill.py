@@ -1,0 +1,225 @@
+"""Kill each command at random times, run it again to its end, and compare with an unbroken run.
+
+    python fuzz/kill.py --kills 50 --terminations 20
+
+A result is wrong if a file differs from that of the unbroken run, a partial file is left, a process
+remains 10 s after the end of the command, or the command prints a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+REMAINS_S = 10.0
+DONE = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of Milmer.
+
+    Attributes
+    ----------
+    arguments
+        Without the output.
+    compared
+        Patterns of the files whose content must be that of the unbroken run.
+    resume
+        Further arguments when it is run again.
+    """
+
+    arguments: tuple[str, ...]
+    compared: tuple[str, ...]
+    resume: tuple[str, ...] = ()
+
+
+def commands(corpus: Path) -> dict[str, Command]:
+    """Return the commands on the corpus of `corpus.build`."""
+    settings = ("--settings", str(corpus / "settings.yaml"))
+    store = ("--prepared", str(corpus / "store"), *settings)
+    deap = ("prepare", "--deap-root", str(corpus / "deap"), *settings)
+    return {
+        "prepare": Command(deap, ("*.h5",)),
+        "prepare, 2 processes": Command((*deap, "--workers", "2"), ("*.h5",)),
+        "finetune-swin": Command(
+            ("finetune-swin", "--data", str(corpus / "deap" / "expressions"), *settings),
+            ("model.safetensors", "history.csv"),
+            ("--resume",),
+        ),
+        "train": Command(
+            ("train", *store), ("model/model.safetensors", "history.csv"), ("--resume",)
+        ),
+        "evaluate": Command(("evaluate", *store), ("predictions.csv",)),
+        "predict --manifest": Command(
+            ("predict", "--manifest", str(corpus / "tables" / "manifest.csv"),
+             "--model", str(corpus / "run")),
+            ("*/predictions.csv",),
+        ),
+    }  # fmt: skip
+
+
+def start(command: Command, out: Path, again: bool) -> subprocess.Popen[str]:
+    """Start a command in a session of its own."""
+    resume = command.resume if again and out.exists() else ()
+    milmer = (sys.executable, "-m", "milmer_cli", *command.arguments, "--out", str(out), *resume)
+    log = (out.parent / "log.txt").open("w")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        milmer, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env=environment,
+    )  # fmt: skip
+
+
+def interrupt(command: Command, out: Path, after_s: float, number: int) -> Iterator[str]:
+    """Start a command, send it a signal after a while, and yield what is wrong."""
+    process = start(command, out, again=True)
+    try:
+        process.wait(after_s)
+    except subprocess.TimeoutExpired:
+        os.kill(process.pid, number)
+    status = process.wait(60)
+    if status == 2 and "--resume" in read_log(out):
+        yield ""  # nothing to resume yet
+    if "Traceback" in read_log(out):
+        yield f"traceback: {read_log(out)[-300:]}"
+    deadline = time.monotonic() + REMAINS_S
+    while (remaining := session_processes(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if remaining:
+        yield f"processes remain: {remaining}"
+        for pid in remaining:
+            os.kill(pid, signal.SIGKILL)
+
+
+def session_processes(session: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def read_log(out: Path) -> str:
+    """Return what the last command printed."""
+    return (out.parent / "log.txt").read_text()
+
+
+def finish(command: Command, out: Path) -> str:
+    """Run a command to its end; return what is wrong, or an empty string."""
+    for again in (True, False):  # a run that was killed at its very start cannot be resumed
+        status = start(command, out, again).wait()
+        if status == DONE:
+            return ""
+        if status != 2:
+            break
+    return f"exit status {status}: {read_log(out)[-300:]}"
+
+
+def contents(command: Command, out: Path) -> dict[str, str]:
+    """Return the digests of the compared files by name; of a store, those of its data."""
+    found = {}
+    for pattern in command.compared:
+        for path in sorted(out.glob(pattern)):
+            found[str(path.relative_to(out))] = _digest(path)
+    return found
+
+
+def _digest(path: Path) -> str:
+    if path.suffix != ".h5":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    import h5py
+
+    sha = hashlib.sha256()
+    with h5py.File(path) as file:
+        datasets: list[str] = []
+        file.visititems(
+            lambda name, item: datasets.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+        for name in datasets:
+            sha.update(name.encode() + np.asarray(file[name][()]).tobytes())
+    return sha.hexdigest()
+
+
+def partial_files(out: Path) -> list[str]:
+    """Return files under names that the program uses only while it writes."""
+    return [str(path) for path in out.rglob("*") if path.name.endswith((".part", ".tmp"))]
+
+
+def try_command(name: str, command: Command, n: dict[int, int], per_run: int, folder: Path) -> int:
+    """Print one row of the table; return the number of wrong results."""
+    shutil.rmtree(folder, ignore_errors=True)
+    reference = folder / "unbroken" / "out"
+    reference.parent.mkdir(parents=True)
+    started = time.monotonic()
+    if problem := finish(command, reference):
+        raise RuntimeError(f"{name}: {problem}")
+    duration_s, expected = time.monotonic() - started, contents(command, reference)
+    random, problems, n_runs = np.random.default_rng(0), list[str](), 0
+    for number, count in n.items():
+        for first in range(0, count, per_run):
+            out = folder / f"{number}-{first}" / "out"
+            out.parent.mkdir()
+            for _ in range(min(per_run, count - first)):
+                after_s = float(random.uniform(0.2, duration_s))
+                problems += filter(None, interrupt(command, out, after_s, number))
+            problems += filter(None, [finish(command, out)])
+            if contents(command, out) != expected:
+                problems.append(f"{out}: other results")
+            problems += [f"partial file {file}" for file in partial_files(out)]
+            n_runs += 1
+    counts = " and ".join(f"{count} {signal.Signals(number).name}" for number, count in n.items())
+    print(f"| {name} | {duration_s:.0f} | {counts} | {n_runs} | {len(problems)} |", flush=True)
+    for problem in problems:
+        print(f"  {problem}", file=sys.stderr)
+    return len(problems)
+
+
+def main() -> int:
+    """Run the program; returns 1 if a result is wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=50, help="SIGKILLs of each command")
+    parser.add_argument("--terminations", type=int, default=20, help="SIGTERMs of each command")
+    parser.add_argument("--per-run", type=int, default=5, help="signals before a run may finish")
+    parser.add_argument("--commands", default="", help="separated by semicolons")
+    parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    corpus = out / "corpus"
+    if not (corpus / "complete").exists():
+        from corpus import build
+
+        shutil.rmtree(corpus, ignore_errors=True)
+        build(corpus)
+        (corpus / "complete").touch()
+    known = commands(corpus)
+    names = [name for name in arguments.commands.split(";") if name] or list(known)
+    counts = {signal.SIGKILL: arguments.kills, signal.SIGTERM: arguments.terminations}
+    print("| command | unbroken, s | signals | runs | wrong |\n|---|---|---|---|---|")
+    wrong = sum(
+        try_command(name, known[name], counts, arguments.per_run, out / "kill" / str(index))
+        for index, name in enumerate(names)
+    )
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
