@@ -87,6 +87,7 @@ def _try(
         outcome, message = "memory", f"{growth / 2**30:.1f} GiB"
     seconds = time.monotonic() - started
     return {
+        "name": name,
         "end": number,
         "outcome": outcome,
         "message": message,

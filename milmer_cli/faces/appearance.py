@@ -1,7 +1,9 @@
 """Appearance of a face: its colors and its coarse structure.
 
-Two detections show the same person if both agree. The limits are quantiles of simulated pairs
-(bench/face_detection.py, section "appearance").
+The colors depend on the color of the light, the structure on the pose. Two detections therefore
+show the same person if the structures are very similar, or if both agree fairly well; and they
+show different people only if both differ. The limits are quantiles of pairs of photographs and of
+simulated views (bench/face_detection.py, section "appearance").
 """
 
 from __future__ import annotations
@@ -12,8 +14,12 @@ import numpy as np
 
 from milmer_cli.faces.boxes import Box
 
-MAX_COLOR_DISTANCE = 0.3
-MAX_STRUCTURE_DISTANCE = 0.65
+MAX_COLOR_DISTANCE, MAX_STRUCTURE_DISTANCE = 0.3, 0.65
+"""Limits of one person if colors and structure agree."""
+SAME_STRUCTURE_DISTANCE = 0.3
+"""Limit of one person whatever the colors: the light of a screen or a lamp may have changed."""
+OTHER_COLOR_DISTANCE, OTHER_STRUCTURE_DISTANCE = 0.4, 0.4
+"""Different people, if both distances are larger."""
 _PIXELS, _STRUCTURE_PIXELS = 32, 8
 _BINS, _RED_RANGE, _GREEN_RANGE = 24, (0.2, 0.7), (0.15, 0.5)
 _DARK = 8.0
@@ -78,7 +84,22 @@ class Appearance:
 
     def matches(self, other: Appearance) -> bool:
         """Whether both may show the same person."""
+        structure = self.structure_distance(other)
+        if structure <= SAME_STRUCTURE_DISTANCE:
+            return True
+        color = self.color_distance(other)
+        return color <= MAX_COLOR_DISTANCE and structure <= MAX_STRUCTURE_DISTANCE
+
+    def differs(self, other: Appearance) -> bool:
+        """Whether both show different people, although one has taken the place of the other."""
+        return (
+            self.color_distance(other) > OTHER_COLOR_DISTANCE
+            and self.structure_distance(other) > OTHER_STRUCTURE_DISTANCE
+        )
+
+    def closely_matches(self, other: Appearance) -> bool:
+        """Whether both show the same person, even at different places."""
         return (
             self.color_distance(other) <= MAX_COLOR_DISTANCE
-            and self.structure_distance(other) <= MAX_STRUCTURE_DISTANCE
+            and self.structure_distance(other) <= OTHER_STRUCTURE_DISTANCE
         )

@@ -1,10 +1,11 @@
 """Face tracking: which of the faces in a video belongs to the participant.
 
 The boxes of consecutive frames are linked to tracks by greedy nearest-neighbor association with
-gates on displacement, change of size and, after an absence, appearance. The participant is the
-track with the largest sum of box areas, which favors a face that is close to the camera in most
-frames. A bystander who appears first, or takes the participant's place for a while, gets a track of
-their own.
+gates on displacement, change of size and appearance. After an absence, a face is the same one only
+if its appearance matches, at its old place or, with a closer match, at another one. The participant
+is the track with the largest sum of box areas, which favors a face that is close to the camera in
+most frames. A bystander who appears first, or takes the participant's place for a while, gets a
+track of their own.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ _MAX_SHIFT_PER_S = 0.5
 _MAX_SHIFT_LIMIT = 2.0
 # Gate on the change of the face size, in octaves.
 _MAX_SIZE_CHANGE = 0.8
-# A face that was seen more recently than this is the same one, even if its appearance changed with
-# the light of a screen: nobody else can take its place in so short a time.
+# A face in the place of one that was seen more recently than this is the same one, unless it
+# clearly shows another person: the light of a screen and the pose may have changed.
 _SAME_WITHIN_S = 1.0
+_ELSEWHERE_COST = 10.0
+"""Cost of a face at another place: larger than that of any face within the gates."""
 
 
 @dataclass
@@ -105,11 +108,18 @@ def _association_cost(
     shift, size_change = track.box.displacement(box)
     absence_s = max(0.0, time_s - track.time_s)
     max_shift = min(_MAX_SHIFT_LIMIT, _MAX_SHIFT + _MAX_SHIFT_PER_S * absence_s)
-    if shift > max_shift or size_change > _MAX_SIZE_CHANGE:
+    if size_change > _MAX_SIZE_CHANGE:
         return inf
+    is_near, was_absent = shift <= max_shift, absence_s > _SAME_WITHIN_S
     cost = shift / max_shift + size_change / _MAX_SIZE_CHANGE
     if track.appearance is None or appearance is None:
-        return cost
-    if absence_s > _SAME_WITHIN_S and not track.appearance.matches(appearance):
-        return inf
-    return cost + track.appearance.color_distance(appearance)
+        return cost if is_near else inf
+    cost += track.appearance.color_distance(appearance)
+    if not is_near:
+        moved = was_absent and track.appearance.closely_matches(appearance)
+        return cost + _ELSEWHERE_COST if moved else inf
+    if was_absent:
+        is_same = track.appearance.matches(appearance)
+    else:
+        is_same = not track.appearance.differs(appearance)
+    return cost if is_same else inf

@@ -1,5 +1,7 @@
 """Faces are linked over time, and the participant is selected."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -34,16 +36,17 @@ def test_face_tracker_main_track_is_large_and_lasting():
 
 @pytest.fixture(scope="module")
 def people(views):
-    """Two people: appearance of a face with a given seed of position and tilt."""
+    """Two people: appearance of a face with a given seed of position and tilt, and light."""
 
-    def look(portrait, seed):
+    def look(portrait, seed, light=(1, 1, 1)):
         rng = np.random.default_rng(seed)
         tilt = rng.uniform(-10, 10)
         view = views.make_view(portrait, rng, (views.cap,), eye_distance=60, tilt=tilt)
         (x, y), size = view.landmarks.mean(axis=0), 70
-        return Appearance.of(view.image, Box(x - size, y - size, x + size, y + size))
+        image = np.clip(view.image * np.array(light), 0, 255).astype(np.uint8)
+        return Appearance.of(image, Box(x - size, y - size, x + size, y + size))
 
-    return (lambda seed: look(views.collins(), seed)), (lambda seed: look(views.hopper(), seed))
+    return partial(look, views.collins()), partial(look, views.hopper())
 
 
 def test_face_tracker_second_person_after_an_absence_is_another_track(people):
@@ -55,11 +58,31 @@ def test_face_tracker_second_person_after_an_absence_is_another_track(people):
     assert tracker.update(6.0, [place], [visitor(3)]) == [1]
 
 
-def test_face_tracker_change_of_light_keeps_the_track(people):
-    participant, visitor = people  # as different as a face in another light
+@pytest.mark.parametrize("absence_s", [0.3, 1.5, 60.0])
+@pytest.mark.parametrize("light", [(1.1, 0.95, 0.9), (0.8, 0.9, 1.2), (0.35, 0.35, 0.35)])
+def test_face_tracker_change_of_light_keeps_the_track(people, light, absence_s):
+    participant, _ = people
     tracker, place = FaceTracker(), Box(300, 0, 400, 100)
     assert tracker.update(0.0, [place], [participant(0)]) == [0]
-    assert tracker.update(0.3, [place.shifted(5, 0)], [visitor(1)]) == [0]
+    assert tracker.update(absence_s, [place.shifted(5, 0)], [participant(0, light)]) == [0]
+
+
+def test_face_tracker_second_person_between_two_frames_is_another_track(people):
+    participant, visitor = people
+    tracker, place = FaceTracker(), Box(300, 0, 400, 100)
+    assert tracker.update(0.0, [place], [participant(0)]) == [0]
+    assert tracker.update(0.3, [place.shifted(5, 0)], [visitor(1)]) == [1]
+    assert tracker.update(0.6, [place.shifted(5, 0)], [visitor(2)]) == [1]
+    assert tracker.update(6.0, [place], [participant(3)]) == [0]
+
+
+def test_face_tracker_participant_at_another_place_after_an_absence_keeps_the_track(people):
+    participant, visitor = people
+    tracker, elsewhere = FaceTracker(), Box(900, 0, 1000, 100)
+    tracker.update(0.0, [Box(300, 0, 400, 100)], [participant(0)])
+    assert tracker.update(2.0, [elsewhere], [participant(0)]) == [0]
+    assert tracker.update(2.3, [Box(300, 0, 400, 100)], [participant(0)]) == [1]  # nobody flies
+    assert tracker.update(8.0, [Box(600, 0, 700, 100)], [visitor(1)]) == [2]
 
 
 def test_face_tracker_reflection_keeps_its_track(people):
