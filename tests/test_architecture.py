@@ -39,7 +39,7 @@ ORDER = [
 DOORS = {
     "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
-    "h5py": ("store/",),
+    "h5py": ("store/", "eeg/mat_file.py"),
     "filelock": ("preparation/", "store/", "weights/"),
     "pooch": ("weights/",),
     "requests": ("weights/",),

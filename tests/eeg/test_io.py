@@ -24,10 +24,10 @@ def test_open_eeg_explains_any_exception_of_a_reader(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise AttributeError("'ndarray' object has no attribute 'get'")
 
-    (tmp_path / "a.set").write_bytes(b"x")
+    (tmp_path / "a.nxe").write_bytes(b"x")
     monkeypatch.setattr(mne.io, "read_raw", fail)
-    with pytest.raises(InputError, match=r"a\.set cannot be read as EEG: 'ndarray' object"):
-        open_eeg(tmp_path / "a.set")
+    with pytest.raises(InputError, match=r"a\.nxe cannot be read as EEG: 'ndarray' object"):
+        open_eeg(tmp_path / "a.nxe")
 
 
 def test_open_eeg_rejects_files_that_are_not_eeg(tmp_path):
