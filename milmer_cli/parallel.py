@@ -10,8 +10,6 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import joblib
-
 
 def run_parallel(calls: Iterable[Any], n_workers: int, threads: int | None = None) -> Iterator[Any]:
     """Run calls in parallel and yield each result when it is available.
@@ -28,6 +26,8 @@ def run_parallel(calls: Iterable[Any], n_workers: int, threads: int | None = Non
     threads
         Threads of each process in numerical libraries; None for joblib's default.
     """
+    import joblib  # here: it is slow to import, and isolated processes do not need it
+
     with joblib.parallel_config(
         backend="loky", inner_max_num_threads=threads, initializer=_prepare_worker
     ):

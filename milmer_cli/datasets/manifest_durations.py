@@ -45,8 +45,8 @@ def limit_durations(
         stated_s = row.duration_s
         if stated_s is not None and stated_s - present_s > OVERRUN_S:
             notes.append(
-                f"Row {row.line}: the trial ends after {present_s:.1f} s with its files, instead of "
-                f"after {stated_s:g} s (duration_s)."
+                f"Row {row.line}: the trial ends after {present_s:.1f} s with its files, instead "
+                f"of after {stated_s:g} s (duration_s)."
             )
             row = replace(row, duration_s=present_s)
         limited.append(row)
