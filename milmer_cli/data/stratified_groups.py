@@ -89,8 +89,7 @@ def assign_groups(
             f"got {len(names)}.",
             f"Use at most {len(names)} folds, or another protocol."
             if len(names) > 1
-            else f"Prepare more {PLURALS[unit]}, or use another protocol: with one there is nothing "
-            "to train on while it is tested.",
+            else f"Prepare more {PLURALS[unit]}, or use another protocol.",
         )
     # the unit is part of the seed: participants and stimuli are then assigned independently
     random = np.random.default_rng([*seed, *unit.encode()])

@@ -92,6 +92,23 @@ def read_record_layout(path: Path, sample_bytes: int) -> RecordLayout:
     )
 
 
+def read_units(path: Path) -> list[str]:
+    """Return the unit of each channel of an EDF or BDF file as its header spells it.
+
+    Annotations are not channels. The text is decoded as Latin-1.
+    """
+    with path.open("rb") as file:
+        n_signals = _header_integer(file.read(_FIXED_HEADER_BYTES)[252:256], 1, _MAX_SIGNALS)
+        fields = file.read(104 * n_signals)
+    labels = [fields[16 * i : 16 * i + 16].strip() for i in range(n_signals)]
+    units = fields[96 * n_signals :]  # after the labels and the transducers
+    return [
+        units[8 * i : 8 * i + 8].decode("latin-1").strip()
+        for i, label in enumerate(labels)
+        if label not in _ANNOTATIONS
+    ]
+
+
 def sample_bytes_of(path: Path) -> int | None:
     """Return the bytes of a sample of an EDF or BDF file, by its suffix; None for others."""
     return _SAMPLE_BYTES.get(path.suffix.lower())

@@ -21,14 +21,26 @@ _FILE_FIELDS = {"datafile": ".eeg", "markerfile": ".vmrk"}
 def brainvision_fields(path: Path) -> dict[str, str]:
     """Return the fields of a BrainVision header (.vhdr): name in lower case -> text.
 
-    Of a field that occurs more than once, the first is returned. ``$b`` stands for the name of the
-    header in names of files.
+    Of a field that occurs more than once, the first is returned.
     """
-    text = path.read_text("latin-1")
     fields: dict[str, str] = {}
-    for name, value in _FIELD.findall(text.partition("[Comment]")[0]):
-        fields.setdefault(name.lower(), value.strip().replace("$b", path.stem))
+    for name, value in _FIELD.findall(_read_text(path)):
+        fields.setdefault(name.lower(), value.strip())
     return fields
+
+
+def brainvision_units(path: Path) -> list[str]:
+    """Return the unit of each channel of a BrainVision header as it is spelled."""
+    section = re.split(r"(?im)^\[channel infos\]", _read_text(path))[-1].partition("\n[")[0]
+    channels = re.findall(r"(?im)^ch\d+=([^\r\n]*)", section)
+    parts = [channel.split(",") for channel in channels]
+    return [part[3].strip() if len(part) > 3 else "" for part in parts]
+
+
+def _read_text(path: Path) -> str:
+    """Return a BrainVision header without its comment."""
+    content = path.read_bytes()
+    return content.decode(_encoding(content)).partition("[Comment]")[0]
 
 
 def referenced_file(path: Path, name: str) -> Path | None:
@@ -39,15 +51,13 @@ def referenced_file(path: Path, name: str) -> Path | None:
     path
         The header file.
     name
-        Name in the header; empty if it names none.
+        Name in the header; empty if it names none. ``$b`` stands for the name of the header.
     """
     if not name:
         return None
-    # the name was read as Latin-1, but a header may be in UTF-8
-    names = {name, name.encode("latin-1", "replace").decode("utf-8", "replace")}
-    named = [path.parent / own for own in names]
+    named = path.parent / name.replace("$b", path.stem)
     renamed = path.with_suffix(Path(name).suffix)
-    return next((file for file in (*named, renamed) if file.is_file()), None)
+    return next((file for file in (named, renamed) if file.is_file()), None)
 
 
 @contextlib.contextmanager
@@ -64,7 +74,7 @@ def resolved_header(path: Path) -> Iterator[Path]:
         yield path
         return
     fields = brainvision_fields(path)
-    renamed = {}
+    files: dict[str, Path] = {}
     for field, suffix in _FILE_FIELDS.items():
         name = fields.get(field, "")
         file = referenced_file(path, name)
@@ -73,13 +83,13 @@ def resolved_header(path: Path) -> Iterator[Path]:
                 f"{path} names the file {name}, which does not exist.",
                 f"Copy it beside the header, also as {path.stem}{suffix}.",
             )
-        if file is not None and file.name != name:
-            renamed[field] = file.absolute()
-    if not renamed:
+        if file is not None:
+            files[field] = file.absolute()
+    if all(file == (path.parent / fields[field]).absolute() for field, file in files.items()):
         yield path
         return
     content = path.read_bytes()
-    for field, file in renamed.items():
+    for field, file in files.items():
         pattern = rb"(?im)^([ \t]*" + field.encode() + rb"[ \t]*=)[^\r\n]*"
         line = str(file).encode(_encoding(content), "replace")
         content = re.sub(pattern, lambda m, line=line: m[1] + line, content, count=1)  # type: ignore[misc]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size
 from milmer_cli.eeg.header_files import resolved_header
 from milmer_cli.eeg.read_errors import explain_errors
-from milmer_cli.eeg.units import correct_units, set_unit
+from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
@@ -85,12 +85,12 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
         raise InputError(f"There is no EEG file {path}.", "Check the path.")
     if not path.stat().st_size:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
-    raw = _read_raw(path)
+    listed = {name.strip().lower() for name in options.eeg_channels}
+    raw = _read_raw(path, listed)
     _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
     rename_channels(raw, options.renames, path)
-    listed = {name.strip().lower() for name in options.eeg_channels}
     types = {
-        name: "eeg" if name.strip().lower() in listed else _channel_type(name)
+        name: "eeg" if name.strip().lower() in listed else implied_type(name)
         for name, declared in zip(raw.ch_names, raw.get_channel_types(), strict=True)
         if declared == "eeg" or name.strip().lower() in listed
     }
@@ -104,7 +104,7 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     return raw
 
 
-def _read_raw(path: Path) -> mne.io.BaseRaw:
+def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
     """Open a recording whose size is that of its header, in the units that the header means."""
     suffix = path.suffix.lower()
     with explain_errors(path):
@@ -118,7 +118,7 @@ def _read_raw(path: Path) -> mne.io.BaseRaw:
         else:
             with resolved_header(path) as header:
                 raw = mne.io.read_raw(header, preload=False, verbose="error")
-        correct_units(raw)
+        correct_units(raw, path, listed)
     return raw
 
 
@@ -178,7 +178,7 @@ def _apply_bids_sidecars(path: Path, raw: mne.io.BaseRaw) -> None:
             raw.info["bads"] = [
                 name for name in raw.ch_names if name in bad or name in raw.info["bads"]
             ]
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
+    except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:
         reason = shorten([line.strip() for line in str(error).splitlines() if line.strip()][:1])
         raise InputError(
             f"A BIDS sidecar of {path} cannot be read ({reason}).",
@@ -209,14 +209,3 @@ def source_files(path: Path, raw: mne.io.BaseRaw) -> tuple[Path, ...]:
     referenced = [Path(name) for name in raw.filenames if name is not None]
     sidecars = [sidecar for sidecar in _bids_sidecars(path) or () if sidecar.is_file()]
     return tuple(dict.fromkeys([path, *referenced, *sidecars]))
-
-
-def _channel_type(name: str) -> str:
-    """Return the MNE channel type that a channel's name implies; ``eeg`` by default."""
-    lowered = name.strip().lower()
-    if lowered in {"status", "trigger", "", "-0", "-1"} or lowered.startswith("sti "):
-        return "stim"
-    if "eog" in lowered:
-        return "eog"
-    other = ("exg", "ecg", "ekg", "emg", "gsr", "eda", "erg", "resp", "plet", "temp", "aux", "acc")
-    return "misc" if lowered.startswith(other) or "emg" in lowered else "eeg"

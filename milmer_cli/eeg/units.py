@@ -1,27 +1,31 @@
-"""Units of EEG channels: the spellings in headers, and another unit than the header's."""
+"""Units and types of channels, from the spellings in headers and from names."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
+
 import mne
+
+from milmer_cli.eeg.edf import read_units, sample_bytes_of
+from milmer_cli.eeg.header_files import brainvision_units
 
 UNITS = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0}
 """Unit of voltage -> volts."""
 _SPELLINGS = {
     **{unit.lower(): unit for unit in UNITS},
-    **dict.fromkeys(("microvolt", "microvolts", "muv", ""), "uV"),
-    **dict.fromkeys(("millivolt", "millivolts"), "mV"),
+    **dict.fromkeys(("microvolt", "microvolts", "microvol", "muv", ""), "uV"),
+    **dict.fromkeys(("millivolt", "millivolts", "millivol"), "mV"),
     **dict.fromkeys(("nanovolt", "nanovolts"), "nV"),
     **dict.fromkeys(("volt", "volts"), "V"),
 }
 _KNOWN_TO_MNE = {
-    "uV": 1e-6,
-    "\u00b5V": 1e-6,
-    "\u03bcV": 1e-6,
-    "\x83\xcaV": 1e-6,
+    **dict.fromkeys(("uV", "\u00b5V"), 1e-6),
     "mV": 1e-3,
-    "V": 1.0,
 }
-"""Spellings that MNE's readers convert to volts; others are left as they are."""
+"""Spellings that MNE's readers of EDF and BrainVision files convert to volts."""
+_KNOWN_IN_EDF = {**_KNOWN_TO_MNE, "\u03bcV": 1e-6, "\x83\xcaV": 1e-6}
+_KNOWN_IN_BRAINVISION = {**_KNOWN_TO_MNE, "nV": 1e-9, "": 1e-6}
 
 
 def parse_unit(text: str) -> str | None:
@@ -34,24 +38,39 @@ def parse_unit(text: str) -> str | None:
     return _SPELLINGS.get(plain.strip().lower())
 
 
-def correct_units(raw: mne.io.BaseRaw) -> None:
-    """Scale the EEG channels whose unit MNE does not know, but which is a unit of voltage."""
-    units = raw._orig_units or {}
-    types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
-    nano = 1e-9 if isinstance(raw, mne.io.brainvision.brainvision.RawBrainVision) else 1.0
-    for index, name in enumerate(raw.ch_names):
-        stated = units.get(name)
-        unit = None if stated is None else parse_unit(stated)
-        if unit is None or types[name] not in ("eeg", "eog", "misc"):
+def correct_units(raw: mne.io.BaseRaw, path: Path, listed: Collection[str] = ()) -> None:
+    """Scale the channels whose unit MNE does not know, but which is a unit of voltage.
+
+    Parameters
+    ----------
+    raw, path
+        A recording, and the EDF, BDF or BrainVision file from which it was opened; recordings in
+        other formats are unchanged.
+    listed
+        Names in lower case of channels that are electrodes whatever their names are.
+    """
+    is_edf = sample_bytes_of(path) is not None
+    if is_edf:
+        units, known = read_units(path), _KNOWN_IN_EDF
+    elif path.suffix.lower() == ".vhdr":
+        units, known = brainvision_units(path), _KNOWN_IN_BRAINVISION
+    else:
+        return
+    channels = list(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    if len(units) != len(channels):
+        return
+    for index, ((name, channel_type), stated) in enumerate(zip(channels, units, strict=True)):
+        unit = parse_unit(stated)
+        # MNE's type of a BrainVision channel of an unknown unit is misc
+        if unit is None or channel_type not in ("eeg", "misc"):
             continue
-        if types[name] == "misc" and not (stated or "").strip():
-            continue
-        assumed = nano if stated == "nV" else _KNOWN_TO_MNE.get(stated or "", 1.0)
-        if (factor := UNITS[unit] / assumed) != 1.0:
-            scale_channel(raw, index, factor)
-        if types[name] == "misc":  # MNE's type of a BrainVision channel of unknown unit
+        if implied_type(name) not in ("eeg", "eog") and name.strip().lower() not in listed:
+            continue  # for example a trigger channel, whose numbers are no voltages
+        assumed = known.get(stated if is_edf else stated.replace("\u00c2", ""), 1.0)
+        if assumed != UNITS[unit]:
+            scale_channel(raw, index, UNITS[unit] / assumed)
             raw.set_channel_types({name: "eeg"}, on_unit_change="ignore", verbose="error")
-        units[name] = unit
+        raw._orig_units[name] = unit
 
 
 def set_unit(raw: mne.io.BaseRaw, unit: str) -> None:
@@ -71,3 +90,14 @@ def scale_channel(raw: mne.io.BaseRaw, index: int, factor: float) -> None:
         raw._data[index] *= factor
     else:  # the calibration of a channel is applied whenever samples are read
         raw._cals[index] *= factor
+
+
+def implied_type(name: str) -> str:
+    """Return the MNE channel type that a channel's name implies; ``eeg`` by default."""
+    lowered = name.strip().lower()
+    if lowered in {"status", "trigger", "", "-0", "-1"} or lowered.startswith("sti "):
+        return "stim"
+    if "eog" in lowered:
+        return "eog"
+    other = ("exg", "ecg", "ekg", "emg", "gsr", "eda", "erg", "resp", "plet", "temp", "aux", "acc")
+    return "misc" if lowered.startswith(other) or "emg" in lowered else "eeg"

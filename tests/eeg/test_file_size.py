@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from helpers import write_gdf
 from milmer_cli.eeg.biosemi import open_bdf
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import open_eeg, raw_from_microvolts
@@ -64,23 +65,8 @@ def write_set(path: Path) -> Path:
     return path
 
 
-def write_gdf(path: Path) -> Path:
-    """Write a GDF 1.25 file with records of 1 s in 16-bit integers and one event."""
-    n = len(NAMES)
-    header = b"GDF 1.25".ljust(168) + b"2024010112000000" + struct.pack("<q", 256 * (n + 1))
-    header = header.ljust(236, b"\0") + struct.pack("<qIII", SECONDS, 1, 1, n)
-    fields = [
-        b"".join(name.encode().ljust(16) for name in NAMES) + b" " * 80 * n,
-        b"uV      " * n + struct.pack(f"<{n}d", *[-3276.8] * n),
-        struct.pack(f"<{n}d", *[3276.7] * n) + struct.pack(f"<{n}q", *[-32768] * n),
-        struct.pack(f"<{n}q", *[32767] * n) + b" " * 80 * n,
-        struct.pack(f"<{n}I", *[RATE_HZ] * n) + struct.pack(f"<{n}I", *[3] * n) + b"\0" * 32 * n,
-    ]
-    records = (DATA * 10).astype("<i2").reshape(n, SECONDS, RATE_HZ).transpose(1, 0, 2)
-    rate = RATE_HZ.to_bytes(3, "little")
-    events = bytes([1]) + rate + struct.pack("<I", 1) + struct.pack("<IH", 901, 7)
-    path.write_bytes(header + b"".join(fields) + records.tobytes() + events)
-    return path
+def _write_gdf(path: Path) -> Path:
+    return write_gdf(path, NAMES, DATA)
 
 
 def write_fif(path: Path) -> Path:
@@ -91,7 +77,7 @@ def write_fif(path: Path) -> Path:
 WRITERS = {
     "x.edf": (write_edf, "x.edf"),
     "x.bdf": (write_edf, "x.bdf"),
-    "x.gdf": (write_gdf, "x.gdf"),
+    "x.gdf": (_write_gdf, "x.gdf"),
     "x_raw.fif": (write_fif, "x_raw.fif"),
     "x.vhdr": (write_brainvision, "x.eeg"),
     "x.set": (write_set, "x.fdt"),
