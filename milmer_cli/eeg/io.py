@@ -20,6 +20,8 @@ from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
+_POSSIBLE_HZ = (1.0, 1e6)
+
 
 @dataclass(frozen=True)
 class EegBlock:
@@ -89,19 +91,25 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     raw = _read_raw(path, listed)
     _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
     rename_channels(raw, options.renames, path)
+    with explain_errors(path):
+        _set_types(raw, listed)
+        set_unit(raw, options.unit)
+    if "eeg" not in raw.get_channel_types():
+        raise InputError(
+            f"{path} has no EEG channel.",
+            f"List its electrodes in eeg_channels. Its channels: {shorten(raw.ch_names)}.",
+        )
+    return raw
+
+
+def _set_types(raw: mne.io.BaseRaw, listed: Collection[str]) -> None:
+    """Set the types that names imply; ``listed`` (in lower case) are electrodes."""
     types = {
         name: "eeg" if name.strip().lower() in listed else implied_type(name)
         for name, declared in zip(raw.ch_names, raw.get_channel_types(), strict=True)
         if declared == "eeg" or name.strip().lower() in listed
     }
     raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
-    if "eeg" not in raw.get_channel_types():
-        raise InputError(
-            f"{path} has no EEG channel.",
-            f"List its electrodes in eeg_channels. Its channels: {shorten(raw.ch_names)}.",
-        )
-    set_unit(raw, options.unit)
-    return raw
 
 
 def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
@@ -119,7 +127,19 @@ def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
             with resolved_header(path) as header:
                 raw = mne.io.read_raw(header, preload=False, verbose="error")
         correct_units(raw, path, listed)
+    _require_possible_rate(raw, path)
     return raw
+
+
+def _require_possible_rate(raw: mne.io.BaseRaw, path: Path) -> None:
+    low, high = _POSSIBLE_HZ
+    sfreq = float(raw.info["sfreq"])
+    if not low <= sfreq <= high:
+        raise InputError(
+            f"{path} is damaged: expected a sampling rate of {low:g} to {high:g} Hz, got "
+            f"{sfreq:g} Hz (header).",
+            "Copy or export it again.",
+        )
 
 
 def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:

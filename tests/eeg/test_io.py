@@ -85,6 +85,15 @@ def test_open_eeg_converts_errors_of_any_type(tmp_path, monkeypatch, error):
         open_eeg(tmp_path / "a.nxe")
 
 
+@pytest.mark.parametrize("sfreq", [1e-3, 1e9])
+def test_open_eeg_rejects_an_impossible_sampling_rate(tmp_path, sfreq):
+    raw_from_microvolts(np.zeros((2, 100)), sfreq, ["Fz", "Cz"]).save(
+        tmp_path / "x_raw.fif", verbose="error"
+    )
+    with pytest.raises(InputError, match="expected a sampling rate of 1 to 1e"):
+        open_eeg(tmp_path / "x_raw.fif")
+
+
 def test_open_eeg_applies_bids_sidecars(tmp_path):
     path = _bids_recording(tmp_path)
     raw = open_eeg(path)
