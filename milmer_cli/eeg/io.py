@@ -15,7 +15,7 @@ from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_
 from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size
 from milmer_cli.eeg.header_files import resolved_header
-from milmer_cli.eeg.read_errors import explain_errors
+from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
 from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
@@ -116,6 +116,8 @@ def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
     """Open a recording whose size is that of its header, in the units that the header means."""
     suffix = path.suffix.lower()
     with explain_errors(path):
+        if suffix in OTHER_SUFFIXES:
+            raise ValueError(suffix)
         check_file_size(path)
         if suffix == ".set":
             raw = open_eeglab(path)

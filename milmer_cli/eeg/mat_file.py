@@ -151,9 +151,9 @@ def _read_hdf5(path: Path, names: Sequence[str]) -> tuple[Meta, dict[str, np.nda
     with h5py.File(path, "r") as file:
         present = [name for name in file if not name.startswith("#")]
         if "EEG" not in names:
-            arrays = {name: _array(file, name) for name in names if name in file}
+            arrays = {name: _array(file, name) for name in names if _has(file, name)}
             return {"variables": present}, _numbers(arrays, names)
-        group = file["EEG"] if "EEG" in file and _is_internal(file, "EEG") else file
+        group = _member(file, "EEG") if _has(file, "EEG") else file
         return _read_eeglab(file, group, present)
 
 
@@ -162,7 +162,7 @@ def _read_eeglab(
 ) -> tuple[Meta, dict[str, np.ndarray]]:
     """Read the fields of EEGLAB's structure that a recording needs."""
     fields = {name: float(_array(group, name).flat[0]) for name in ("nbchan", "pnts", "srate")}
-    fields["trials"] = float(_array(group, "trials").flat[0]) if "trials" in group else 1.0
+    fields["trials"] = float(_array(group, "trials").flat[0]) if _has(group, "trials") else 1.0
     meta: Meta = {"variables": list(present), "fields": fields}
     meta["labels"] = [str(label) for label in _members(file, group, "chanlocs", "labels")]
     events = (_members(file, group, "event", name) for name in ("type", "latency", "duration"))
@@ -181,12 +181,13 @@ def _read_eeglab(
 
 def _members(file: Any, group: Any, structure: str, name: str) -> Iterator[str | float]:
     """Yield a field of each element of a structure array; of one element it is stored itself."""
-    if structure not in group or not hasattr(group[structure], "keys"):
+    if not _has(group, structure):
         return
-    if name not in group[structure]:
+    elements = _member(group, structure)
+    if not hasattr(elements, "keys") or not _has(elements, name):
         return
-    stored = group[structure][name]
-    references = stored[()].T.flat if stored.dtype.kind == "O" else None
+    stored = _member(elements, name)
+    references = _checked(stored, name).T.flat if stored.dtype.kind == "O" else None
     datasets = [stored] if references is None else [file[reference] for reference in references]
     for dataset in datasets:
         array = _checked(dataset, name)
@@ -208,9 +209,16 @@ def _text(array: np.ndarray) -> str:
 
 def _array(group: Any, name: str) -> np.ndarray:
     """Read an array in MATLAB's order of dimensions, which is the reverse of HDF5's."""
+    return _checked(_member(group, name), name).T
+
+
+def _member(group: Any, name: str) -> Any:
+    """Return a group or dataset, unless it is a link."""
+    if not _has(group, name):
+        raise ValueError(f"{name} is missing")
     if not _is_internal(group, name):
         raise ValueError(f"{name} is a link to another file")
-    return _checked(group[name], name).T
+    return group[name]
 
 
 def _checked(dataset: Any, name: str) -> np.ndarray:
@@ -223,7 +231,13 @@ def _checked(dataset: Any, name: str) -> np.ndarray:
     return np.asarray(dataset[()])
 
 
+def _has(group: Any, name: str) -> bool:
+    """Return whether a group has a member, without following links."""
+    return bool(group.id.links.exists(name.encode()))
+
+
 def _is_internal(group: Any, name: str) -> bool:
     import h5py
 
-    return isinstance(group.get(name, getlink=True), h5py.HardLink)
+    link = group.id.links.get_info(name.encode())
+    return bool(link.type == h5py.h5l.TYPE_HARD)

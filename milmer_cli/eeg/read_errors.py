@@ -16,12 +16,13 @@ HEADER_SUFFIX = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
 """Data files of multi-file formats, and the suffix of the header file that MNE opens instead."""
 
 _EXPORT = f"Export it again, as {FORMATS}."
-_OTHER_SUFFIXES = {
+OTHER_SUFFIXES = {
     ".mat": "a MATLAB file of another layout than DEAP's s01.mat does not state its channels, "
     "sampling rate and unit",
     ".txt": "a text file, such as OpenBCI's, does not state its channels and their unit in a form "
     "that can be relied on",
     ".csv": "a table does not state its channels, sampling rate and unit",
+    ".snirf": "it contains near-infrared signals",
     ".xdf": "a file of several streams (Lab Streaming Layer) is not one recording",
 }
 """Why a format that people try cannot be read."""
@@ -73,8 +74,8 @@ def unreadable(path: Path, error: Exception) -> InputError:
             f"{path} cannot be read as EEG: it is a data file without its header.",
             f"Give {header}." if header.is_file() else f"Give its {header_suffix} file.",
         )
-    if suffix in _OTHER_SUFFIXES:
-        return InputError(f"{path} cannot be read as EEG: {_OTHER_SUFFIXES[suffix]}.", _EXPORT)
+    if suffix in OTHER_SUFFIXES:
+        return InputError(f"{path} cannot be read as EEG: {OTHER_SUFFIXES[suffix]}.", _EXPORT)
     return InputError(f"{path} cannot be read as EEG: {_reason(error)}.", _EXPORT)
 
 

@@ -121,3 +121,14 @@ def test_open_eeglab_survives_a_bit_that_crashes_scipy(tmp_path, data):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"x\.set cannot be read .* crashed \(SIG"):
         open_eeg(path)
+
+
+@pytest.mark.parametrize("member", ["chanlocs", "event", "data", "srate"])
+def test_open_eeglab_follows_no_link_to_another_file(tmp_path, data, member):
+    write_set(tmp_path / "other.set", data)
+    path = write_set(tmp_path / "x.set", data)
+    with h5py.File(path, "r+") as file:
+        del file["EEG"][member]
+        file["EEG"][member] = h5py.ExternalLink("other.set", f"EEG/{member}")
+    with pytest.raises(InputError, match=f"{member} is a link to another file"):
+        open_eeg(path)

@@ -48,6 +48,7 @@ def test_open_eeg_uses_the_files_of_the_headers_name(tmp_path, folder, encoding)
     raw = open_eeg(path)
     assert raw.get_data()[0].argmax() == 900
     assert event_onsets(path, raw, "7") == [9.0]
+    assert event_onsets(path, raw.copy().crop(2.5), "7") == [6.5]
     assert path.with_suffix(".eeg") in source_files(path, raw)
 
 

@@ -35,6 +35,7 @@ BASELINE_S = BASELINE_SAMPLES / SFREQ
 
 _NAMES = ("data", "labels")
 _MAX_DIMENSIONS = 4
+_IMPOSSIBLE_UV = 1e9
 _COPY_AGAIN = "Copy or unpack the file again."
 
 
@@ -115,12 +116,12 @@ def check_labels(arrays: PreprocessedArrays, rows: Mapping[int, RatedTrial], pat
 def damaged_trials(
     arrays: PreprocessedArrays, rows: Mapping[int, RatedTrial], path: Path
 ) -> dict[int, str]:
-    """Return the trials whose EEG contains NaN or infinite values, with a sentence for each."""
+    """Return the trials whose EEG contains NaN or impossible values, with a sentence for each."""
     return {
         trial: f"{path.name}, trial {trial} of {path.stem} (Experiment_id {row.stimulus}): its EEG "
-        "contains values that are not finite, so the trial has no EEG."
+        "contains values that are not finite or no voltages, so the trial has no EEG."
         for trial, row in rows.items()
-        if not np.isfinite(arrays.data[row.stimulus - 1, : len(GENEVA)]).all()
+        if not (np.abs(arrays.data[row.stimulus - 1, : len(GENEVA)]) < _IMPOSSIBLE_UV).all()
     }
 
 

@@ -252,7 +252,7 @@ def test_read_preprocessed_explains_any_other_mat(tmp_path):
         read_preprocessed(tmp_path / "s01.mat")
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
 def test_damaged_trials_names_participant_and_trial(tmp_path, arrays, value):
     data, labels = arrays
     data[1, 5, 100] = value
