@@ -175,7 +175,7 @@ def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestR
 def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
     """Convert the cells of a row; None if it has no participant or trial and needs them."""
     prepare = command == "prepare"
-    participant = _participant(row) if prepare else row.text("participant")
+    participant = _participant(row) if prepare else _name(row, "participant")
     trial = row.value("trial", positive_integer, POSITIVE_INTEGER)
     if prepare:
         row.required("trial")
@@ -188,9 +188,9 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         line=row.line,
         name=row.text("name"),
         participant=participant,
-        session=row.text("session"),
+        session=_name(row, "session"),
         trial=trial,
-        stimulus=row.text("stimulus"),
+        stimulus=_name(row, "stimulus"),
         eeg=row.file("eeg"),
         eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
         eeg_event=row.given("eeg_event"),
@@ -217,12 +217,18 @@ def _check_prepare(row: TableRow) -> None:
 
 
 def _participant(row: TableRow) -> str:
-    name = row.text("participant")
+    name = _name(row, "participant")
     # the participant's file in the store has this name
     if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         return name
     row.error(f"participant: expected letters, digits and . _ -, got {quoted(name)}")
     return ""
+
+
+def _name(row: TableRow, column: str) -> str:
+    """Return a name; ``3.0``, as pandas writes a number in a column with empty cells, is 3."""
+    text = row.text(column)
+    return text.partition(".")[0] if re.fullmatch(r"[0-9]+\.0+", text) else text
 
 
 def _ratings(row: TableRow) -> tuple[float, float, float, float]:

@@ -202,7 +202,7 @@ def _check_duplicates(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
 def _stimulus_numbers(rows: Sequence[ManifestRow]) -> dict[str, int]:
     """Keep stimuli that are all numbers; number names in alphabetical order."""
     names = sorted({row.stimulus for row in rows})
-    if all(re.fullmatch(r"[1-9]\d{0,8}", name) for name in names):
+    if all(re.fullmatch(r"[1-9][0-9]{0,8}", name) for name in names):
         return {name: int(name) for name in names}
     return {name: number for number, name in enumerate(names, start=1)}
 

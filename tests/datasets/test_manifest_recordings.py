@@ -480,9 +480,9 @@ def test_manifest_recordings_rejects_other_spellings_of_trials(files, trial):
 
 
 def test_manifest_recordings_reads_a_manifest_of_excel(files):
-    path = _manifest(files, ["P1,,1.0,2,a_raw.fif,NA,,nan,6,1,1"])
+    path = _manifest(files, ["7.0,1.0,1.0,2.0,a_raw.fif,NA,,nan,6,1,1"])
     text = path.read_text().replace(",", "\t").replace("\t6\t", "\t5,5\t")
     path.write_text(text, encoding="utf-16")
-    (trial,) = ManifestRecordings(path).trials("P1")
-    assert (trial.trial, trial.stimulus, trial.duration_s) == (1, 2, 5.5)
+    (trial,) = ManifestRecordings(path).trials("7")
+    assert (trial.trial, trial.stimulus, trial.session, trial.duration_s) == (1, 2, "1", 5.5)
     assert trial.video is None
