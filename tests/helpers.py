@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,40 @@ def write_numbered_video(
                 frame.pts, frame.time_base = stamps_ms[number], Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    return path
+
+
+# A GDF file, for which there is no writer ------------------------------------------------
+
+
+def write_gdf(
+    path: Path,
+    names: Sequence[str] = ("Fz", "Cz"),
+    data: np.ndarray | None = None,
+    mark_sample: int = 900,
+    code: int = 7,
+) -> Path:
+    """Write a GDF 1.25 file of 10 s at 100 Hz with one event; its first channel has a mark there.
+
+    ``data`` (n_channels, 1000) replaces the zeros and the mark, in microvolts.
+    """
+    n, rate, seconds = len(names), 100, 10
+    if data is None:
+        data = np.zeros((n, rate * seconds))
+        data[0, mark_sample] = 500.0
+    header = b"GDF 1.25".ljust(168) + b"2024010112000000" + struct.pack("<q", 256 * (n + 1))
+    header = header.ljust(236, b"\0") + struct.pack("<qIII", seconds, 1, 1, n)
+    fields = [
+        b"".join(name.encode().ljust(16) for name in names) + b" " * 80 * n,
+        b"uV      " * n + struct.pack(f"<{n}d", *[-3276.8] * n),
+        struct.pack(f"<{n}d", *[3276.7] * n) + struct.pack(f"<{n}q", *[-32768] * n),
+        struct.pack(f"<{n}q", *[32767] * n) + b" " * 80 * n,
+        struct.pack(f"<{n}I", *[rate] * n) + struct.pack(f"<{n}I", *[3] * n) + b"\0" * 32 * n,
+    ]
+    records = (data * 10).astype("<i2").reshape(n, seconds, rate).transpose(1, 0, 2)
+    table = bytes([1]) + rate.to_bytes(3, "little") + struct.pack("<I", 1)
+    event = struct.pack("<IH", mark_sample + 1, code)  # positions start at 1
+    path.write_bytes(header + b"".join(fields) + records.tobytes() + table + event)
     return path
 
 

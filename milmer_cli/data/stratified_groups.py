@@ -87,7 +87,9 @@ def assign_groups(
         raise InputError(
             f"{n_folds} folds by {unit}: expected at least {n_folds} {PLURALS[unit]}, "
             f"got {len(names)}.",
-            f"Use at most {len(names)} folds, or another protocol.",
+            f"Use at most {len(names)} folds, or another protocol."
+            if len(names) > 1
+            else f"Prepare more {PLURALS[unit]}, or use another protocol.",
         )
     # the unit is part of the seed: participants and stimuli are then assigned independently
     random = np.random.default_rng([*seed, *unit.encode()])

@@ -4,12 +4,14 @@ Modules in data-flow order:
 
 - `base`: the interface of a data set: `Recordings`, `Trial`, `EegInputs`
 - `participants`: the grammar of participant lists (``1,3-5``, ``s01,s03-s05``)
-- `table`: the reader of CSV tables, which reports all errors of a file at once
+- `table_text`: the text of a table in any encoding of Excel and pandas
+- `table`: the reader of tables, which reports all errors of a file at once
 - `read_options`: what the user states about EEG files: electrodes, channel names, unit
 - `missing`: missing and unusable inputs, as `prepare --check` reports them
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
 - `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
+- `manifest_durations`: durations and onsets of a manifest, compared with those of the files
 - `manifest_recordings`: the recordings of a manifest as a data set
 - `manifest_inventory`: what of a manifest can be used and what is missing
 - `synthetic`: a synthetic data set in DEAP's format with known effects

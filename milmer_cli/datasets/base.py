@@ -42,6 +42,8 @@ class Trial:
         Session of the participant; empty if there was only one.
     label
         Name of the trial's class if the data set has classes instead of ratings, else None.
+    eeg_problem
+        One sentence if the trial has no EEG because its values cannot be used, else empty.
     """
 
     participant: str
@@ -53,6 +55,7 @@ class Trial:
     video: VideoSpan | None
     session: str = ""
     label: str | None = None
+    eeg_problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from typing import Literal
 
 from milmer_cli.datasets.base import RATINGS
 from milmer_cli.datasets.table import (
+    POSITIVE_INTEGER,
     TableErrors,
     TableRow,
     finite_number,
     nonnegative_number,
     positive_integer,
     positive_number,
+    quoted,
     read_table,
 )
 from milmer_cli.video.decode import VideoOptions
@@ -41,6 +43,9 @@ _REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
 }
 _NO_RATINGS = (math.nan, math.nan, math.nan, math.nan)
 COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
+
+_MAX_DURATION_S = 86_400
+_DURATION = f"seconds, more than 0 and at most {_MAX_DURATION_S}"
 
 _TEMPLATE = """\
 # One row per trial, for `milmer prepare --manifest` and `milmer predict --manifest`.
@@ -170,32 +175,32 @@ def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestR
 def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
     """Convert the cells of a row; None if it has no participant or trial and needs them."""
     prepare = command == "prepare"
-    participant = _participant(row) if prepare else row.text("participant")
-    trial = row.value("trial", positive_integer, "1, 2, 3, ...")
+    participant = _participant(row) if prepare else _name(row, "participant")
+    trial = row.value("trial", positive_integer, POSITIVE_INTEGER)
     if prepare:
         row.required("trial")
         row.required("stimulus")
         _check_prepare(row)
-    if not row.text("eeg") and not row.text("video"):
+    if not row.given("eeg") and not row.given("video"):
         row.error("eeg and video are both empty")
     seconds = "seconds, 0 or more"
     parsed = ManifestRow(
         line=row.line,
         name=row.text("name"),
         participant=participant,
-        session=row.text("session"),
+        session=_name(row, "session"),
         trial=trial,
-        stimulus=row.text("stimulus"),
+        stimulus=_name(row, "stimulus"),
         eeg=row.file("eeg"),
         eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
-        eeg_event=row.text("eeg_event"),
+        eeg_event=row.given("eeg_event"),
         video=row.file("video"),
         video_onset_s=row.value("video_onset_s", nonnegative_number, seconds),
         video_options=VideoOptions(
-            row.value("video_stream", positive_integer, "1, 2, 3, ..."),
+            row.value("video_stream", positive_integer, POSITIVE_INTEGER),
             row.value("video_fps", positive_number, "frames per second, more than 0"),
         ),
-        duration_s=row.value("duration_s", positive_number, "seconds, more than 0"),
+        duration_s=row.value("duration_s", _duration, _DURATION),
         ratings=_ratings(row) if prepare else _NO_RATINGS,
         label=row.text("label") or None,
         eog=_split(row.text("eog")),
@@ -205,19 +210,25 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
 
 
 def _check_prepare(row: TableRow) -> None:
-    if not row.text("eeg") and not row.text("duration_s"):
+    if not row.given("eeg") and not row.given("duration_s"):
         row.error("duration_s is empty, and there is no EEG file whose end could be used")
-    if row.text("eeg_event") and not row.text("eeg_onset_s"):
+    if row.given("eeg_event") and not row.given("eeg_onset_s"):
         row.error("eeg_onset_s is empty: prepare does not use eeg_event")
 
 
 def _participant(row: TableRow) -> str:
-    name = row.text("participant")
+    name = _name(row, "participant")
     # the participant's file in the store has this name
     if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         return name
-    row.error(f"participant: expected letters, digits and . _ -, got {name!r}")
+    row.error(f"participant: expected letters, digits and . _ -, got {quoted(name)}")
     return ""
+
+
+def _name(row: TableRow, column: str) -> str:
+    """Return a name; ``3.0``, as pandas writes a number in a column with empty cells, is 3."""
+    text = row.text(column)
+    return text.partition(".")[0] if re.fullmatch(r"[0-9]+\.0+", text) else text
 
 
 def _ratings(row: TableRow) -> tuple[float, float, float, float]:
@@ -229,7 +240,7 @@ def _rating(row: TableRow, name: str) -> float:
     """Return a rating on the scale 1-9; NaN if it is empty or wrong."""
     value = row.value(name, finite_number, "a number")
     scale = row.value(f"{name}_range", _range, "a range such as 1-9 or 0-100")
-    if (row.text(f"{name}_range") and scale is None) or value is None:
+    if (row.given(f"{name}_range") and scale is None) or value is None:
         return math.nan
     low, high = scale or (1.0, 9.0)
     if not low <= value <= high:
@@ -240,11 +251,19 @@ def _rating(row: TableRow, name: str) -> float:
     return 1.0 + 8.0 * (value - low) / (high - low)
 
 
-def _range(text: str) -> tuple[float, float]:
-    match = re.fullmatch(r"(-?[\d.]+)\s*(?:-|to|\.\.)\s*(-?[\d.]+)", text)
-    if match is None or not float(match[1]) < float(match[2]):
+def _duration(text: str) -> float:
+    value = positive_number(text)
+    if value > _MAX_DURATION_S:
         raise ValueError(text)
-    return float(match[1]), float(match[2])
+    return value
+
+
+def _range(text: str) -> tuple[float, float]:
+    match = re.fullmatch(r"(-?[0-9.]+?)\s*(?:-|to|\.\.)\s*(-?[0-9.]+)", text)
+    low, high = (finite_number(end) for end in match.groups()) if match else (0.0, 0.0)
+    if not low < high:
+        raise ValueError(text)
+    return low, high
 
 
 def _split(text: str) -> tuple[str, ...]:

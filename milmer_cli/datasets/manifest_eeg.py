@@ -9,6 +9,7 @@ from pathlib import Path
 from milmer_cli.datasets.manifest import ManifestRow
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
+from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import ReadOptions, open_eeg, source_files
 from milmer_cli.eeg.montage import ChannelMatch, match_channels
 from milmer_cli.errors import InputError
@@ -27,6 +28,8 @@ class EegHeader:
         All channels; those of type EEG.
     files
         The file and those that it refers to.
+    warning
+        One sentence if the recorder did not close the file, else empty.
     """
 
     duration_s: float
@@ -34,6 +37,7 @@ class EegHeader:
     channels: tuple[str, ...]
     eeg: tuple[str, ...]
     files: tuple[Path, ...]
+    warning: str = ""
 
 
 EegHeaders = Mapping[Path, EegHeader]
@@ -66,23 +70,26 @@ def match_file(
 
 
 def open_files(
-    rows: Sequence[ManifestRow], errors: TableErrors, options: ReadOptions
-) -> dict[Path, EegHeader]:
-    """Read the header of each EEG file once; a file that cannot be opened is a row error."""
+    rows: Sequence[ManifestRow], options: ReadOptions
+) -> tuple[dict[Path, EegHeader], dict[Path, InputError]]:
+    """Read the header of each EEG file once.
+
+    Returns
+    -------
+    headers, problems
+        The headers; why the other files cannot be opened.
+    """
     headers: dict[Path, EegHeader] = {}
-    problems: dict[Path, str] = {}
+    problems: dict[Path, InputError] = {}
     for row in rows:
-        if row.eeg is None:
+        if row.eeg is None or row.eeg in headers or row.eeg in problems:
             continue
-        if row.eeg not in headers and row.eeg not in problems:
-            try:
-                own = replace(options, eeg_channels=row.eeg_channels)
-                headers[row.eeg] = _read_header(row.eeg, own)
-            except InputError as error:
-                problems[row.eeg] = error.message
-        if row.eeg in problems:
-            errors.add(row.line, problems[row.eeg])
-    return headers
+        try:
+            own = replace(options, eeg_channels=row.eeg_channels)
+            headers[row.eeg] = _read_header(row.eeg, own)
+        except InputError as error:
+            problems[row.eeg] = error
+    return headers, problems
 
 
 def _read_header(path: Path, options: ReadOptions) -> EegHeader:
@@ -90,7 +97,8 @@ def _read_header(path: Path, options: ReadOptions) -> EegHeader:
     sfreq = float(raw.info["sfreq"])
     types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     eeg = tuple(name for name, channel_type in types if channel_type == "eeg")
-    return EegHeader(raw.n_times / sfreq, sfreq, tuple(raw.ch_names), eeg, source_files(path, raw))
+    files, warning = source_files(path, raw), unclosed_warning(path)
+    return EegHeader(raw.n_times / sfreq, sfreq, tuple(raw.ch_names), eeg, files, warning)
 
 
 def channels_to_store(
@@ -116,7 +124,7 @@ def channels_to_store(
             spellings, unused = _electrodes(present, path)
         except InputError as error:
             line = next(row.line for row in rows if row.eeg == path)
-            errors.add(line, f"{error.message} {error.hint}")
+            errors.add(line, str(error))
             continue
         found.append({canonical_name(name): name for name in spellings})
         other |= dict.fromkeys(unused)

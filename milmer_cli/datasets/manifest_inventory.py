@@ -12,6 +12,7 @@ import numpy as np
 from milmer_cli.datasets.base import Trial
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, probe_or_problem
+from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.video.decode import VideoOptions
@@ -30,7 +31,7 @@ class ParticipantFiles:
     participant
         Name.
     trials
-        All trials.
+        All trials; none if an EEG file of the participant cannot be read.
     usable
         Trials with EEG or a video that can be decoded.
     rates_hz
@@ -77,7 +78,12 @@ def inventory_manifest(
 
 
 def _inventory_of(name: str, recordings: ManifestRecordings) -> ParticipantFiles:
-    trials = recordings.trials(name)
+    try:
+        trials = recordings.trials(name)
+    except InputError as error:
+        what, rates = f"EEG of {name}", tuple(recordings.rates(name))
+        missing = (MissingInput(what, f"{name} is left out: {error.message}", error.hint),)
+        return ParticipantFiles(name, (), (), rates, 0, missing)
     files = dict.fromkeys((t.video.path, t.video.options) for t in trials if t.video)
     probes = {file: _probe(*file) for file in files}
     with_video = [
@@ -85,8 +91,8 @@ def _inventory_of(name: str, recordings: ManifestRecordings) -> ParticipantFiles
         for trial in trials
         if trial.video and not probes[trial.video.path, trial.video.options][1]
     ]
-    missing = [problem for _, problem in probes.values() if problem]
-    missing += [
+    problems = [problem for _, problem in probes.values() if problem]
+    problems += [
         MissingInput(path.name, properties.incomplete, "Copy it again; its rest is used.")
         for (path, _), (properties, _) in probes.items()
         if properties and properties.incomplete
@@ -98,7 +104,7 @@ def _inventory_of(name: str, recordings: ManifestRecordings) -> ParticipantFiles
         usable=tuple(trial for trial in trials if trial.has_eeg or trial in with_video),
         rates_hz=tuple(recordings.rates(name)),
         videos=len(with_video),
-        missing=(*missing, *_missing_of(name, trials)),
+        missing=(*problems, *_missing_of(name, trials)),
         notes=tuple(notes),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.base import EegInputs, Trial
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
+from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations
 from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
@@ -18,9 +19,6 @@ from milmer_cli.eeg.montage import select_electrodes
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 from milmer_cli.video.frames import VideoSpan
-
-_OVERRUN_S = 0.5
-"""A trial that ends this much later than its EEG file is named in a note."""
 
 
 class ManifestRecordings:
@@ -44,7 +42,8 @@ class ManifestRecordings:
     Raises
     ------
     InputError
-        The file has errors (all are listed in one message), or a participant is unknown.
+        The file has errors (all are listed in one message), or a participant is unknown. An EEG
+        file that cannot be read is an error of `trials` of its participant only.
     """
 
     pass_band_hz = None
@@ -59,11 +58,18 @@ class ManifestRecordings:
         rows, unused = read_manifest(errors, "prepare")
         rows = [replace(row, eeg_channels=row.eeg_channels or options.eeg_channels) for row in rows]
         self._options = options
-        self._headers = open_files(rows, errors, options)
+        self._headers, problems = open_files(rows, options)
         _check_eeg(rows, self._headers, errors)
         _check_duplicates(rows, errors)
+        rows, cut = limit_durations(rows, self._headers, errors)
+        if errors.found:  # the user edits the manifest anyway, so list the damaged files too
+            for row in rows:
+                if row.eeg in problems:
+                    errors.add(row.line, str(problems[row.eeg]))
         errors.raise_if_any()
-        self.channels, unused_channels = channels_to_store(rows, self._headers, errors)
+        self._problems = {row.participant: problems[row.eeg] for row in rows if row.eeg in problems}
+        usable = [row for row in rows if row.participant not in self._problems]
+        self.channels, unused_channels = channels_to_store(usable, self._headers, errors)
         errors.raise_if_any()
         self._stimuli = _stimulus_numbers(rows)
         names = sorted({row.participant for row in rows})
@@ -73,7 +79,9 @@ class ManifestRecordings:
             own, changed = _number_trials([row for row in rows if row.participant == name])
             self._rows[name] = own
             renumbered += [name] * changed
-        self._notes = [*unused, *unused_channels, *_notes(self._rows, self._headers, renumbered)]
+        usable_rows = {n: own for n, own in self._rows.items() if n not in self._problems}
+        notes = _notes(usable_rows, self._headers, renumbered)
+        self._notes = [*unused, *unused_channels, *cut, *notes]
 
     def participants(self) -> list[str]:
         """Return the names of the participants, sorted."""
@@ -84,12 +92,20 @@ class ManifestRecordings:
         return list(self._notes)
 
     def rates(self, participant: str) -> list[float]:
-        """Return the sampling rates of a participant's EEG files, in Hz."""
-        files = {row.eeg for row in self._rows[participant] if row.eeg}
-        return sorted({self._headers[path].sfreq_hz for path in files})
+        """Return the sampling rates of a participant's EEG files that can be read, in Hz."""
+        files = {row.eeg for row in self._rows[participant] if row.eeg in self._headers}
+        return sorted({self._headers[path].sfreq_hz for path in files if path})
 
     def trials(self, participant: str) -> list[Trial]:
-        """Return the trials of a participant in order of presentation."""
+        """Return the trials of a participant in order of presentation.
+
+        Raises
+        ------
+        InputError
+            An EEG file of the participant cannot be read.
+        """
+        if participant in self._problems:
+            raise self._problems[participant]
         return [
             Trial(
                 participant,
@@ -169,7 +185,7 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
             types = ["eeg" if name in header.eeg else "misc" for name in header.channels]
             match_file(row.eeg_channels, header.channels, types, row.eeg)
         except InputError as error:
-            errors.add(row.line, error.message)
+            errors.add(row.line, str(error))
 
 
 def _check_duplicates(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
@@ -186,7 +202,7 @@ def _check_duplicates(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
 def _stimulus_numbers(rows: Sequence[ManifestRow]) -> dict[str, int]:
     """Keep stimuli that are all numbers; number names in alphabetical order."""
     names = sorted({row.stimulus for row in rows})
-    if all(re.fullmatch(r"[1-9]\d{0,8}", name) for name in names):
+    if all(re.fullmatch(r"[1-9][0-9]{0,8}", name) for name in names):
         return {name: int(name) for name in names}
     return {name: number for number, name in enumerate(names, start=1)}
 
@@ -211,13 +227,14 @@ def _notes(
     headers: EegHeaders,
     renumbered: Sequence[str],
 ) -> list[str]:
-    notes = []
+    files = dict.fromkeys(row.eeg for rows in rows_of.values() for row in rows if row.eeg)
+    notes = [headers[path].warning for path in files if headers[path].warning]
     if renumbered:
         notes.append(f"Trials of {shorten(renumbered)} are numbered consecutively over sessions.")
     for row in (row for rows in rows_of.values() for row in rows):
         if row.eeg is None or row.duration_s is None:
             continue
         end_s = (row.eeg_onset_s or 0.0) + row.duration_s
-        if (overrun_s := end_s - headers[row.eeg].duration_s) > _OVERRUN_S:
+        if (overrun_s := end_s - headers[row.eeg].duration_s) > OVERRUN_S:
             notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
     return notes

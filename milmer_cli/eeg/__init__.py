@@ -3,7 +3,13 @@
 Modules in data-flow order (microvolts everywhere, except inside mne objects, which hold volts):
 
 - `edf`: layout of EDF and BDF files, and the true times of the records of discontinuous ones
-- `io`: opening EEG files in any format of MNE; `EegBlock`; `ReadOptions`; checks for truncation
+- `read_errors`: errors of MNE's readers, converted to one sentence that names the file
+- `header_files`: header files that name the other files of a recording, also after a renaming
+- `file_size`: comparison of the size of a file with the size that its header states
+- `mat_file`: MATLAB files of any version, read in a process of its own
+- `eeglab`: EEGLAB recordings of any MATLAB version
+- `units`: units and types of channels, from the spellings in headers and from names
+- `io`: opening EEG files in any format of MNE; `EegBlock`; `ReadOptions`
 - `biosemi`: BioSemi BDF files: header check and the event codes of the status channel
 - `gaps`: gaps of an interrupted recording, its continuous parts, and segments that contain a gap
 - `markings`: channels and intervals that the user marked as bad

@@ -7,6 +7,7 @@ that results. `place_records` puts the records at their true times instead.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ import numpy as np
 from milmer_cli.errors import InputError
 
 _SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
+_FIXED_HEADER_BYTES, _MAX_SIGNALS = 256, 9999
 _DISCONTINUOUS = (b"EDF+D", b"BDF+D")
 _ANNOTATIONS = (b"EDF Annotations", b"BDF Annotations")
 _MIN_GAP_S = 0.01
@@ -68,22 +70,69 @@ def read_record_layout(path: Path, sample_bytes: int) -> RecordLayout:
         The header is not that of a BDF or EDF file.
     """
     with path.open("rb") as file:
-        header = file.read(256)
-        n_signals = int(header[252:256])
+        header = file.read(_FIXED_HEADER_BYTES)
+        n_signals = _header_integer(header[252:256], 1, _MAX_SIGNALS)
         fields = file.read(256 * n_signals)
     # each header field is stored for all signals together; samples per record start at 216
     samples = fields[216 * n_signals : 224 * n_signals]
-    ends = np.cumsum([0, *(int(samples[8 * i : 8 * i + 8]) for i in range(n_signals))])
+    counts = [_header_integer(samples[8 * i : 8 * i + 8]) for i in range(n_signals)]
+    ends = np.cumsum([0, *counts])
+    header_bytes = _header_integer(header[184:192])
+    if header_bytes != _FIXED_HEADER_BYTES * (n_signals + 1) or not ends[-1]:
+        raise ValueError("the size of the header or of a data record is wrong")
     bounds = [slice(a * sample_bytes, b * sample_bytes) for a, b in pairwise(ends.tolist())]
     labels = [fields[16 * i : 16 * i + 16].strip() for i in range(n_signals)]
     return RecordLayout(
-        int(header[184:192]),
-        int(header[236:244]),
+        header_bytes,
+        _header_integer(header[236:244], -1),
         int(ends[-1]) * sample_bytes,
         float(header[244:252]),
         tuple(b for b, label in zip(bounds, labels, strict=True) if label in _ANNOTATIONS),
         header[192:197] in _DISCONTINUOUS,
     )
+
+
+def read_units(path: Path) -> list[str]:
+    """Return the unit of each channel of an EDF or BDF file as its header spells it.
+
+    Annotations are not channels. The text is decoded as Latin-1.
+    """
+    with path.open("rb") as file:
+        n_signals = _header_integer(file.read(_FIXED_HEADER_BYTES)[252:256], 1, _MAX_SIGNALS)
+        fields = file.read(104 * n_signals)
+    labels = [fields[16 * i : 16 * i + 16].strip() for i in range(n_signals)]
+    units = fields[96 * n_signals :]  # after the labels and the transducers
+    return [
+        units[8 * i : 8 * i + 8].decode("latin-1").strip()
+        for i, label in enumerate(labels)
+        if label not in _ANNOTATIONS
+    ]
+
+
+def sample_bytes_of(path: Path) -> int | None:
+    """Return the bytes of a sample of an EDF or BDF file, by its suffix; None for others."""
+    return _SAMPLE_BYTES.get(path.suffix.lower())
+
+
+def _header_integer(field: bytes, low: int = 0, high: int = 10**8) -> int:
+    """Convert a field of the header; Python's `int` would also accept ``1_0``."""
+    if not re.fullmatch(rb"\s*-?\d+[\s\x00]*", field):
+        raise ValueError(f"expected a whole number in the header, got {field!r}")
+    value = int(field.strip(b"\x00 \t\r\n"))
+    if not low <= value <= high:
+        raise ValueError(f"expected {low} to {high} in the header, got {value}")
+    return value
+
+
+def annotation_encoding(path: Path) -> str:
+    """Return the encoding of the annotations of an EDF+ or BDF+ file: UTF-8, or Latin-1."""
+    layout = read_record_layout(path, sample_bytes_of(path) or 0)
+    try:
+        for text in _annotation_texts(path, layout):
+            text.decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin1"
+    return "utf8"
 
 
 def place_records(raw: mne.io.BaseRaw, path: Path) -> mne.io.BaseRaw:
@@ -106,7 +155,7 @@ def place_records(raw: mne.io.BaseRaw, path: Path) -> mne.io.BaseRaw:
     InputError
         A data record of a discontinuous file states no onset.
     """
-    sample_bytes = _SAMPLE_BYTES.get(path.suffix.lower())
+    sample_bytes = sample_bytes_of(path)
     if sample_bytes is None:
         return raw
     layout = read_record_layout(path, sample_bytes)
@@ -205,6 +254,8 @@ def _continuous_runs(onsets_s: np.ndarray, record_s: float, sfreq: float) -> lis
 def _annotation_texts(path: Path, layout: RecordLayout) -> Iterator[bytes]:
     """Yield the annotations of each data record, as bytes."""
     n_records = (path.stat().st_size - layout.header_bytes) // layout.record_bytes
+    if not layout.annotation_bytes:
+        return
     with path.open("rb") as file:
         for record in range(n_records):
             text = b""
@@ -218,10 +269,18 @@ def _parse_tals(text: bytes) -> list[Tal]:
     """Return the time-stamped annotations; the first one, without a text, is of the record."""
     tals = []
     for tal in filter(None, text.split(b"\x00")):
-        times, *texts = tal.decode("utf-8", "replace").split("\x14")
+        times, *texts = _decode(tal).split("\x14")
         onset, _, duration = times.partition("\x15")
         tals += [(float(onset), float(duration or 0), words) for words in texts[:-1]]
     return tals
+
+
+def _decode(text: bytes) -> str:
+    """Decode an annotation: UTF-8, or Latin-1 as older recorders write it."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 def _annotations(tals: Sequence[Tal], first_s: float, channels: Sequence[str]) -> mne.Annotations:

@@ -1,23 +1,26 @@
-"""Opening EEG files in any format that MNE reads, and explaining why a file cannot be read."""
+"""Opening EEG files in any format that MNE reads."""
 
 from __future__ import annotations
 
 import csv
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mne
 import numpy as np
 
-from milmer_cli.eeg.edf import RecordLayout, place_records, read_record_layout
+from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_of
+from milmer_cli.eeg.eeglab import open_eeglab
+from milmer_cli.eeg.file_size import check_file_size
+from milmer_cli.eeg.header_files import resolved_header
+from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
+from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
-_HEADER_SUFFIX = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
-"""Data files of multi-file formats, and the suffix of the header file that MNE opens instead."""
+_POSSIBLE_HZ = (1.0, 1e6)
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,6 @@ class ReadOptions:
 
 
 AS_RECORDED = ReadOptions()
-UNITS = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0}
-"""Unit of voltage -> volts."""
 
 
 def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
@@ -86,26 +87,61 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
         raise InputError(f"There is no EEG file {path}.", "Check the path.")
     if not path.stat().st_size:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
-    try:
-        raw = place_records(mne.io.read_raw(path, preload=False, verbose="error"), path)
-    except Exception as error:  # MNE's readers raise any type of exception on a damaged file
-        raise _unreadable(path, error) from error
+    listed = {name.strip().lower() for name in options.eeg_channels}
+    raw = _read_raw(path, listed)
     _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
     rename_channels(raw, options.renames, path)
-    listed = {name.strip().lower() for name in options.eeg_channels}
-    types = {
-        name: "eeg" if name.strip().lower() in listed else _channel_type(name)
-        for name, declared in zip(raw.ch_names, raw.get_channel_types(), strict=True)
-        if declared == "eeg" or name.strip().lower() in listed
-    }
-    raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+    with explain_errors(path):
+        _set_types(raw, listed)
+        set_unit(raw, options.unit)
     if "eeg" not in raw.get_channel_types():
         raise InputError(
             f"{path} has no EEG channel.",
             f"List its electrodes in eeg_channels. Its channels: {shorten(raw.ch_names)}.",
         )
-    set_unit(raw, options.unit)
     return raw
+
+
+def _set_types(raw: mne.io.BaseRaw, listed: Collection[str]) -> None:
+    """Set the types that names imply; ``listed`` (in lower case) are electrodes."""
+    types = {
+        name: "eeg" if name.strip().lower() in listed else implied_type(name)
+        for name, declared in zip(raw.ch_names, raw.get_channel_types(), strict=True)
+        if declared == "eeg" or name.strip().lower() in listed
+    }
+    raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+
+
+def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
+    """Open a recording whose size is that of its header, in the units that the header means."""
+    suffix = path.suffix.lower()
+    with explain_errors(path):
+        if suffix in OTHER_SUFFIXES:
+            raise ValueError(suffix)
+        check_file_size(path)
+        if suffix == ".set":
+            raw = open_eeglab(path)
+        elif sample_bytes_of(path) is not None:
+            encoding = annotation_encoding(path)
+            raw = mne.io.read_raw(path, preload=False, verbose="error", encoding=encoding)
+            raw = place_records(raw, path)
+        else:
+            with resolved_header(path) as header:
+                raw = mne.io.read_raw(header, preload=False, verbose="error")
+        correct_units(raw, path, listed)
+    _require_possible_rate(raw, path)
+    return raw
+
+
+def _require_possible_rate(raw: mne.io.BaseRaw, path: Path) -> None:
+    low, high = _POSSIBLE_HZ
+    sfreq = float(raw.info["sfreq"])
+    if not low <= sfreq <= high:
+        raise InputError(
+            f"{path} is damaged: expected a sampling rate of {low:g} to {high:g} Hz, got "
+            f"{sfreq:g} Hz (header).",
+            "Copy or export it again.",
+        )
 
 
 def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:
@@ -138,21 +174,6 @@ def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], pat
         raw.rename_channels(new_names)
 
 
-def set_unit(raw: mne.io.BaseRaw, unit: str) -> None:
-    """Interpret the numbers of the EEG and EOG channels in a unit instead of the header's."""
-    if not unit:
-        return
-    kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    for index, (name, channel_type) in enumerate(kinds):
-        if channel_type in ("eeg", "eog"):
-            stated = raw._orig_units.get(name, "V").replace("\u00b5", "u").replace("\u03bc", "u")
-            factor = UNITS[unit] / UNITS.get(stated, 1.0)
-            if raw.preload:
-                raw._data[index] *= factor
-            else:  # the calibration of a channel is applied whenever samples are read
-                raw._cals[index] *= factor
-
-
 def _bids_sidecars(path: Path) -> tuple[Path, Path] | None:
     """Return where BIDS keeps the properties and the channels of a recording ``*_eeg.EXT``."""
     name = path.name.rpartition("_eeg.")[0]
@@ -179,7 +200,7 @@ def _apply_bids_sidecars(path: Path, raw: mne.io.BaseRaw) -> None:
             raw.info["bads"] = [
                 name for name in raw.ch_names if name in bad or name in raw.info["bads"]
             ]
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
+    except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:
         reason = shorten([line.strip() for line in str(error).splitlines() if line.strip()][:1])
         raise InputError(
             f"A BIDS sidecar of {path} cannot be read ({reason}).",
@@ -210,59 +231,3 @@ def source_files(path: Path, raw: mne.io.BaseRaw) -> tuple[Path, ...]:
     referenced = [Path(name) for name in raw.filenames if name is not None]
     sidecars = [sidecar for sidecar in _bids_sidecars(path) or () if sidecar.is_file()]
     return tuple(dict.fromkeys([path, *referenced, *sidecars]))
-
-
-def truncation_warning(path: Path) -> str:
-    """Return a sentence if an EDF file has fewer data records than its header states, else ""."""
-    if path.suffix.lower() != ".edf" or (layout := _edf_layout(path)) is None:
-        return ""
-    n_present = (path.stat().st_size - layout.header_bytes) // layout.record_bytes
-    if n_present >= layout.n_records:
-        return ""
-    return (
-        f"{path} is truncated: expected {layout.n_records} data records (EDF header), got "
-        f"{n_present}, so the last {1 - n_present / layout.n_records:.0%} of the recording are "
-        "missing."
-    )
-
-
-def _channel_type(name: str) -> str:
-    """Return the MNE channel type that a channel's name implies; ``eeg`` by default."""
-    lowered = name.strip().lower()
-    if lowered in {"status", "trigger", "", "-0", "-1"} or lowered.startswith("sti "):
-        return "stim"
-    if "eog" in lowered:
-        return "eog"
-    other = ("exg", "ecg", "ekg", "emg", "gsr", "eda", "erg", "resp", "plet", "temp", "aux", "acc")
-    return "misc" if lowered.startswith(other) or "emg" in lowered else "eeg"
-
-
-def _unreadable(path: Path, error: Exception) -> InputError:
-    """Return the error for a file that MNE could not open, with the file to give instead."""
-    header_suffix = _HEADER_SUFFIX.get(path.suffix.lower())
-    if header_suffix is not None:
-        header = path.with_suffix(header_suffix)
-        return InputError(
-            f"{path} cannot be read as EEG: it is a data file without its header.",
-            f"Give {header}." if header.is_file() else f"Give its {header_suffix} file.",
-        )
-    if path.suffix.lower() == ".edf" and _edf_layout(path) is None:
-        return InputError(
-            f"{path} cannot be read as EEG: it is not an EDF file, or its header is truncated.",
-            "Copy or export it again.",
-        )
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    # MNE appends advice for Python callers ("Consider ...", "Pass ..."), which does not help here
-    reason = re.split(r"\. (?:Consider|Pass) ", lines[0])[0].rstrip(".")
-    return InputError(
-        f"{path} cannot be read as EEG: {reason}.",
-        "Export it again, as BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set).",
-    )
-
-
-def _edf_layout(path: Path) -> RecordLayout | None:
-    try:
-        layout = read_record_layout(path, sample_bytes=2)
-    except ValueError:
-        return None
-    return layout if layout.record_bytes > 0 else None

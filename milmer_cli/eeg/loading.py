@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,7 +11,7 @@ import numpy as np
 from scipy.fft import next_fast_len
 
 from milmer_cli.eeg.bad_channels import window_means
-from milmer_cli.errors import InputError
+from milmer_cli.eeg.read_errors import readable
 from milmer_cli.settings.schema import EegSettings
 
 NOTCH_MARGIN_HZ = 2.0
@@ -68,12 +66,6 @@ def narrower_filters(
     return None if band == (None, None) else Filters(0.0, band, parts)
 
 
-def file_name(raw: mne.io.BaseRaw) -> str:
-    """Return the name of a recording for messages."""
-    files = [str(name) for name in raw.filenames if name is not None]
-    return files[0] if files else "The recording"
-
-
 def load_channels(
     raw: mne.io.BaseRaw,
     names: list[str],
@@ -109,18 +101,6 @@ def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:
     with readable(raw):
         data: np.ndarray = raw.get_data(picks=names, verbose="error")
     return data
-
-
-@contextmanager
-def readable(raw: mne.io.BaseRaw) -> Iterator[None]:
-    """Convert the errors of reading a damaged recording to `InputError`."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, IndexError) as error:
-        raise InputError(
-            f"{file_name(raw)} cannot be read to its end ({error}): it is truncated or damaged.",
-            "Copy or export it again.",
-        ) from error
 
 
 def _resample(signal: np.ndarray, ratio: Fraction) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import mne
 import numpy as np
@@ -17,19 +18,19 @@ from milmer_cli.eeg.amplitude import check_amplitude, robust_std
 from milmer_cli.eeg.bad_channels import WINDOW_S, find_bad_windows, window_edges
 from milmer_cli.eeg.channels import average_reference, find_channels
 from milmer_cli.eeg.eog import EogRemoval, remove_eog
+from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.gaps import Gap, continuous_parts, find_gaps, gap_notes, recorded_samples
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.eeg.line_noise import line_frequency
 from milmer_cli.eeg.loading import (
     NOTCH_MARGIN_HZ,
     Filters,
-    file_name,
     load_channels,
     narrower_filters,
     rate_ratio,
-    readable,
 )
 from milmer_cli.eeg.markings import marked_bad_windows, marking_notes
+from milmer_cli.eeg.read_errors import file_name, readable
 from milmer_cli.eeg.reference import bad_channel_messages, repair_channels
 from milmer_cli.eeg.splines import electrode_splines
 from milmer_cli.settings.schema import EegSettings
@@ -163,7 +164,7 @@ def preprocess_eeg(
         notes + removal.notes,
         removal.variance,
         gaps,
-        repair.warnings,
+        (*filter(None, [unclosed_warning(Path(where))]), *repair.warnings),
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from milmer_cli.data.quality import usable_eeg
 from milmer_cli.eeg.amplitude import amplitude_warning, recording_gain
-from milmer_cli.eeg.io import EegBlock, truncation_warning
+from milmer_cli.eeg.io import EegBlock
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.prediction.recording import EegRecording
 from milmer_cli.prediction.timing import StimulusTiming
@@ -84,7 +84,7 @@ class EegSegmentReader:
         relative: bool = False,
     ) -> None:
         self.notes: dict[str, None] = {}
-        self.warnings = dict.fromkeys(filter(None, [truncation_warning(recording.path)]))
+        self.warnings: dict[str, None] = {}
         self._recording, self._settings, self._limits = recording, settings, limits
         self._relative = relative
         self._onset_s, self._onsets = timing.eeg_onset_s, onsets

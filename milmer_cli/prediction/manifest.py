@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
+from milmer_cli.datasets.table import quoted
 from milmer_cli.prediction.output import SUMMARY
 from milmer_cli.prediction.request import Request
 
@@ -34,7 +35,7 @@ def read_requests(path: Path) -> tuple[dict[str, Request], list[str]]:
         name = _name(row)
         if not re.fullmatch(r"[\w .+-]*\w[\w .+-]*", name):
             if name:
-                errors.add(row.line, f"name: expected the name of a folder, got {name!r}")
+                errors.add(row.line, f"name: expected the name of a folder, got {quoted(name)}")
         elif name.lower() == SUMMARY:
             errors.add(row.line, f"name: {name!r} is the name of the table of all predictions")
         elif name in requests:

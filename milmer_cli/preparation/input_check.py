@@ -235,14 +235,14 @@ def _eeg_cell(entry: ParticipantInventory, formats: Sequence[str]) -> str:
 
 def _manifest_row(entry: ParticipantFiles) -> tuple[str, ...]:
     seconds = sorted(trial.duration_s for trial in entry.trials)
-    longest = f"-{seconds[-1]:.0f}" if seconds[-1] - seconds[0] >= 1 else ""
+    longest = f"-{seconds[-1]:.0f}" if seconds and seconds[-1] - seconds[0] >= 1 else ""
     return (
         entry.participant,
         str(len(entry.trials)),
         str(sum(trial.has_eeg for trial in entry.trials)),
         " ".join(f"{rate:g}" for rate in entry.rates_hz) or _NONE,
         str(entry.videos),
-        f"{seconds[0]:.0f}{longest}",
+        f"{seconds[0]:.0f}{longest}" if seconds else _NONE,
     )
 
 

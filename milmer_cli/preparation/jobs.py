@@ -31,10 +31,21 @@ from milmer_cli.video.frames import VideoSpan
 
 @dataclass(frozen=True)
 class JobResult:
-    """A finished job: the participant, and a warning or an empty string."""
+    """A finished job.
+
+    Attributes
+    ----------
+    participant
+        Name of the participant.
+    warning
+        One sentence, or an empty string.
+    problem
+        Why the participant cannot be prepared, or None.
+    """
 
     participant: str
     warning: str = ""
+    problem: InputError | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,13 @@ class EegJob:
 
     def __call__(self) -> JobResult:
         """Run the job and cache its result."""
+        try:
+            self._preprocess()
+        except InputError as error:  # a damaged recording must not stop the other participants
+            return JobResult(self.participant, problem=error)
+        return JobResult(self.participant)
+
+    def _preprocess(self) -> None:
         context = self.context
         durations_s = {trial.trial: trial.duration_s for trial in context.plan.trials}
         channels: tuple[str, ...] = ()
@@ -122,7 +140,6 @@ class EegJob:
             notes["warnings"] = list(warnings)
         # saved last: it marks the EEG of the participant as complete
         context.open_cache().save_eeg_metadata({"channels": channels, "notes": notes})
-        return JobResult(self.participant)
 
 
 @dataclass(frozen=True)

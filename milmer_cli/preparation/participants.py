@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from milmer_cli.datasets.base import Recordings
@@ -43,20 +43,27 @@ def plan_participants(
             progress.note(f"{name} is excluded: {error}", "warning")
             continue
         plans.append(plan)
+        for warning in plan.warnings:
+            progress.note(warning, "warning")
         if plan.message:
             progress.note(f"{name}: {plan.message}")
     if not plans:
-        first = next(iter(excluded.values()), "the data set has none.")
-        raise InputError(
-            f"None of the {len(excluded)} participants can be prepared: {first}",
-            "`milmer prepare --check` lists the problems of each participant.",
-        )
+        raise none_usable(excluded)
     return plans, excluded
+
+
+def none_usable(excluded: Mapping[str, str]) -> InputError:
+    """Return the error if no participant can be prepared."""
+    first = next(iter(excluded.values()), "the data set has none.")
+    return InputError(
+        f"None of the {len(excluded)} participants can be prepared: {first}",
+        "`milmer prepare --check` lists the problems of each participant.",
+    )
 
 
 def prepare_participants(
     contexts: Sequence[JobContext], settings: Settings, detector: str, progress: Progress
-) -> None:
+) -> dict[str, InputError]:
     """Run the jobs of all participants and write the file of each when its jobs are done.
 
     Parameters
@@ -69,12 +76,23 @@ def prepare_participants(
         Name of the face detector.
     progress
         Advanced by jobs.
+
+    Returns
+    -------
+    dict
+        Participant -> why its EEG cannot be preprocessed. A warning is issued for each.
+
+    Raises
+    ------
+    InputError
+        The EEG of a participant that ``data.participants`` selects cannot be preprocessed.
     """
     groups = job_groups([job for context in contexts for job in jobs_of(context)], settings)
     participants = [job.participant for jobs, _ in groups for job in jobs]
     job_progress = JobProgress(participants, groups[0][1] if groups else 0, progress)
     by_name = {context.plan.participant: context for context in contexts}
     n_left = {name: context.plan.n_jobs for name, context in by_name.items()}
+    problems: dict[str, InputError] = {}
 
     def assemble(name: str) -> None:
         context = by_name[name]
@@ -90,8 +108,15 @@ def prepare_participants(
         job_progress.advance(result.participant)
         if result.warning:
             progress.note(result.warning, "warning")
+        if result.problem:
+            if settings.data.participants:
+                raise result.problem
+            problems[result.participant] = result.problem
+            progress.note(f"{result.participant} is excluded: {result.problem}", "warning")
         n_left[result.participant] -= 1
         if not n_left[result.participant]:
             job_progress.participant_done(result.participant)
-            assemble(result.participant)
+            if result.participant not in problems:
+                assemble(result.participant)
     job_progress.done()
+    return problems

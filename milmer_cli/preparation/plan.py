@@ -60,6 +60,8 @@ class ParticipantPlan:
         Whether the file exists and is up to date.
     message
         One sentence on what is computed again or resumed; may be empty.
+    warnings
+        One sentence for each trial whose EEG cannot be used.
     """
 
     participant: str
@@ -71,6 +73,7 @@ class ParticipantPlan:
     face_trials: tuple[Trial, ...] = ()
     unchanged: bool = False
     message: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def n_jobs(self) -> int:
@@ -104,8 +107,10 @@ def plan_participant(
     InputError
         The recordings of the participant are damaged or inconsistent, or contain no segment.
     """
-    onsets_s, trials = {}, []
+    onsets_s, trials, warnings = {}, [], []
     for trial in recordings.trials(participant):
+        if trial.eeg_problem:
+            warnings.append(trial.eeg_problem)
         onsets = segment_onsets(trial.duration_s, settings.eeg)
         if (trial.has_eeg or trial.video) and len(onsets):
             trials.append(trial)
@@ -113,12 +118,17 @@ def plan_participant(
     if not trials:
         raise InputError(
             f"No trial of {participant} contains a segment of {settings.eeg.segment_s:g} s of EEG "
-            "or video.",
+            f"or video. {warnings[0] if warnings else ''}".rstrip(),
             "Reduce eeg.segment_s, or exclude the participant with data.participants.",
         )
     fingerprints = _fingerprints(recordings, participant, trials, onsets_s, settings, detector)
     plan = ParticipantPlan(
-        participant, tuple(trials), onsets_s, recordings.channels or (), fingerprints
+        participant,
+        tuple(trials),
+        onsets_s,
+        recordings.channels or (),
+        fingerprints,
+        warnings=tuple(warnings),
     )
     return _compare_with_store(plan, out, settings)
 

@@ -12,7 +12,7 @@ from milmer_cli.eeg.channels import average_reference
 from milmer_cli.eeg.ica import require_icalabel
 from milmer_cli.faces.detector import choose_detector
 from milmer_cli.preparation.jobs import JobContext
-from milmer_cli.preparation.participants import plan_participants, prepare_participants
+from milmer_cli.preparation.participants import none_usable, plan_participants, prepare_participants
 from milmer_cli.preparation.plan import ParticipantPlan, limit_band, stored_settings
 from milmer_cli.preparation.result import PrepareResult, coverage_warnings, summarize
 from milmer_cli.progress import SILENT, Progress
@@ -68,13 +68,17 @@ def prepare(
         plans, excluded = plan_participants(recordings, out, settings, detector, progress)
         contexts = _contexts(plans, recordings, out, settings, detector, lock.token)
         try:
-            prepare_participants(contexts, settings, detector, progress)
+            problems = prepare_participants(contexts, settings, detector, progress)
         except KeyboardInterrupt:
             progress.note(
                 "Interrupted. Finished parts are kept; run the same command again to resume.",
                 "warning",
             )
             raise
+        excluded |= {name: problem.message for name, problem in problems.items()}
+        plans = [plan for plan in plans if plan.participant not in problems]
+        if not plans:
+            raise none_usable(excluded)
         _update_index(out, settings, plans, progress)
         store = PreparedStore.open(out)
         coverage = write_coverage(store)

@@ -185,6 +185,20 @@ def recording_start(path: Path) -> datetime | None:
     return start if start.tzinfo and start.year >= _EARLIEST_YEAR else None
 
 
+def stated_duration(path: Path, options: VideoOptions = AS_STORED) -> float:
+    """Return the duration in a file's header, in seconds, without decoding; NaN without one.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened as a video.
+    """
+    if options.fps:
+        return float("nan")
+    with open_container(path) as container:
+        return declared_duration(container, video_stream(container, options))
+
+
 def measure_duration(path: Path, options: VideoOptions = AS_STORED) -> float:
     """Return the duration of a file without one in its header, in seconds, without decoding."""
     return scan_packets(path, options).duration_s

@@ -131,6 +131,12 @@ def test_make_folds_refuses_more_folds_than_groups(make_labeled, protocol, n_fol
         make_folds(make_labeled(3, 5, 2), protocol, n_folds, 0.2, 0)
 
 
+def test_make_folds_does_not_suggest_one_fold(make_labeled):
+    with pytest.raises(InputError, match="expected at least 5 trials, got 1") as caught:
+        make_folds(make_labeled(1, 1, 2), "trial", 5, 0.2, 0)
+    assert caught.value.hint == "Prepare more trials, or use another protocol."
+
+
 def test_make_folds_refuses_a_training_set_too_small_for_validation(make_labeled):
     with pytest.raises(InputError, match=r"at least 2 participants in .* fold 1 of 2, got 1"):
         make_folds(make_labeled(2, 5, 2), "participant", 2, 0.2, 0)

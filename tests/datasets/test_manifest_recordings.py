@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import scipy.io
 
+from helpers import write_numbered_video
 from milmer_cli.datasets.manifest import manifest_template
+from milmer_cli.datasets.manifest_inventory import inventory_manifest
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.preprocess import preprocess_eeg
@@ -266,13 +268,13 @@ def test_manifest_recordings_lists_all_errors_with_their_rows(files):
     for row, message in [
         (4, "trial 1 of P1 is already in row 3"),
         (5, "participant: expected letters, digits and . _ -, got 'P 1'"),
-        (6, "trial: expected 1, 2, 3, ..., got 'two'"),
+        (6, "trial: expected 1, 2, 3, ... (at most 2147483647), got 'two'"),
         (7, "stimulus is empty"),
         (8, "eeg and video are both empty"),
         (9, "there is no eeg file"),
         (9, "there is no video file"),
         (10, "eeg_onset_s: expected seconds, 0 or more, got '-2'"),
-        (10, "duration_s: expected seconds, more than 0, got '0'"),
+        (10, "duration_s: expected seconds, more than 0 and at most 86400, got '0'"),
         (11, "duration_s is empty, and there is no EEG file"),
         (12, "eeg_onset_s is 99 s, but"),
         (12, "valence: expected 1 to 9, got 10; valence_range states the scale"),
@@ -309,7 +311,7 @@ def test_manifest_recordings_rejects_an_empty_manifest(tmp_path, content):
 def test_manifest_recordings_rejects_a_missing_or_unreadable_file(tmp_path):
     with pytest.raises(InputError, match="There is no manifest"):
         ManifestRecordings(tmp_path / "none.csv")
-    (tmp_path / "trials.csv").write_bytes(b"\xff\xfe\x00table")
+    (tmp_path / "trials.csv").write_bytes(b"\xff\xfe\x00tabl")
     with pytest.raises(InputError, match="cannot be read"):
         ManifestRecordings(tmp_path / "trials.csv")
 
@@ -416,3 +418,71 @@ def _write_set(path, names, data):
         "epoch": [],
     }
     scipy.io.savemat(path, {"EEG": eeg}, appendmat=False)
+
+
+def test_manifest_recordings_leaves_out_only_the_participant_of_a_damaged_file(files):
+    (files / "broken.edf").write_bytes(b"nothing" * 50)
+    rows = ["P1,,1,1,a_raw.fif,2,,,6,1,1", "P2,,1,1,broken.edf,2,,,6,1,1"]
+    recordings = ManifestRecordings(_manifest(files, rows))
+    assert recordings.participants() == ["P1", "P2"]
+    assert recordings.channels == GENEVA[:14]
+    assert len(recordings.trials("P1")) == 1
+    with pytest.raises(InputError, match=r"broken\.edf cannot be read as EEG") as caught:
+        recordings.trials("P2")
+    assert caught.value.hint
+    first, second = inventory_manifest(recordings)
+    assert len(first.usable) == 1
+    assert second.usable == ()
+    (missing,) = second.missing
+    assert "broken.edf cannot be read as EEG" in missing.why
+    assert missing.fix == caught.value.hint
+
+
+def test_manifest_recordings_keeps_the_hints_of_eeg_errors(files):
+    rows = ["P1,,1,1,a_raw.fif,2,,,6,1,1,Fp1;Cz9"]
+    with pytest.raises(InputError, match=r"lacks the channel Cz9\. Its channels: Fp1, AF3"):
+        ManifestRecordings(_manifest(files, rows, HEADER + ",valence,arousal,eeg_channels"))
+
+
+def test_manifest_recordings_limits_a_duration_to_that_of_the_files(files):
+    write_numbered_video(files / "v.mp4")  # 3 s
+    rows = [
+        "P1,,1,1,,,v.mp4,,50000,1,1",
+        "P1,,2,1,,,v.mp4,1,50000,1,1",
+        "P1,,3,1,a_raw.fif,10,v.mp4,,50000,1,1",
+        "P1,,4,1,a_raw.fif,10,v.mp4,,25,1,1",
+        "P1,,5,1,,,a.avi,,6,1,1",
+    ]
+    recordings = ManifestRecordings(_manifest(files, rows))
+    durations = [trial.duration_s for trial in recordings.trials("P1")]
+    assert durations == pytest.approx([3, 2, 30, 25, 6], abs=0.05)
+    reduced = [note for note in recordings.notes() if "instead of after 50000 s" in note]
+    assert [note.partition(":")[0] for note in reduced] == ["Row 2", "Row 3", "Row 4"]
+
+
+def test_manifest_recordings_rejects_times_beyond_the_files(files):
+    write_numbered_video(files / "v.mp4")
+    rows = ["P1,,1,1,,,v.mp4,4,1,1,1", "P1,,2,1,a_raw.fif,41,,,1,1,1", "P1,,3,1,,,v.mp4,,1e5,1,1"]
+    with pytest.raises(InputError, match="has 3 errors") as caught:
+        ManifestRecordings(_manifest(files, rows))
+    for text in (
+        f"row 2: video_onset_s is 4 s, but {files / 'v.mp4'} lasts 3 s",
+        "row 3: eeg_onset_s is 41 s, but",
+        "row 4: duration_s: expected seconds, more than 0 and at most 86400, got '1e5'",
+    ):
+        assert text in caught.value.message
+
+
+@pytest.mark.parametrize("trial", ["3000000000", "1_0", "\u0661", "1e3", "inf", "-1"])
+def test_manifest_recordings_rejects_other_spellings_of_trials(files, trial):
+    with pytest.raises(InputError, match=r"row 2: trial: expected 1, 2, 3"):
+        ManifestRecordings(_manifest(files, [f"P1,,{trial},1,a_raw.fif,2,,,6,1,1"]))
+
+
+def test_manifest_recordings_reads_a_manifest_of_excel(files):
+    path = _manifest(files, ["7.0,1.0,1.0,2.0,a_raw.fif,NA,,nan,6,1,1"])
+    text = path.read_text().replace(",", "\t").replace("\t6\t", "\t5,5\t")
+    path.write_text(text, encoding="utf-16")
+    (trial,) = ManifestRecordings(path).trials("7")
+    assert (trial.trial, trial.stimulus, trial.session, trial.duration_s) == (1, 2, "1", 5.5)
+    assert trial.video is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import mne
@@ -24,10 +25,10 @@ def test_open_eeg_explains_any_exception_of_a_reader(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise AttributeError("'ndarray' object has no attribute 'get'")
 
-    (tmp_path / "a.set").write_bytes(b"x")
+    (tmp_path / "a.nxe").write_bytes(b"x")
     monkeypatch.setattr(mne.io, "read_raw", fail)
-    with pytest.raises(InputError, match=r"a\.set cannot be read as EEG: 'ndarray' object"):
-        open_eeg(tmp_path / "a.set")
+    with pytest.raises(InputError, match=r"a\.nxe cannot be read as EEG: 'ndarray' object"):
+        open_eeg(tmp_path / "a.nxe")
 
 
 def test_open_eeg_rejects_files_that_are_not_eeg(tmp_path):
@@ -54,6 +55,45 @@ def test_open_eeg_rejects_files_that_are_not_eeg(tmp_path):
         open_eeg(tmp_path / "stim_raw.fif")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("OpenBCI-RAW.txt", "%OpenBCI Raw EXG Data\n%Number of channels = 8\n", "a text file"),
+        ("eeg.mat", "MATLAB", "a MATLAB file of another layout"),
+        ("eeg.csv", "a,b", "a table does not state"),
+        ("eeg.xdf", "XDF:", "a file of several streams"),
+    ],
+)
+def test_open_eeg_says_why_a_format_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message) as caught:
+        open_eeg(tmp_path / name)
+    assert str(tmp_path / name) in caught.value.message
+    assert "BDF, EDF, GDF" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError(), MemoryError(), RecursionError("x"), EOFError(), struct.error("x")]
+)
+def test_open_eeg_converts_errors_of_any_type(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    (tmp_path / "a.nxe").write_bytes(b"x")
+    monkeypatch.setattr(mne.io, "read_raw", fail)
+    with pytest.raises(InputError, match=r"a\.nxe cannot be read as EEG: (it|x)"):
+        open_eeg(tmp_path / "a.nxe")
+
+
+@pytest.mark.parametrize("sfreq", [1e-3, 1e9])
+def test_open_eeg_rejects_an_impossible_sampling_rate(tmp_path, sfreq):
+    raw_from_microvolts(np.zeros((2, 100)), sfreq, ["Fz", "Cz"]).save(
+        tmp_path / "x_raw.fif", verbose="error"
+    )
+    with pytest.raises(InputError, match="expected a sampling rate of 1 to 1e"):
+        open_eeg(tmp_path / "x_raw.fif")
+
+
 def test_open_eeg_applies_bids_sidecars(tmp_path):
     path = _bids_recording(tmp_path)
     raw = open_eeg(path)
@@ -76,7 +116,11 @@ def test_source_files_include_bids_sidecars(tmp_path):
 
 def test_open_eeg_rejects_a_damaged_bids_sidecar(tmp_path):
     path = _bids_recording(tmp_path)
-    path.with_suffix(".json").write_text("{")
+    for content in ("{", "[" * 100_000, "3"):
+        path.with_suffix(".json").write_text(content)
+        with pytest.raises(InputError, match=r"A BIDS sidecar of .* cannot be read"):
+            open_eeg(path)
+    path.with_suffix(".json").write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"A BIDS sidecar of .* cannot be read"):
         open_eeg(path)
 

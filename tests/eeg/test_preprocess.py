@@ -222,13 +222,26 @@ def test_preprocess_eeg_is_independent_of_the_load_size(monkeypatch, load_bytes)
     np.testing.assert_array_equal(preprocess_eeg(block, EegSettings()).data, whole)
 
 
-def test_preprocess_eeg_rejects_a_truncated_file(tmp_path):
+def test_preprocess_eeg_rejects_a_file_that_is_truncated_after_opening(tmp_path):
     raw = raw_from_microvolts(np.random.default_rng(0).normal(size=(4, 4096)), 128.0, list("abcd"))
     path = tmp_path / "x_raw.fif"
     raw.save(path, verbose="error")
+    opened = open_eeg(path)
     path.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(InputError, match="cannot be read to its end"):
-        preprocess_eeg(EegBlock(open_eeg(path), {}), EegSettings())
+        preprocess_eeg(EegBlock(opened, {}), EegSettings())
+
+
+def test_preprocess_eeg_warns_of_a_recording_that_was_not_closed(tmp_path, write_bdf):
+    signals = np.random.default_rng(0).normal(0, 10, (4, 5 * 512))
+    names = ("Fp1", "Fz", "Cz", "Oz")
+    path = write_bdf(tmp_path / "x.bdf", dict(zip(names, signals, strict=True)), None)
+    content = bytearray(path.read_bytes())
+    content[236:244] = b"-1      "
+    path.write_bytes(content[:-100])
+    (warning,) = preprocess_eeg(EegBlock(open_eeg(path), {}), PLAIN).warnings
+    assert "was not closed by its recorder" in warning
+    assert "the 4 whole data records are used" in warning
 
 
 def _brain_like(n_channels: int = 4, seconds: int = 40, seed: int = 0) -> np.ndarray:

@@ -46,7 +46,7 @@ def test_read_requests_lists_all_errors(write):
         "row 5: name: 'Summary.csv' is the name of the table",
         "row 6: there is no eeg file",
         "row 7: eeg and video are both empty",
-        "row 8: trial: expected 1, 2, 3, ..., got '0'",
+        "row 8: trial: expected 1, 2, 3, ... (at most 2147483647), got '0'",
         "row 9: video_onset_s: expected seconds, 0 or more, got '-1'",
     ):
         assert text in caught.value.message
@@ -114,5 +114,7 @@ def test_read_requests_video_stream_and_frame_rate(write):
     assert requests["z"].video_stream is None
     with pytest.raises(InputError) as caught:
         read_requests(write(header, "x,face.mp4,,0,-1"))
-    assert "video_stream: expected 1, 2, 3, ..., got '0'" in caught.value.message
+    assert (
+        "video_stream: expected 1, 2, 3, ... (at most 2147483647), got '0'" in caught.value.message
+    )
     assert "video_fps: expected frames per second, more than 0, got '-1'" in caught.value.message

@@ -356,10 +356,14 @@ def test_predictor_warns_of_truncated_files(tmp_path, model, write_video, write_
     video = write_video(tmp_path / "v.mkv", 9.0, change=noisy)
     video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
     eeg = write_edf(tmp_path / "e.edf", GENEVA, make_eeg(12.0))
-    eeg.write_bytes(eeg.read_bytes()[: 256 * 33 + 9 * 32 * 128 * 2])
+    content = eeg.read_bytes()[: 256 * 33 + 9 * 32 * 128 * 2]
+    eeg.write_bytes(content)
+    with pytest.raises(InputError, match=r"e\.edf is truncated: .* 12 data records"):
+        model.predict(video, eeg)
+    eeg.write_bytes(content[:236] + b"-1      " + content[244:])
     progress = RecordingProgress()
     result = model.predict(video, eeg, progress=progress)
-    assert "expected 12 data records (EDF header), got 9, so the last 25%" in progress.text
+    assert "e.edf was not closed by its recorder" in progress.text
     assert "of 3 segments, from 3 s on, frames of the video cannot be decoded" in progress.text
     assert ["video_lost" in segment.flags for segment in result.segments] == [False, True, True]
 

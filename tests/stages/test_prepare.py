@@ -278,6 +278,27 @@ def test_prepare_damaged_participant_that_is_selected_is_an_error(damaged, tmp_p
         run(damaged, tmp_path / "p", "data.participants=29", participants="29")
 
 
+def test_prepare_eeg_that_fails_in_the_preprocessing_excludes_only_its_participant(
+    deap, tmp_path, monkeypatch
+):
+    segment_eeg = jobs.segment_eeg
+
+    def fail(block, *arguments):
+        if any("s29" in str(name) for name in block.raw.filenames):
+            raise InputError("s29.bdf is damaged.", "Copy it again.")
+        return segment_eeg(block, *arguments)
+
+    monkeypatch.setattr(jobs, "segment_eeg", fail)
+    progress_sink = RecordingProgress()
+    result = run(deap, tmp_path / "p", "run.workers=1", progress=progress_sink, source="bdf")
+    assert result.excluded["s29"] == "s29.bdf is damaged."
+    assert "s29 is excluded: s29.bdf is damaged. Copy it again." in progress_sink.warnings
+    assert PreparedStore.open(tmp_path / "p").participants == ["s01"]
+    assert not (tmp_path / "p" / "s29.h5").exists()
+    with pytest.raises(InputError, match=r"s29\.bdf is damaged"):
+        run(deap, tmp_path / "q", "data.participants=29", "run.workers=1", participants="29")
+
+
 def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
     messages = ("Bad channels were kept.",), ("Most channels are bad.",)
     monkeypatch.setattr("milmer_cli.eeg.preprocess.bad_channel_messages", lambda *_: messages)

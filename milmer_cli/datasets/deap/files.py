@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 from milmer_cli.settings.schema import Source
 
 EegFormat = Literal["bdf", "dat", "mat"]
@@ -16,6 +17,8 @@ EEG_FORMATS: tuple[EegFormat, ...] = ("bdf", "dat", "mat")
 """Formats of DEAP's EEG, in the order in which source ``auto`` prefers them."""
 
 RATINGS_FILE = "participant_ratings.csv"
+_RATINGS_WORKBOOKS = ("participant_ratings.xls", "participant_ratings.xlsx")
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".rar", ".7z", ".gz", ".tar.bz2")
 REQUEST_URL = "https://www.eecs.qmul.ac.uk/mmv/datasets/deap/"
 FIND_HINT = f"Give the folder that contains DEAP's files; request them at {REQUEST_URL}."
 
@@ -37,12 +40,36 @@ class DeapFiles:
         Participant number -> trial -> file.
     duplicates
         Further files with the name of a file that was already found; they are not used.
+    workbook
+        The ratings as an Excel workbook, which cannot be read, or None.
+    archives
+        Archives, which may contain what is missing.
     """
 
     ratings: Path | None = None
     eeg: dict[int, dict[EegFormat, Path]] = field(default_factory=dict)
     video: dict[int, dict[int, Path]] = field(default_factory=dict)
     duplicates: tuple[Path, ...] = ()
+    workbook: Path | None = None
+    archives: tuple[Path, ...] = ()
+
+    @property
+    def archive_hint(self) -> str:
+        """A sentence that names the archives; empty if there are none."""
+        if not self.archives:
+            return ""
+        return f"Unpack {shorten([path.name for path in self.archives], 4)} first."
+
+    @property
+    def ratings_hint(self) -> str:
+        """What to do if there is no `RATINGS_FILE`."""
+        if self.workbook is not None:
+            return (
+                f"Open {self.workbook} in Excel or LibreOffice, and save it as {RATINGS_FILE} "
+                "beside it; DEAP's metadata_csv archive contains it too."
+            )
+        request = f"It is in DEAP's metadata_csv archive, from {REQUEST_URL}."
+        return self.archive_hint or request
 
 
 def find_deap_files(root: Path) -> DeapFiles:
@@ -75,7 +102,20 @@ def find_deap_files(root: Path) -> DeapFiles:
             used = trials.setdefault(int(match[2]), path)
         if used is not path:
             duplicates.append(path)
-    return DeapFiles(ratings, eeg, video, tuple(duplicates))
+    workbooks = [path for path in paths if path.name.lower() in _RATINGS_WORKBOOKS]
+    archives = tuple(path for path in paths if path.name.lower().endswith(_ARCHIVES))
+    return DeapFiles(ratings, eeg, video, tuple(duplicates), next(iter(workbooks), None), archives)
+
+
+def duplicate_notes(files: DeapFiles) -> tuple[str, ...]:
+    """Return one sentence about the files that are not used because of their names, if any."""
+    if not files.duplicates:
+        return ()
+    plural = "s are" if len(files.duplicates) > 1 else " is"
+    return (
+        f"{len(files.duplicates)} file{plural} not used, because files of the same names were "
+        f"found before: {shorten(files.duplicates, 2)}.",
+    )
 
 
 def choose_format(found: Collection[EegFormat], source: Source) -> EegFormat | None:

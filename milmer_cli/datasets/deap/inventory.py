@@ -14,14 +14,21 @@ from milmer_cli.datasets.deap.files import (
     DeapFiles,
     EegFormat,
     choose_format,
+    duplicate_notes,
     find_deap_files,
     participant_name,
 )
-from milmer_cli.datasets.deap.preprocessed import SFREQ, check_labels, read_preprocessed
+from milmer_cli.datasets.deap.preprocessed import (
+    SFREQ,
+    check_labels,
+    damaged_trials,
+    read_preprocessed,
+)
 from milmer_cli.datasets.deap.ratings import RatedTrial, read_ratings
 from milmer_cli.datasets.missing import MissingInput, probe_or_problem
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.errors import InputError
 from milmer_cli.io import to_json
 from milmer_cli.progress import SILENT, Progress
@@ -39,9 +46,10 @@ _REQUEST = f"Request it at {REQUEST_URL}"
 
 @dataclass(frozen=True)
 class EegFile:
-    """An EEG file. ``problem`` states why it cannot be used.
+    """An EEG file. ``problem`` states why it cannot be used, and ``incomplete`` why a part cannot.
 
-    ``checked`` is False for files that the source does not select: they are not opened.
+    ``checked`` is False for files that the source does not select: they are not opened. ``damaged``
+    are the trials whose EEG contains values that are not finite.
     """
 
     format: EegFormat
@@ -51,6 +59,8 @@ class EegFile:
     channels: int | None = None
     trials: int | None = None
     problem: str = ""
+    incomplete: str = ""
+    damaged: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,10 +201,8 @@ def inventory_deap(
         entries.append(_inventory_of(number, files, source, ratings.get(number, {}), probe))
         progress.advance(TASK)
     progress.done(TASK)
-    notes = tuple(
-        f"{path} is not used: a file of this name was found before." for path in files.duplicates
-    )
     missing = tuple(_missing_of_all(files, source))
+    notes = duplicate_notes(files)
     return DeapInventory(root, source, files.ratings, tuple(entries), missing, notes)
 
 
@@ -205,15 +213,16 @@ def _missing_of_all(files: DeapFiles, source: Source) -> list[MissingInput]:
             MissingInput(
                 f"metadata_csv/{RATINGS_FILE}",
                 "Nothing can be used: only this file states the clip and the ratings of a trial.",
-                f"Request metadata_csv.zip at {REQUEST_URL}",
+                files.ratings_hint,
             )
         )
     if not any(choose_format(formats, source) for formats in files.eeg.values()):
         wanted = "data_original or data_preprocessed_python" if source == "auto" else f".{source}"
-        missing.append(MissingInput(f"all EEG ({wanted})", "Only faces can be used.", _REQUEST))
+        what, fix = f"all EEG ({wanted})", files.archive_hint or _REQUEST
+        missing.append(MissingInput(what, "Only faces can be used.", fix))
     if not files.video:
-        what = "all face videos (face_video)"
-        missing.append(MissingInput(what, "Only EEG can be used.", _REQUEST))
+        what, fix = "all face videos (face_video)", files.archive_hint or _REQUEST
+        missing.append(MissingInput(what, "Only EEG can be used.", fix))
     return missing
 
 
@@ -231,7 +240,7 @@ def _inventory_of(
         for name, path in formats.items()
     )
     read = next((file for file in eeg if file.format == chosen), None)
-    with_eeg = set(rows) if read and not read.problem else set()
+    with_eeg = set(rows) - set(read.damaged) if read and not read.problem else set()
     videos = tuple(
         _check_video(trial, path, probe)
         for trial, path in sorted(files.video.get(number, {}).items())
@@ -263,7 +272,10 @@ def _check_eeg(eeg_format: EegFormat, path: Path, rows: Mapping[int, RatedTrial]
         if eeg_format != "bdf":
             arrays = read_preprocessed(path)
             check_labels(arrays, rows, path)
-            return EegFile(eeg_format, path, True, SFREQ, len(GENEVA), len(arrays.data))
+            damaged = damaged_trials(arrays, rows, path)
+            why = " ".join(damaged.values())
+            found = (SFREQ, len(GENEVA), len(arrays.data))
+            return EegFile(eeg_format, path, True, *found, "", why, tuple(damaged))
         block = open_deap_bdf(path)
     except InputError as error:
         return EegFile(eeg_format, path, True, problem=str(error))
@@ -273,7 +285,8 @@ def _check_eeg(eeg_format: EegFormat, path: Path, rows: Mapping[int, RatedTrial]
     except InputError as error:
         problem = str(error)
     sfreq = float(block.raw.info["sfreq"])
-    return EegFile(eeg_format, path, True, sfreq, len(GENEVA), len(block.onset_s), problem)
+    found = (sfreq, len(GENEVA), len(block.onset_s))
+    return EegFile(eeg_format, path, True, *found, problem, unclosed_warning(path))
 
 
 def _check_video(trial: int, path: Path, probe: Callable[[Path], VideoProbe]) -> VideoFile:
@@ -306,6 +319,8 @@ def _missing_of(
     elif read.problem and rows:
         fix = "Copy or unpack it again, or choose another source."
         missing.append(MissingInput(read.path.name, read.problem, fix))
+    if read is not None and read.incomplete and rows:
+        missing.append(MissingInput(read.path.name, read.incomplete, "Copy or unpack it again."))
     if absent:
         what = "all videos" if not videos else f"videos of trials {', '.join(map(str, absent))}"
         missing.append(MissingInput(f"{name}: {what}", "These trials have no faces.", _REQUEST))

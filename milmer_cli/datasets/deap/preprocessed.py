@@ -2,22 +2,30 @@
 
 Both formats contain the same numbers: ``data`` (trials, 40 channels, samples) at 128 Hz, with 3 s
 before the stimulus, and ``labels`` (trials, 4). Rows are in the order of Experiment_id, not in the
-order of presentation. A pickle can execute code, so the pickles are read by a restricted unpickler.
+order of presentation.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import scipy.io
 
+from milmer_cli.datasets.deap.array_pickle import (
+    PickledArray,
+    UnsafePickleError,
+    read_array_pickle,
+)
 from milmer_cli.datasets.deap.files import RATINGS_FILE
 from milmer_cli.datasets.deap.ratings import RatedTrial
+from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.mat_file import read_mat
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 
 SFREQ = 128.0
 PASS_BAND_HZ = (4.0, 45.0)
@@ -25,7 +33,9 @@ PASS_BAND_HZ = (4.0, 45.0)
 BASELINE_SAMPLES = 384
 BASELINE_S = BASELINE_SAMPLES / SFREQ
 
-
+_NAMES = ("data", "labels")
+_MAX_DIMENSIONS = 4
+_IMPOSSIBLE_UV = 1e9
 _COPY_AGAIN = "Copy or unpack the file again."
 
 
@@ -62,11 +72,11 @@ def read_preprocessed(path: Path) -> PreprocessedArrays:
     arrays = []
     for key, ndim in (("data", 3), ("labels", 2)):
         value = content.get(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.ndim != ndim:
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu" or value.ndim != ndim:
             raise InputError(
                 f"{path}: expected an array {key} of numbers with {ndim} dimensions.", _COPY_AGAIN
             )
-        arrays.append(value.astype(np.float64, copy=False))
+        arrays.append(np.ascontiguousarray(value, dtype=np.float64))
     data, labels = arrays
     if data.shape[1] < 34 or data.shape[2] <= BASELINE_SAMPLES or labels.shape != (len(data), 4):
         raise InputError(
@@ -103,22 +113,37 @@ def check_labels(arrays: PreprocessedArrays, rows: Mapping[int, RatedTrial], pat
             )
 
 
+def damaged_trials(
+    arrays: PreprocessedArrays, rows: Mapping[int, RatedTrial], path: Path
+) -> dict[int, str]:
+    """Return the trials whose EEG contains NaN or impossible values, with a sentence for each."""
+    return {
+        trial: f"{path.name}, trial {trial} of {path.stem} (Experiment_id {row.stimulus}): its EEG "
+        "contains values that are not finite or no voltages, so the trial has no EEG."
+        for trial, row in rows.items()
+        if not (np.abs(arrays.data[row.stimulus - 1, : len(GENEVA)]) < _IMPOSSIBLE_UV).all()
+    }
+
+
 def _numbers(values: np.ndarray) -> str:
     return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
 
-def _read_mat(path: Path) -> dict[str, object]:
-    try:
-        return scipy.io.loadmat(path, variable_names=["data", "labels"])
-    except (OSError, ValueError, TypeError, NotImplementedError, EOFError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as a MATLAB file: {error}", _COPY_AGAIN) from error
+def _read_mat(path: Path) -> dict[str, np.ndarray]:
+    meta, arrays = read_mat(path, _NAMES)
+    if not arrays:
+        raise InputError(
+            f"{path} is not one of DEAP's MATLAB files: expected the variables data and labels, "
+            f"got {shorten(meta['variables']) or 'none'}.",
+            "Export other EEG as BDF, EDF, GDF, FIF, BrainVision or EEGLAB, and use a manifest.",
+        )
+    return arrays
 
 
-def _read_dat(path: Path) -> dict[object, object]:
+def _read_dat(path: Path) -> dict[str, np.ndarray]:
     try:
-        with path.open("rb") as file:
-            content = _ArrayUnpickler(file, encoding="latin1").load()
-    except _UnsafePickleError as error:
+        content = read_array_pickle(path)
+    except UnsafePickleError as error:
         raise InputError(
             f"{path} refers to {error}, which no DEAP file needs. The file was not loaded and its "
             "code was not executed.",
@@ -126,68 +151,33 @@ def _read_dat(path: Path) -> dict[object, object]:
         ) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        MemoryError,
-        OverflowError,
-    ) as error:
+    except Exception as error:  # a damaged pickle raises any type of exception
+        reason = str(error) or type(error).__name__
         raise InputError(
-            f"{path} is not a complete DEAP .dat file ({type(error).__name__}).", _COPY_AGAIN
+            f"{path} is not a complete DEAP .dat file ({reason}).", _COPY_AGAIN
         ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a dictionary of arrays.", _COPY_AGAIN)
-    return content
+    plain = {k.decode("latin-1") if isinstance(k, bytes) else k: v for k, v in content.items()}
+    size = path.stat().st_size
+    return {
+        name: _as_array(plain[name], size, f"{path}: {name}") for name in _NAMES if name in plain
+    }
 
 
-class _UnsafePickleError(Exception):
-    """A pickle refers to a global that arrays do not need; the text names it."""
-
-
-def _array_type(*arguments: object) -> np.ndarray:
-    # stands for numpy.ndarray, which DEAP's files pass to _reconstruct and do not call
-    raise _UnsafePickleError("a call of numpy.ndarray")
-
-
-def _empty_array(subtype: object, shape: object, dtype: object) -> np.ndarray:
-    # like numpy's _reconstruct; the pickle then sets the content through ndarray.__setstate__
-    return np.ndarray((0,), np.uint8)
-
-
-def _array_from_buffer(
-    buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str
-) -> np.ndarray:
-    return np.frombuffer(buffer, dtype=dtype).reshape(shape, order="F" if order == "F" else "C")
-
-
-def _latin1(text: str, encoding: str) -> bytes:
-    if encoding not in {"latin1", "latin-1"}:
-        raise _UnsafePickleError(f"_codecs.encode to {encoding!r}")
-    return text.encode("latin1")
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickler of dictionaries, numbers, text and plain arrays only.
-
-    It accepts the names of NumPy 1 and NumPy 2; each maps to a function of this module or to
-    ``numpy.dtype``.
-    """
-
-    def find_class(self, module: str, name: str) -> Callable[..., object]:
-        allowed: dict[tuple[str, str], Callable[..., object]] = {
-            ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy.core.numeric", "_frombuffer"): _array_from_buffer,
-            ("numpy._core.numeric", "_frombuffer"): _array_from_buffer,
-            ("numpy", "ndarray"): _array_type,
-            ("numpy", "dtype"): np.dtype,
-            ("_codecs", "encode"): _latin1,
-        }
-        if (module, name) not in allowed:
-            raise _UnsafePickleError(f"{module}.{name}")
-        return allowed[module, name]
+def _as_array(value: object, size: int, where: str) -> np.ndarray:
+    """Convert nested lists of numbers to an array, unless it would be larger than the file."""
+    if not isinstance(value, list | tuple):
+        return np.asarray(value)
+    shape: list[int] = []
+    inner: Any = value
+    while isinstance(inner, list | tuple) and len(shape) < _MAX_DIMENSIONS:
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    n_inner = inner.array.size if isinstance(inner, PickledArray) else 1
+    if math.prod(shape) * n_inner > size:
+        raise InputError(f"{where} has more values than the file has bytes.", _COPY_AGAIN)
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"{where} is not an array of numbers.", _COPY_AGAIN) from error

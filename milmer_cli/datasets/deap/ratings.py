@@ -7,6 +7,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.base import RATINGS
 from milmer_cli.datasets.table import (
+    POSITIVE_INTEGER,
     TableErrors,
     TableRow,
     finite_number,
@@ -55,7 +56,7 @@ def _add_row(participants: dict[int, dict[int, RatedTrial]], row: TableRow) -> N
     for name in _IDENTITY:
         row.required(name)
     participant, trial, stimulus = (
-        row.value(name, positive_integer, "1, 2, 3, ...") for name in _IDENTITY
+        row.value(name, positive_integer, POSITIVE_INTEGER) for name in _IDENTITY
     )
     valence, arousal, dominance, liking = (_rating(row, name) for name in RATINGS)
     if participant is None or trial is None or stimulus is None:

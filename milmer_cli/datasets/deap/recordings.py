@@ -21,9 +21,9 @@ from milmer_cli.datasets.deap.bdf import (
 from milmer_cli.datasets.deap.files import (
     FIND_HINT,
     RATINGS_FILE,
-    REQUEST_URL,
     EegFormat,
     choose_format,
+    duplicate_notes,
     find_deap_files,
     participant_name,
 )
@@ -32,6 +32,7 @@ from milmer_cli.datasets.deap.preprocessed import (
     PASS_BAND_HZ,
     SFREQ,
     check_labels,
+    damaged_trials,
     read_preprocessed,
 )
 from milmer_cli.datasets.deap.ratings import read_ratings
@@ -86,7 +87,7 @@ class DeapRecordings:
             raise InputError(
                 f"There is no {RATINGS_FILE} below {root}; it relates EEG, video and ratings of a "
                 "trial.",
-                f"It is in DEAP's metadata_csv archive, from {REQUEST_URL}.",
+                self.files.ratings_hint,
             )
         self.ratings = read_ratings(self.files.ratings)
         usable = {n for n in self.ratings if self.eeg_format(n) or self._videos(n)}
@@ -95,7 +96,7 @@ class DeapRecordings:
             raise InputError(
                 f"No participant below {root} has both ratings and a {what} file "
                 f"(as in s01.{'bdf' if source == 'auto' else source}, s01_trial01.avi).",
-                FIND_HINT,
+                self.files.archive_hint or FIND_HINT,
             )
         numbers = {participant_name(number): number for number in sorted(usable)}
         where = f"DEAP below {root} (with ratings, and EEG or video)"
@@ -105,6 +106,7 @@ class DeapRecordings:
         # what is known when they are made.
         self._marks: dict[int, dict[int, StimulusMark]] = {}
         self._durations_s: dict[int, dict[int, float]] = {}
+        self._eeg_problems: dict[int, dict[int, str]] = {}
 
     def eeg_format(self, number: int) -> EegFormat | None:
         """Return which EEG file of a participant is read; None if there is none."""
@@ -127,11 +129,7 @@ class DeapRecordings:
             )
         if self.channels != GENEVA:
             notes.append(f"{len(self.channels)} of DEAP's 32 EEG channels are used.")
-        notes += [
-            f"{path} is not used: a file of this name was found before."
-            for path in self.files.duplicates
-        ]
-        return notes
+        return [*notes, *duplicate_notes(self.files)]
 
     @property
     def pass_band_hz(self) -> tuple[float, float] | None:
@@ -163,6 +161,7 @@ class DeapRecordings:
                 duration_s=durations_s.get(trial, STIMULUS_S),
                 has_eeg=trial in durations_s,
                 video=VideoSpan(videos[trial]) if trial in videos else None,
+                eeg_problem=self._eeg_problems.get(number, {}).get(trial, ""),
             )
             for trial, row in self.ratings[number].items()
         ]
@@ -180,7 +179,10 @@ class DeapRecordings:
         rows = self.ratings[number]
         arrays = read_preprocessed(path)
         check_labels(arrays, rows, path)
+        damaged = damaged_trials(arrays, rows, path)
         for trial, row in rows.items():
+            if trial in damaged:
+                continue
             raw = raw_from_microvolts(arrays.data[row.stimulus - 1, : len(GENEVA)], SFREQ, GENEVA)
             yield EegBlock(raw, {trial: BASELINE_S}, PASS_BAND_HZ)
 
@@ -215,7 +217,9 @@ class DeapRecordings:
         if eeg_format != "bdf":
             arrays = read_preprocessed(path)
             check_labels(arrays, rows, path)
-            return dict.fromkeys(rows, arrays.duration_s)
+            problems = damaged_trials(arrays, rows, path)
+            self._eeg_problems[number] = problems
+            return {trial: arrays.duration_s for trial in rows if trial not in problems}
         marks = self._stimulus_marks(number, path)
         known = [mark.duration_s for mark in marks.values() if mark.duration_s is not None]
         median_s = statistics.median(known) if known else STIMULUS_S

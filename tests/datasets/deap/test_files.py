@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from milmer_cli.datasets.deap.files import choose_format, find_deap_files
+from milmer_cli.datasets.deap.files import choose_format, duplicate_notes, find_deap_files
 
 
 def test_find_deap_files_follows_links_once(tmp_path):
@@ -38,3 +38,15 @@ def test_find_deap_files_uses_the_least_nested_of_equal_names(tmp_path):
 )
 def test_choose_format(source, expected):
     assert choose_format({"mat", "dat"}, source) == expected
+
+
+def test_duplicate_notes_is_one_sentence(tmp_path):
+    for folder in ("a", "b/backup"):
+        (tmp_path / folder).mkdir(parents=True)
+        for trial in range(1, 41):
+            (tmp_path / folder / f"s01_trial{trial:02d}.avi").write_bytes(b"x")
+    (note,) = duplicate_notes(find_deap_files(tmp_path))
+    assert note.startswith(
+        "40 files are not used, because files of the same names were found before"
+    )
+    assert note.endswith("and 38 more.")

@@ -8,6 +8,7 @@ import pytest
 
 from milmer_cli.datasets.deap import bdf
 from milmer_cli.datasets.deap.inventory import inventory_deap
+from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.recordings import DeapRecordings
 from milmer_cli.datasets.synthetic.preprocessed_writer import write_dat, write_mat
 from milmer_cli.eeg.biosemi import status_codes
@@ -170,6 +171,46 @@ def test_deap_recordings_notes_duplicate_files(root, tmp_path):
     recordings = DeapRecordings(tmp_path / "a")
     assert recordings.files.eeg[1]["bdf"] != deep
     assert any(str(deep) in note for note in recordings.notes())
+
+
+def test_deap_recordings_says_that_the_ratings_are_a_workbook(tmp_path):
+    for name in ("s01.bdf", "participant_ratings.xls"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(InputError, match=r"no participant_ratings\.csv below") as caught:
+        DeapRecordings(tmp_path)
+    assert "participant_ratings.xls in Excel or LibreOffice" in caught.value.hint
+    found = inventory_deap(tmp_path)
+    assert "participant_ratings.xls" in found.missing[0].fix
+
+
+@pytest.mark.parametrize("archive", ["data_original.zip", "video.tar.gz", "a.RAR", "b.7z"])
+def test_deap_recordings_says_that_archives_are_not_unpacked(tmp_path, archive):
+    (tmp_path / archive).write_bytes(b"x")
+    with pytest.raises(InputError) as caught:
+        DeapRecordings(tmp_path)
+    assert f"Unpack {archive} first." in caught.value.hint
+    assert {entry.fix for entry in inventory_deap(tmp_path).missing} == {caught.value.hint}
+
+
+@pytest.mark.parametrize("kind", ["dat", "mat"])
+def test_deap_recordings_masks_trials_with_values_that_are_not_finite(root, tmp_path, kind):
+    shutil.copytree(root, tmp_path / "a")
+    recordings = DeapRecordings(tmp_path / "a", kind, "1")
+    (path,) = recordings.eeg_inputs("s01").files
+    arrays, row = read_preprocessed(path), recordings.ratings[1][2]
+    data = arrays.data.copy()
+    data[row.stimulus - 1, 3, 500] = np.inf
+    (write_dat if kind == "dat" else write_mat)(path, data, arrays.labels)
+    recordings = DeapRecordings(tmp_path / "a", kind, "1")
+    without = [trial for trial in recordings.trials("s01") if not trial.has_eeg]
+    assert [trial.trial for trial in without] == [2]
+    assert "trial 2 of" in without[0].eeg_problem.lower()
+    blocks = [trial for block in recordings.eeg_blocks("s01") for trial in block.onset_s]
+    assert 2 not in blocks
+    assert len(blocks) == len(recordings.trials("s01")) - 1
+    (entry,) = inventory_deap(tmp_path / "a", kind, "1").participants
+    assert entry.eeg_trials == len(blocks)
+    assert any("values that are not finite" in missing.why for missing in entry.missing)
 
 
 def test_deap_recordings_rejects_a_missing_or_empty_root(tmp_path):

@@ -1,0 +1,80 @@
+"""Durations and onsets of a manifest, compared with the durations of the files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from milmer_cli.datasets.manifest import ManifestRow
+from milmer_cli.datasets.manifest_eeg import EegHeaders
+from milmer_cli.datasets.table import TableErrors
+from milmer_cli.errors import InputError
+from milmer_cli.video.decode import VideoOptions
+from milmer_cli.video.probe import stated_duration
+
+OVERRUN_S = 0.5
+"""A trial that ends this much later than its files is named in a note."""
+
+
+def limit_durations(
+    rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableErrors
+) -> tuple[list[ManifestRow], list[str]]:
+    """Limit the duration of each trial to that of its files.
+
+    Parameters
+    ----------
+    rows
+        The trials.
+    headers
+        Headers of the EEG files that can be read.
+    errors
+        Receives onsets that lie beyond the end of a video.
+
+    Returns
+    -------
+    rows, notes
+        The trials; a sentence for each one whose duration was reduced. A trial is unchanged if the
+        duration of one of its files is unknown.
+    """
+    limited, notes = [], []
+    for row in rows:
+        present_s = _present_s(row, headers, errors)
+        stated_s = row.duration_s
+        if stated_s is not None and stated_s - present_s > OVERRUN_S:
+            notes.append(
+                f"Row {row.line}: the trial ends after {present_s:.1f} s with its files, instead "
+                f"of after {stated_s:g} s (duration_s)."
+            )
+            row = replace(row, duration_s=present_s)
+        limited.append(row)
+    return limited, notes
+
+
+def _present_s(row: ManifestRow, headers: EegHeaders, errors: TableErrors) -> float:
+    """Return the time from the start of the stimulus to the end of its longer file."""
+    eeg_s = 0.0
+    if row.eeg is not None:
+        if row.eeg not in headers:
+            return math.inf
+        eeg_s = headers[row.eeg].duration_s - (row.eeg_onset_s or 0.0)
+    covered = row.duration_s is None or eeg_s >= row.duration_s
+    if row.video is None or (covered and not row.video_onset_s):
+        return eeg_s
+    total_s, onset_s = _video_duration_s(row.video, row.video_options), row.video_onset_s or 0.0
+    if onset_s >= total_s:
+        errors.add(row.line, f"video_onset_s is {onset_s:g} s, but {row.video} lasts {total_s:g} s")
+        return math.inf
+    return max(eeg_s, total_s - onset_s)
+
+
+@lru_cache(maxsize=4096)
+def _video_duration_s(path: Path, options: VideoOptions) -> float:
+    """Return the duration that a video states; infinite if it is unknown."""
+    try:
+        duration_s = stated_duration(path, options)
+    except InputError:  # `prepare --check` and the extraction of the faces report it
+        return math.inf
+    return duration_s if duration_s > 0 else math.inf
