@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.input_files import open_input, read_input
 
 PARTIAL_SUFFIX = ".part"
 """Ending of temporary files; they are hidden files beside the final one."""
@@ -150,7 +151,7 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
             f"The disk is full: {path} cannot be written.",
             "Free some space and run the same command again; finished files are kept.",
         )
-    reason = os.strerror(code) if code is not None else str(error).partition("\n")[0]
+    reason = os.strerror(code) if code is not None else first_line(error)
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")
     return MilmerError(f"{path} cannot be written: {reason}.", "Check the disk and run again.")
@@ -213,10 +214,10 @@ def read_json(path: Path, hint: str = "") -> Any:
         The file cannot be read or is not valid JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_input(path))
     except OSError as error:
         raise _read_error(error, path, hint) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
 
 
@@ -277,7 +278,7 @@ def file_digest(path: Path, length: int = 64) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:length]
     except OSError as error:
         raise _read_error(error, path, "Check the file.") from error
@@ -296,7 +297,7 @@ def quick_file_digest(path: Path) -> str:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_input(path) as file:
             head = file.read(_PROBED_BYTES)
             file.seek(max(0, size - _PROBED_BYTES))
             tail = file.read()
@@ -306,6 +307,11 @@ def quick_file_digest(path: Path) -> str:
 
 
 # Messages ---------------------------------------------------------------------------------------
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text for a message, or its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def shorten(names: Sequence[object], most: int = 8, separator: str = ", ") -> str:
