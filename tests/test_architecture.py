@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 ORDER = [
     {"errors", "progress"},
     {"input_files"},
+    {"images"},
     {"io", "parallel"},
     {"settings"},
     {"device", "metrics"},

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input
 
 T = TypeVar("T")
 
@@ -145,7 +146,7 @@ def read_table(
     """
     path = errors.path
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_input(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise InputError(f"The table {path} cannot be read: {reason}.", errors.hint) from error

@@ -13,6 +13,7 @@ import numpy as np
 
 from milmer_cli.eeg.edf import place_records, read_record_layout
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 from milmer_cli.io import shorten
 
 _EVENT_CODE_BITS = 0xFF
@@ -29,7 +30,7 @@ def check_bdf(path: Path) -> None:
     """
     invalid = InputError(f"{path} is not a BDF file: its header is invalid.", _COPY_AGAIN)
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             magic = file.read(8)
         size = path.stat().st_size
         if not size:

@@ -17,6 +17,7 @@ import mne
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 
 _SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
 _DISCONTINUOUS = (b"EDF+D", b"BDF+D")
@@ -67,7 +68,7 @@ def read_record_layout(path: Path, sample_bytes: int) -> RecordLayout:
     ValueError
         The header is not that of a BDF or EDF file.
     """
-    with path.open("rb") as file:
+    with open_input(path) as file:
         header = file.read(256)
         n_signals = int(header[252:256])
         fields = file.read(256 * n_signals)
@@ -205,7 +206,7 @@ def _continuous_runs(onsets_s: np.ndarray, record_s: float, sfreq: float) -> lis
 def _annotation_texts(path: Path, layout: RecordLayout) -> Iterator[bytes]:
     """Yield the annotations of each data record, as bytes."""
     n_records = (path.stat().st_size - layout.header_bytes) // layout.record_bytes
-    with path.open("rb") as file:
+    with open_input(path) as file:
         for record in range(n_records):
             text = b""
             for part in layout.annotation_bytes:

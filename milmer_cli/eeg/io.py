@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from milmer_cli.eeg.edf import RecordLayout, place_records, read_record_layout
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input, require_regular_file
 from milmer_cli.io import shorten
 
 _HEADER_SUFFIX = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
@@ -66,6 +67,7 @@ class ReadOptions:
 AS_RECORDED = ReadOptions()
 UNITS = {"nV": 1e-9, "uV": 1e-6, "mV": 1e-3, "V": 1.0}
 """Unit of voltage -> volts."""
+_HEADER_BYTES = 2**16
 
 
 def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
@@ -82,8 +84,10 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     InputError
         The file is missing, empty, damaged, in an unknown format, or has no EEG channel.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"There is no EEG file {path}.", "Check the path.")
+    for file in (path, *_companions(path)):
+        require_regular_file(file)
     if not path.stat().st_size:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
     try:
@@ -106,6 +110,21 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
         )
     set_unit(raw, options.unit)
     return raw
+
+
+def _companions(path: Path) -> Iterator[Path]:
+    """Yield the files that MNE opens together with a recording: same name, or named in its header.
+
+    Folders are left out; a file that does not exist is reported by MNE.
+    """
+    named = []
+    if path.suffix.lower() == ".vhdr":
+        for line in read_input(path)[:_HEADER_BYTES].decode("latin-1").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip().lower() in ("datafile", "markerfile"):
+                named.append(path.parent / value.strip().replace("$b", path.stem))
+    same_name = (file for file in path.parent.iterdir() if file.stem == path.stem)
+    yield from (file for file in (*named, *same_name) if file.exists() and not file.is_dir())
 
 
 def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:

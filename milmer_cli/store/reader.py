@@ -16,6 +16,7 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.jpeg import decode_face
 from milmer_cli.faces.segment_faces import SegmentFaces
+from milmer_cli.input_files import require_regular_file
 from milmer_cli.store.schema import (
     FACE_DTYPES,
     FILE_ATTRIBUTES,
@@ -177,8 +178,9 @@ class PreparedParticipant:
         if self._file is None or self._process != os.getpid():
             # A handle inherited by a fork shares its file position with the parent: do not use it.
             self.close()
-            if not self.path.is_file():
+            if not self.path.exists():
                 raise InputError(f"{self.path} does not exist.", "Run `milmer prepare` first.")
+            require_regular_file(self.path)
             try:
                 # A file never changes under its name, so no lock is needed. HDF5's lock would fail
                 # on read-only file systems.

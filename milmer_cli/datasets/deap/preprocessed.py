@@ -18,6 +18,7 @@ import scipy.io
 from milmer_cli.datasets.deap.files import RATINGS_FILE
 from milmer_cli.datasets.deap.ratings import RatedTrial
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 
 SFREQ = 128.0
 PASS_BAND_HZ = (4.0, 45.0)
@@ -109,14 +110,15 @@ def _numbers(values: np.ndarray) -> str:
 
 def _read_mat(path: Path) -> dict[str, object]:
     try:
-        return scipy.io.loadmat(path, variable_names=["data", "labels"])
+        with open_input(path) as file:
+            return scipy.io.loadmat(file, variable_names=["data", "labels"])
     except (OSError, ValueError, TypeError, NotImplementedError, EOFError, KeyError) as error:
         raise InputError(f"{path} cannot be read as a MATLAB file: {error}", _COPY_AGAIN) from error
 
 
 def _read_dat(path: Path) -> dict[object, object]:
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             content = _ArrayUnpickler(file, encoding="latin1").load()
     except _UnsafePickleError as error:
         raise InputError(
