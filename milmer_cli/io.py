@@ -20,9 +20,13 @@ from typing import IO, Any
 
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.input_files import open_input, read_input
-
-PARTIAL_SUFFIX = ".part"
-"""Ending of temporary files; they are hidden files beside the final one."""
+from milmer_cli.partial_files import (
+    create_partial_file,
+    create_partial_folder,
+    flush_file,
+    open_partial,
+    remove_tree,
+)
 
 # Atomic writes ----------------------------------------------------------------------------------
 
@@ -31,8 +35,9 @@ PARTIAL_SUFFIX = ".part"
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path`` and rename it to ``path`` at the end.
 
-    For writers that need a file name. The temporary file is flushed to the disk before the rename,
-    and removed if the body raises.
+    For writers that need a file name. The temporary file exists and is empty; it is flushed to the
+    disk before the rename, and removed if the body raises. A link at ``path`` is replaced and never
+    followed.
 
     Parameters
     ----------
@@ -42,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        Temporary path, which ends in `PARTIAL_SUFFIX`.
+        Temporary path, which ends in ``.part``.
 
     Raises
     ------
@@ -51,12 +56,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     MilmerError
         Writing failed, for example because the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = create_partial_file(path)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush_file(temporary)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -85,17 +90,34 @@ def atomic_write(path: Path, content: str | bytes | Callable[[IO[bytes]], object
     MilmerError
         Writing failed, for example because the disk is full.
     """
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, open_partial(temporary) as file:
         if callable(content):
             content(file)
         else:
             file.write(content.encode() if isinstance(content, str) else content)
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Remove the temporary files of killed writers. Call it only while no other process writes."""
-    for temporary in folder.glob(f".*{PARTIAL_SUFFIX}"):
-        temporary.unlink(missing_ok=True)
+@contextlib.contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and move its files to ``folder`` one by one at the end.
+
+    For writers of several files, such as ``save_pretrained``. Parameters and errors are those of
+    `atomic_path`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = create_partial_folder(folder / "files")
+    except OSError as error:
+        raise _write_error(error, folder) from error
+    try:
+        yield staged
+        for file in sorted(staged.iterdir()):
+            with atomic_path(folder / file.name) as temporary:
+                file.replace(temporary)
+    except OSError as error:
+        raise _write_error(error, folder) from error
+    finally:
+        remove_tree(staged)
 
 
 def require_writable(folder: Path) -> Path:
@@ -136,9 +158,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _discard(temporary: Path) -> None:
+def _discard(temporary: Path | None) -> None:
     with contextlib.suppress(OSError):  # the folder itself is unusable; the first error says why
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _write_error(error: OSError, path: Path) -> MilmerError:

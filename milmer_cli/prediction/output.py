@@ -9,6 +9,7 @@ from typing import TextIO
 
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable, shorten
+from milmer_cli.partial_files import new_text_file
 from milmer_cli.prediction.result import (
     ABSTAINED,
     PAGE,
@@ -137,7 +138,7 @@ class TimelineWriter:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             remove_prediction(self._path.parent)
-            file = self._path.open("w", encoding="utf-8", newline="")
+            file = new_text_file(self._path)
         except OSError as error:
             raise InputError(f"{self._path} cannot be written: {error.strerror}.", _HINT) from error
         probabilities = [f"p_{name}" for name in self._class_names]

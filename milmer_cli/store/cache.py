@@ -5,7 +5,6 @@ After an interruption, `prepare` resumes with them: at most the trials in progre
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
 from milmer_cli.io import atomic_write, read_json, write_json
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.store.schema import CACHE_FOLDER, QUALITY_DTYPES
 
 Modality = Literal["eeg", "faces"]
@@ -88,7 +88,7 @@ class TrialCache:
 
     def clear(self) -> None:
         """Remove everything cached for the participant, also with other fingerprints."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
         parent = self.folder.parent
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
