@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from milmer_cli.csv_cells import original_cell
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import read_input
 
@@ -159,7 +160,7 @@ def read_table(
         if not any(cell.strip() for cell in cells):
             continue
         if not header:
-            header = [cell.strip().lower() for cell in cells]
+            header = [original_cell(cell.strip()).lower() for cell in cells]
             _check_header(header, reader.line_num, required, allowed, errors)
             errors.raise_if_any()
             continue
@@ -167,7 +168,7 @@ def read_table(
             errors.add(
                 reader.line_num, f"expected at most {len(header)} cells (header), got {len(cells)}"
             )
-        padded = [cell.strip() for cell in cells] + [""] * len(header)
+        padded = [original_cell(cell.strip()) for cell in cells] + [""] * len(header)
         named = dict(zip(header, padded, strict=False))
         rows.append(TableRow(reader.line_num, named, errors))
     if not rows:
