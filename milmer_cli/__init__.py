@@ -4,6 +4,10 @@ In data-flow order; a package imports only packages above it:
 
 - `errors`: exceptions with a message and a hint
 - `progress`: the interface through which long work reports its progress
+- `csv_cells`: CSV text without formulas
+- `input_files`: open regular files only
+- `partial_files`: temporary files of atomic writes
+- `images`: open images of listed formats and limited size
 - `io`: atomic writes, JSON, digests, lists in messages
 - `parallel`: calls in several processes
 - `settings`: schema, presets, YAML and fingerprints of all settings

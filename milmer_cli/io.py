@@ -19,9 +19,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from milmer_cli.errors import InputError, MilmerError
-
-PARTIAL_SUFFIX = ".part"
-"""Ending of temporary files; they are hidden files beside the final one."""
+from milmer_cli.input_files import open_input, read_input
+from milmer_cli.partial_files import (
+    create_partial_file,
+    create_partial_folder,
+    flush_file,
+    open_partial,
+    remove_tree,
+)
 
 # Atomic writes ----------------------------------------------------------------------------------
 
@@ -30,8 +35,9 @@ PARTIAL_SUFFIX = ".part"
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path`` and rename it to ``path`` at the end.
 
-    For writers that need a file name. The temporary file is flushed to the disk before the rename,
-    and removed if the body raises.
+    For writers that need a file name. The temporary file exists and is empty; it is flushed to the
+    disk before the rename, and removed if the body raises. A link at ``path`` is replaced and never
+    followed.
 
     Parameters
     ----------
@@ -41,7 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Yields
     ------
     Path
-        Temporary path, which ends in `PARTIAL_SUFFIX`.
+        Temporary path, which ends in ``.part``.
 
     Raises
     ------
@@ -50,12 +56,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
     MilmerError
         Writing failed, for example because the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = create_partial_file(path)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        flush_file(temporary)
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -84,17 +90,34 @@ def atomic_write(path: Path, content: str | bytes | Callable[[IO[bytes]], object
     MilmerError
         Writing failed, for example because the disk is full.
     """
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, open_partial(temporary) as file:
         if callable(content):
             content(file)
         else:
             file.write(content.encode() if isinstance(content, str) else content)
 
 
-def remove_partial_files(folder: Path) -> None:
-    """Remove the temporary files of killed writers. Call it only while no other process writes."""
-    for temporary in folder.glob(f".*{PARTIAL_SUFFIX}"):
-        temporary.unlink(missing_ok=True)
+@contextlib.contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder, and move its files to ``folder`` one by one at the end.
+
+    For writers of several files, such as ``save_pretrained``. Parameters and errors are those of
+    `atomic_path`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staged = create_partial_folder(folder / "files")
+    except OSError as error:
+        raise _write_error(error, folder) from error
+    try:
+        yield staged
+        for file in sorted(staged.iterdir()):
+            with atomic_path(folder / file.name) as temporary:
+                file.replace(temporary)
+    except OSError as error:
+        raise _write_error(error, folder) from error
+    finally:
+        remove_tree(staged)
 
 
 def require_writable(folder: Path) -> Path:
@@ -135,9 +158,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _discard(temporary: Path) -> None:
+def _discard(temporary: Path | None) -> None:
     with contextlib.suppress(OSError):  # the folder itself is unusable; the first error says why
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
 
 
 def _write_error(error: OSError, path: Path) -> MilmerError:
@@ -150,7 +174,7 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
             f"The disk is full: {path} cannot be written.",
             "Free some space and run the same command again; finished files are kept.",
         )
-    reason = os.strerror(code) if code is not None else str(error).partition("\n")[0]
+    reason = os.strerror(code) if code is not None else first_line(error)
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")
     return MilmerError(f"{path} cannot be written: {reason}.", "Check the disk and run again.")
@@ -213,10 +237,10 @@ def read_json(path: Path, hint: str = "") -> Any:
         The file cannot be read or is not valid JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_input(path))
     except OSError as error:
         raise _read_error(error, path, hint) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
 
 
@@ -277,7 +301,7 @@ def file_digest(path: Path, length: int = 64) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:length]
     except OSError as error:
         raise _read_error(error, path, "Check the file.") from error
@@ -296,7 +320,7 @@ def quick_file_digest(path: Path) -> str:
     """
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_input(path) as file:
             head = file.read(_PROBED_BYTES)
             file.seek(max(0, size - _PROBED_BYTES))
             tail = file.read()
@@ -306,6 +330,11 @@ def quick_file_digest(path: Path) -> str:
 
 
 # Messages ---------------------------------------------------------------------------------------
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an exception's text for a message, or its type if it has none."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 def shorten(names: Sequence[object], most: int = 8, separator: str = ", ") -> str:

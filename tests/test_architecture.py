@@ -16,6 +16,8 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 # A package imports only packages of the lines above its own, not those of its own line.
 ORDER = [
     {"errors", "progress"},
+    {"csv_cells", "input_files", "partial_files"},
+    {"images"},
     {"io", "parallel"},
     {"settings"},
     {"device", "metrics"},

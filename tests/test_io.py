@@ -70,13 +70,6 @@ def test_atomic_write_into_a_file_is_an_input_error(tmp_path):
         io.atomic_write(tmp_path / "file" / "inner.txt", "x")
 
 
-def test_remove_partial_files_removes_only_those(tmp_path):
-    (tmp_path / f".s01.h5.123{io.PARTIAL_SUFFIX}").touch()
-    (tmp_path / "s01.h5").touch()
-    io.remove_partial_files(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["s01.h5"]
-
-
 def test_require_writable_creates_nothing(tmp_path):
     assert io.require_writable(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert list(tmp_path.iterdir()) == []

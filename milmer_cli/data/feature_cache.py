@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import EEG_KEYS, Bag, BagDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.input_files import require_regular_file
 from milmer_cli.io import digest
 from milmer_cli.settings.schema import Modalities
 from milmer_cli.store import PreparedParticipant
@@ -72,8 +73,13 @@ class TokenBagDataset(Dataset[Bag]):
         if name not in self._participants:
             with self._labeled.store.participant(name) as participant:
                 found = np.array(participant.found, dtype=bool)
-            self._participants[name] = np.load(self._files[name], mmap_mode="r"), found
+            self._participants[name] = _map_tokens(self._files[name]), found
         return self._participants[name]
+
+
+def _map_tokens(path: Path) -> np.ndarray:
+    tokens: np.ndarray = np.load(require_regular_file(path), mmap_mode="r", allow_pickle=False)
+    return tokens
 
 
 def token_folder(store_folder: Path, out: Path | None) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from milmer_cli.csv_cells import original_cell
 from milmer_cli.datasets.table_text import read_table_text
 from milmer_cli.errors import InputError
 
@@ -179,7 +180,7 @@ def read_table(
         if not any(cells):
             continue
         if not header:
-            header = [_column_name(cell) for cell in cells]
+            header = [_column_name(original_cell(cell)) for cell in cells]
             _check_header(header, lines.line, required, allowed, errors)
             errors.raise_if_any()
             continue
@@ -189,7 +190,8 @@ def read_table(
         if given > len(header):
             message = f"expected at most {len(header)} cells (header), got {given}"
             errors.add(lines.line, message)
-        padded = ["" if cell in _MISSING else cell for cell in cells] + [""] * len(header)
+        values = ["" if cell in _MISSING else original_cell(cell) for cell in cells]
+        padded = values + [""] * len(header)
         named = dict(zip(header, padded, strict=False))
         rows.append(TableRow(lines.line, named, errors, lines.separator != ","))
     if not rows:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input
 
 _MAX_BYTES = 2**28
 _WORKBOOKS = {b"PK\x03\x04": "Excel workbook (.xlsx)", b"\xd0\xcf\x11\xe0": "Excel workbook (.xls)"}
@@ -32,7 +33,7 @@ def read_table_text(path: Path, hint: str) -> str:
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise InputError(f"{problem}: it has more than {_MAX_BYTES // 2**20} MiB.", hint)
-        content = path.read_bytes()
+        content = read_input(path)
     except OSError as error:
         raise InputError(f"{problem}: {error.strerror or error}.", hint) from error
     for start, kind in _WORKBOOKS.items():

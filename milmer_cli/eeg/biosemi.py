@@ -16,6 +16,7 @@ from milmer_cli.eeg.edf import annotation_encoding, place_records, read_record_l
 from milmer_cli.eeg.file_size import COPY_AGAIN, check_file_size
 from milmer_cli.eeg.read_errors import explain_errors, readable
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 from milmer_cli.io import shorten
 
 _EVENT_CODE_BITS, _TRIGGER_BITS = 0xFF, 0xFFFF
@@ -30,7 +31,7 @@ def check_bdf(path: Path) -> None:
         The file cannot be read, its header is invalid, or its size is wrong.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             magic = file.read(8)
         if not magic:
             raise InputError(f"{path} is empty.", COPY_AGAIN)

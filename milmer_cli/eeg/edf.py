@@ -18,6 +18,7 @@ import mne
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 
 _SAMPLE_BYTES = {".edf": 2, ".bdf": 3}
 _FIXED_HEADER_BYTES, _MAX_SIGNALS = 256, 9999
@@ -69,7 +70,7 @@ def read_record_layout(path: Path, sample_bytes: int) -> RecordLayout:
     ValueError
         The header is not that of a BDF or EDF file.
     """
-    with path.open("rb") as file:
+    with open_input(path) as file:
         header = file.read(_FIXED_HEADER_BYTES)
         n_signals = _header_integer(header[252:256], 1, _MAX_SIGNALS)
         fields = file.read(256 * n_signals)
@@ -97,7 +98,7 @@ def read_units(path: Path) -> list[str]:
 
     Annotations are not channels. The text is decoded as Latin-1.
     """
-    with path.open("rb") as file:
+    with open_input(path) as file:
         n_signals = _header_integer(file.read(_FIXED_HEADER_BYTES)[252:256], 1, _MAX_SIGNALS)
         fields = file.read(104 * n_signals)
     labels = [fields[16 * i : 16 * i + 16].strip() for i in range(n_signals)]
@@ -256,7 +257,7 @@ def _annotation_texts(path: Path, layout: RecordLayout) -> Iterator[bytes]:
     n_records = (path.stat().st_size - layout.header_bytes) // layout.record_bytes
     if not layout.annotation_bytes:
         return
-    with path.open("rb") as file:
+    with open_input(path) as file:
         for record in range(n_records):
             text = b""
             for part in layout.annotation_bytes:

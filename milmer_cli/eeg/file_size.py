@@ -14,6 +14,7 @@ from pathlib import Path
 from milmer_cli.eeg.edf import RecordLayout, read_record_layout, sample_bytes_of
 from milmer_cli.eeg.header_files import brainvision_fields, referenced_file
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input, read_input
 
 COPY_AGAIN = "Copy or unpack the file again."
 _FIF_TAG = struct.Struct(">iiii")
@@ -97,7 +98,7 @@ def _stated_bytes(layout: RecordLayout) -> int:
 def _check_fif(path: Path) -> None:
     """Follow the tags of a FIF file: each states its size and where the next one begins."""
     size, position = path.stat().st_size, 0
-    with path.open("rb") as file:
+    with open_input(path) as file:
         while True:
             file.seek(position)
             header = file.read(_FIF_TAG.size)
@@ -145,7 +146,7 @@ def _check_markers(path: Path, fields: Mapping[str, str], n_samples: int) -> Non
     markers = referenced_file(path, fields.get("markerfile", ""))
     if markers is None:
         return
-    text = markers.read_text("latin-1")
+    text = read_input(markers).decode("latin-1")
     positions = re.findall(r"^Mk\d+=[^,\r\n]*,[^,\r\n]*,\s*(\d+)", text, re.MULTILINE)
     last = max(map(int, positions), default=0)
     if last > n_samples:
@@ -158,7 +159,7 @@ def _check_markers(path: Path, fields: Mapping[str, str], n_samples: int) -> Non
 
 def _check_cnt(path: Path) -> None:
     """Check that a Neuroscan file reaches to its event table, which follows the data."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         header = file.read(900)
     (n_channels,) = struct.unpack_from("<H", header, 370)
     (events_at,) = struct.unpack_from("<i", header, 886)
@@ -172,7 +173,7 @@ _GDF_BYTES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 8, 16: 4, 17: 8, 18: 16, 27
 
 def _check_gdf(path: Path) -> None:
     """Compare a GDF file with its header: data records, and the event table after them."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         header = file.read(256)
         if header[:3] != b"GDF":
             raise ValueError("not a GDF file")
@@ -196,7 +197,7 @@ def _check_gdf(path: Path) -> None:
 
 def _gdf_event_bytes(path: Path, start: int, first: bool) -> int:
     """Return the size of the event table of a GDF file."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         file.seek(start)
         header = file.read(8)
     mode = header[0]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input
 
 _FIELD = re.compile(r"^[ \t]*([A-Za-z]+)[ \t]*=[ \t]*([^\r\n]*)", re.MULTILINE)
 _FILE_FIELDS = {"datafile": ".eeg", "markerfile": ".vmrk"}
@@ -39,7 +40,7 @@ def brainvision_units(path: Path) -> list[str]:
 
 def _read_text(path: Path) -> str:
     """Return a BrainVision header without its comment."""
-    content = path.read_bytes()
+    content = read_input(path)
     return content.decode(_encoding(content)).partition("[Comment]")[0]
 
 
@@ -88,7 +89,7 @@ def resolved_header(path: Path) -> Iterator[Path]:
     if all(file == (path.parent / fields[field]).absolute() for field, file in files.items()):
         yield path
         return
-    content = path.read_bytes()
+    content = read_input(path)
     for field, file in files.items():
         pattern = rb"(?im)^([ \t]*" + field.encode() + rb"[ \t]*=)[^\r\n]*"
         line = str(file).encode(_encoding(content), "replace")

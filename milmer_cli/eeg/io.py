@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from milmer_cli.eeg.header_files import resolved_header
 from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
 from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input, require_regular_file
 from milmer_cli.io import shorten
 
 _POSSIBLE_HZ = (1.0, 1e6)
@@ -67,6 +68,7 @@ class ReadOptions:
 
 
 AS_RECORDED = ReadOptions()
+_HEADER_BYTES = 2**16
 
 
 def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
@@ -83,8 +85,10 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     InputError
         The file is missing, empty, damaged, in an unknown format, or has no EEG channel.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"There is no EEG file {path}.", "Check the path.")
+    for file in (path, *_companions(path)):
+        require_regular_file(file)
     if not path.stat().st_size:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
     listed = {name.strip().lower() for name in options.eeg_channels}
@@ -144,6 +148,21 @@ def _require_possible_rate(raw: mne.io.BaseRaw, path: Path) -> None:
         )
 
 
+def _companions(path: Path) -> Iterator[Path]:
+    """Yield the files that MNE opens together with a recording: same name, or named in its header.
+
+    Folders are left out; a file that does not exist is reported by MNE.
+    """
+    named = []
+    if path.suffix.lower() == ".vhdr":
+        for line in read_input(path)[:_HEADER_BYTES].decode("latin-1").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip().lower() in ("datafile", "markerfile"):
+                named.append(path.parent / value.strip().replace("$b", path.stem))
+    same_name = (file for file in path.parent.iterdir() if file.stem == path.stem)
+    yield from (file for file in (*named, *same_name) if file.exists() and not file.is_dir())
+
+
 def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:
     """Rename channels, found in any case; channels that the file lacks are ignored.
 
@@ -190,7 +209,9 @@ def _apply_bids_sidecars(path: Path, raw: mne.io.BaseRaw) -> None:
     sidecar, table = sidecars
     try:
         if sidecar.is_file():
-            frequency = json.loads(sidecar.read_text("utf-8-sig")).get("PowerLineFrequency")
+            frequency = json.loads(read_input(sidecar).decode("utf-8-sig")).get(
+                "PowerLineFrequency"
+            )
             if isinstance(frequency, int | float) and frequency > 0:
                 raw.info["line_freq"] = float(frequency)
         if table.is_file():

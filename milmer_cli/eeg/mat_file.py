@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 from milmer_cli.parallel import FAILED, IsolatedError, run_isolated
 
 _MEMORY_BYTES, _MEMORY_PER_BYTE = 3 * 2**29, 12
@@ -90,7 +91,7 @@ def _fail(reason: str) -> None:
 
 
 def _read(path: Path, names: Sequence[str]) -> tuple[Meta, dict[str, np.ndarray]]:
-    with path.open("rb") as file:
+    with open_input(path) as file:
         start = file.read(520)
     if _HDF5_SIGNATURE in (start[:8], start[512:520]):
         return _read_hdf5(path, names)

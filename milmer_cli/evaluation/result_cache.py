@@ -15,8 +15,11 @@ import numpy as np
 
 import milmer_cli
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.errors import InputError
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
+from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write, digest, file_digest, json_text
+from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
 
 FORMAT = 4
@@ -77,7 +80,7 @@ def load_result(
     try:
         # np.load leaves a damaged file open, so it is opened here
         path = result_path(experiment, labeled, out)
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with open_input(path) as opened, np.load(opened, allow_pickle=False) as file:
             if str(file["identity"]) != experiment_identity(experiment, labeled):
                 return None
             epoch = int(file["epoch"])
@@ -90,7 +93,7 @@ def load_result(
                 robustness=_with_prefix(file, _ROBUSTNESS),
                 probe_predictions=_with_prefix(file, _PROBE),
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (InputError, OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 
@@ -100,8 +103,9 @@ def _with_prefix(file: np.lib.npyio.NpzFile, prefix: str) -> dict[str, np.ndarra
 
 def _backbone_digest(settings: Settings) -> str:
     """Digest of the weights if the backbone is a folder: the same path may get new weights."""
-    folder = Path(settings.model.backbone)
-    if settings.model.modalities == "eeg" or not folder.is_dir():
+    folder = own_folder(settings.model.backbone)
+    if settings.model.modalities == "eeg" or folder is None:
         return ""
-    files = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json"))
+    patterns = ("*.safetensors", "*.bin", "config.json")
+    files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
     return digest(*(file_digest(path) for path in files))

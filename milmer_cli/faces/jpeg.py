@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from milmer_cli.images import open_image
+
 ENCODING = "jpeg"
 QUALITY, SUBSAMPLING = 95, "4:2:0"  # the chroma subsampling of the video; see bench/README.md
 
@@ -32,4 +34,5 @@ def decode_face(encoded: bytes) -> np.ndarray:
     ndarray
         (size, size, 3) uint8 RGB.
     """
-    return np.asarray(Image.open(io.BytesIO(encoded), formats=("JPEG",)))
+    with open_image(encoded, ("JPEG",)) as image:
+        return np.array(image)

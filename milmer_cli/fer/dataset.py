@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch.utils.data import Dataset
 
 from milmer_cli.fer.image_files import read_rgb
 from milmer_cli.fer.labeled_images import LabeledImage
+from milmer_cli.images import open_image
 from milmer_cli.inference.predict_proba import Batch
 
 
@@ -27,7 +27,7 @@ def load_image(image: LabeledImage) -> Image.Image:
     if isinstance(source, np.ndarray):
         return Image.fromarray(source).convert("RGB")
     if isinstance(source, bytes):
-        with Image.open(BytesIO(source)) as opened:
+        with open_image(source) as opened:
             return opened.convert("RGB")
     return read_rgb(source)
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from PIL import Image
-
 from milmer_cli.errors import InputError
 from milmer_cli.faces.detector import FaceDetector
 from milmer_cli.fer.crop import consists_of_face_crops, crop_faces
 from milmer_cli.fer.dataset import load_image
 from milmer_cli.fer.labeled_images import LabeledImage, LabeledImages
-from milmer_cli.io import shorten
+from milmer_cli.io import first_line, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 
@@ -35,8 +33,8 @@ def find_undecodable(images: Sequence[LabeledImage], progress: Progress = SILENT
     def decoding_error(image: LabeledImage) -> str:
         try:
             load_image(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            return str(error).splitlines()[0] if str(error) else type(error).__name__
+        except Exception as error:  # Pillow's decoders raise any type of exception
+            return first_line(error)
         return ""
 
     task = "decode images"

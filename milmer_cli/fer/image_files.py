@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from milmer_cli.images import open_image
+
 _BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
 """Tags of TIFF 6.0; a photometric interpretation of 0 means that 0 is white."""
 _UNUSED_BITS = 4
@@ -28,11 +30,10 @@ def read_rgb(path: Path) -> Image.Image:
     OSError, SyntaxError
         Pillow cannot decode the file completely.
     ValueError
-        The range of the samples is unknown, or the mode cannot be converted.
+        The format is not accepted (see `open_image`), the range of the samples is unknown, or the
+        mode cannot be converted.
     """
-    # From a path, Pillow 13 maps uncompressed gray TIFF files into memory with swapped width and
-    # height if they state an orientation.
-    with path.open("rb") as file, Image.open(file) as opened:
+    with open_image(path) as opened:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
         if opened.mode.startswith("I;16"):

@@ -7,14 +7,18 @@ other modules use the names. `COMMON_CLASSES` defines their order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
+
+MAX_PLACES = 5
+"""Places named for each reason of an exclusion."""
 
 SetName = Literal["", "training", "validation", "test"]
 
@@ -26,12 +30,13 @@ SYNONYMS = {
     "scared": "fear", "happy": "happiness", "joy": "happiness", "sad": "sadness",
     "surprised": "surprise", "natural": "neutral", "contemptuous": "contempt",
 }  # fmt: skip
-SET_NAMES: dict[str, SetName] = {
-    "train": "training", "training": "training", "train_set": "training",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "publictest": "validation", "test": "test", "privatetest": "test",
+_SET_NAMES: dict[SetName, tuple[str, ...]] = {
+    "training": ("train", "training"),
+    "validation": ("val", "valid", "validation", "dev", "development", "eval", "evaluation",
+                   "publictest"),
+    "test": ("test", "testing", "privatetest", "holdout"),
 }  # fmt: skip
-"""Names that data sets use for their own training, validation and test set."""
+"""Names that data sets use for their own training, validation and test set, without ``set``."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,21 @@ class LabeledImage:
     subject: str = ""
 
 
+class Exclusions:
+    """Collects why entries of a data set are not used, and where they are listed."""
+
+    def __init__(self) -> None:
+        self.places: dict[str, list[str]] = {}
+
+    def add(self, reason: str, place: str) -> None:
+        """Count one entry."""
+        self.places.setdefault(reason, []).append(place)
+
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """Return each reason with the number of its entries."""
+        return tuple((reason, len(places)) for reason, places in self.places.items())
+
+
 @dataclass(frozen=True)
 class LabeledImages:
     """The images of one data set.
@@ -71,12 +91,15 @@ class LabeledImages:
     images
     excluded
         Reason and number of listed images that are not used.
+    excluded_at
+        Reason -> where these images are listed, as ``line 7``.
     """
 
     layout: str
     path: Path
     images: tuple[LabeledImage, ...]
     excluded: tuple[tuple[str, int], ...] = ()
+    excluded_at: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def class_counts(self) -> Counter[str]:
         """Count the images of each class."""
@@ -98,8 +121,46 @@ class LabeledImages:
             for index, name in enumerate(class_names)
             if counts[name]
         )
-        excluded = "".join(f"; excluded {count} ({reason})" for reason, count in self.excluded)
+        excluded = "".join(
+            f"; excluded {count} ({reason}{self._places(reason)})"
+            for reason, count in self.excluded
+        )
         return f"{self.path} ({self.layout}): {listed}{excluded}."
+
+    def _places(self, reason: str) -> str:
+        places = self.excluded_at.get(reason, ())
+        return f": {shorten(places, MAX_PLACES)}" if places else ""
+
+
+def set_of(name: str) -> SetName:
+    """Return the set that a name as ``train``, ``Valid`` or ``test_set`` stands for, or ""."""
+    letters = "".join(filter(str.isalnum, name.lower()))
+    plain = letters.removesuffix("set") or letters
+    return next((known for known, names in _SET_NAMES.items() if plain in names), "")
+
+
+def class_number(text: str) -> int | None:
+    """Convert the number of a class, as ``3`` or ``3.0000000e+00``; None if it is no integer."""
+    try:
+        value = float(text)
+        return int(value) if value == int(value) else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def number_warning(data_set: LabeledImages) -> str:
+    """Return a warning if the classes of a data set are numbers instead of names, or ""."""
+    numbers = sorted(name for name in data_set.class_counts() if _is_number(name))
+    if not numbers:
+        return ""
+    return (
+        f"{data_set.path}: the classes {shorten(numbers)} are numbers, and every data set numbers "
+        "its classes differently: rename the folders to the names of the expressions."
+    )
+
+
+def _is_number(name: str) -> bool:
+    return any(map(str.isdigit, name)) and all(c.isdigit() or c in ".,_-" for c in name)
 
 
 def common_class(name: str) -> str:
@@ -128,7 +189,7 @@ def merge_classes(data_sets: Sequence[LabeledImages]) -> tuple[str, ...]:
             f"All images have the class {', '.join(found)}: a classifier needs two or more.",
             "Give images of at least two expressions.",
         )
-    numbers = sorted(name for name in found if name.isdigit())
+    numbers = sorted(name for name in found if _is_number(name))
     if len(data_sets) > 1 and numbers:
         raise InputError(
             f"Data sets with class folders named {', '.join(numbers)} cannot be merged with "

@@ -49,7 +49,7 @@ def build_classifier(
     config.label2id = {name: index for index, name in enumerate(class_names)}
     classifier: PreTrainedModel | None = None
     if type(config) in MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING:
-        classifier = AutoModelForImageClassification.from_config(config)
+        classifier = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
     # a pooling layer, which some classifiers have, is part of the new head
     weights = pretrained.state_dict()
     if not classifier or classifier.base_model.load_state_dict(weights, strict=False)[1]:

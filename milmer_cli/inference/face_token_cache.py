@@ -15,6 +15,7 @@ from milmer_cli.device import Device
 from milmer_cli.inference.predict_proba import Batch, map_batches
 from milmer_cli.io import atomic_path, digest
 from milmer_cli.models import MilmerModel
+from milmer_cli.partial_files import open_partial
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.store import PreparedParticipant, PreparedStore
 
@@ -111,7 +112,7 @@ def _write_tokens(
         config.tokens_per_face,
         config.hidden_size,
     )
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path) as temporary, open_partial(temporary) as file:
         header = {"descr": "<f2", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
 

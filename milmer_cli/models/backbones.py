@@ -12,17 +12,10 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    PretrainedConfig,
-    PreTrainedModel,
-    SwinConfig,
-    Swinv2Config,
-)
+from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
 from milmer_cli.errors import SettingsError, WeightsError
-from milmer_cli.io import shorten
+from milmer_cli.io import first_line, shorten
 from milmer_cli.models.hub import is_scratch, local_folder, quiet
 from milmer_cli.models.image_features import (
     backbone_class,
@@ -32,6 +25,7 @@ from milmer_cli.models.image_features import (
     image_size,
 )
 from milmer_cli.models.image_processor import load_image_processor
+from milmer_cli.models.pretrained_files import read_config, read_weights
 
 WINDOWED = ("swin", "swinv2")
 """Model types whose windows are built for the image size of the configuration, and whose weights do
@@ -68,7 +62,9 @@ def load_backbone(name: str | Path, image_size: int = 0) -> PreTrainedModel:
     return model
 
 
-def load_weights(model_class: Any, source: str | Path, **options: Any) -> Any:
+def load_weights(
+    model_class: Any, source: str | Path, config: PretrainedConfig | None = None, **options: Any
+) -> Any:
     """Load a model in evaluation mode, and refuse incomplete weights.
 
     Parameters
@@ -78,29 +74,28 @@ def load_weights(model_class: Any, source: str | Path, **options: Any) -> Any:
         them at random.
     source
         Folder of the model.
+    config
+        Configuration of the model; None for that of the folder.
     **options
         Arguments of ``from_pretrained``.
 
     Raises
     ------
     WeightsError
-        If the file is missing or damaged, or lacks weights or has them in another shape.
+        If a file is missing or damaged, or lacks weights or has them in another shape.
     """
-    try:
-        with quiet():
-            model, info = model_class.from_pretrained(
-                str(source),
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                local_files_only=True,
-                **options,
-            )
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(
-            f"The weights of {source} cannot be read: {str(error).splitlines()[0]}",
-            "Restore them from a copy, or train again; for a model on the Hugging Face Hub, run "
-            "`milmer weights fetch`.",
-        ) from error
+    folder = Path(source)
+    config = read_config(folder) if config is None else config
+    _check_class(model_class, config, folder)
+    with quiet():
+        model, info = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=read_weights(folder),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
     if lacking := incompatible_keys(info):
         raise WeightsError(
             f"The checkpoint {source} lacks {len(lacking)} of the weights of "
@@ -122,11 +117,17 @@ def backbone_config(name: str | Path, image_size: int = 0) -> PretrainedConfig:
 
     Parameters and errors are those of `load_backbone`.
     """
-    config = _scratch_config(str(name)) if is_scratch(name) else _load_config(name)
-    size = input_size(name, config, image_size)
-    if config.model_type in WINDOWED:
-        config.image_size = size[0] if size[0] == size[1] else size
-    _check_image_size(config)
+    config = _scratch_config(str(name)) if is_scratch(name) else read_config(local_folder(name))
+    try:
+        size = input_size(name, config, image_size)
+        if config.model_type in WINDOWED:
+            config.image_size = size[0] if size[0] == size[1] else size
+        _check_image_size(config)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"The configuration of the backbone {name} is invalid: {first_line(error)}.",
+            "Choose another backbone, or restore its config.json from a copy.",
+        ) from error
     feature_shape(config, size)
     return config
 
@@ -148,18 +149,14 @@ def input_size(name: str | Path, config: PretrainedConfig, requested: int = 0) -
     return load_image_processor(name).size or image_size(config)
 
 
-def _load_config(name: str | Path) -> PretrainedConfig:
-    folder = local_folder(name)
-    try:
-        with quiet():
-            return AutoConfig.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=False
-            )
-    except (OSError, ValueError) as error:
+def _check_class(model_class: Any, config: PretrainedConfig, folder: Path) -> None:
+    expected = model_class.config_class
+    if not isinstance(config, expected):
         raise WeightsError(
-            f"No backbone can be loaded from {name}: {str(error).splitlines()[0]}",
-            "Give a folder that finetune-swin wrote, a model name on the hub, or scratch:tiny.",
-        ) from error
+            f"{folder} contains a model of the type {config.model_type}: expected "
+            f"{expected.model_type}.",
+            "Give a folder that `milmer train` wrote.",
+        )
 
 
 def _token_grid(config: PretrainedConfig) -> tuple[int, int]:

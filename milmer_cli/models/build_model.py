@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from milmer_cli.models.backbones import backbone_config, input_size, load_backbone
 from milmer_cli.models.configuration_milmer import MilmerConfig
-from milmer_cli.models.hub import is_scratch
+from milmer_cli.models.hub import is_scratch, own_folder
 from milmer_cli.models.image_features import feature_shape
 from milmer_cli.models.image_processor import ImageProcessor, load_image_processor
 from milmer_cli.models.modeling_milmer import MilmerModel
@@ -52,7 +50,7 @@ def build_model(
     hidden_size = 0
     if settings.modalities == "eeg":
         # only the size of the backbone's tokens is needed: read it, but never from the network
-        if is_scratch(settings.backbone) or Path(settings.backbone).is_dir():
+        if is_scratch(settings.backbone) or own_folder(settings.backbone):
             _, hidden_size = feature_shape(backbone_config(settings.backbone))
     else:
         backbone = load_backbone(settings.backbone)

@@ -6,9 +6,10 @@ from typing import Any
 
 from transformers import AutoConfig, PretrainedConfig
 
-from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.errors import SettingsError
 from milmer_cli.models.image_features import feature_shape, image_size
 from milmer_cli.models.image_processor import IMAGENET_MEAN, IMAGENET_STD
+from milmer_cli.models.pretrained_files import known_config
 from milmer_cli.settings.schema import EegAmplitude, Fusion, Modalities, Scorer, Selection
 
 SELECTIONS: tuple[Selection, ...] = (
@@ -133,7 +134,7 @@ class MilmerConfig(PretrainedConfig):
         **kwargs: Any,
     ) -> None:
         if isinstance(backbone_config, dict):
-            backbone_config = _known_config(backbone_config)
+            backbone_config = known_config(backbone_config, "backbone_config")
         if class_names is not None:
             kwargs["id2label"] = dict(enumerate(class_names))
             kwargs["label2id"] = {name: label for label, name in enumerate(class_names)}
@@ -221,15 +222,3 @@ class MilmerConfig(PretrainedConfig):
             raise SettingsError(
                 f"tokens_per_face and hidden_size: expected {shape} of the backbone, got {given}."
             )
-
-
-def _known_config(values: dict[str, Any]) -> PretrainedConfig:
-    """Create the configuration of a backbone; only of model types that transformers contains."""
-    try:
-        return AutoConfig.for_model(**values)
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            "backbone_config: expected a model type of the installed transformers, got "
-            f"{values.get('model_type')!r}.",
-            "Install the version of transformers with which the model was saved.",
-        ) from error

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
-import zipfile
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,6 +22,7 @@ from milmer_cli.models.backbones import incompatible_keys
 from milmer_cli.models.configuration_milmer import MilmerConfig
 from milmer_cli.models.hub import quiet
 from milmer_cli.models.image_features import backbone_class, backbone_options
+from milmer_cli.models.pretrained_files import read_tensors
 from milmer_cli.settings.schema import Fusion, Selection
 
 KEYS = {
@@ -69,7 +68,7 @@ def load_published(
     fields: dict[str, Any],
 ) -> tuple[Any, dict[str, set[str]]]:
     """Load a published checkpoint; see `MilmerModel.from_published`."""
-    state = source if isinstance(source, dict) else _read(Path(source))
+    state = source if isinstance(source, dict) else read_tensors(Path(source))
     selection = selection or _infer_selection(state)
     fusion = fusion or _infer_fusion(state)
     swin = {key.removeprefix(SWIN): state[key] for key in state if key.startswith(SWIN)}
@@ -135,24 +134,6 @@ def _assign(model: Any, state: dict[str, Tensor], keys: dict[str, str]) -> set[s
         loaded[name] = 255 * torch.tensor(getattr(model.config, name))
     model.load_state_dict(loaded, strict=False, assign=True)
     return unexpected
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        mapped = zipfile.is_zipfile(path)  # before version 1.6, torch.save did not write zip files
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except FileNotFoundError as error:
-        raise InputError(f"The checkpoint {path} does not exist.") from error
-    except (UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is not a state dict written by torch.save: {str(error).splitlines()[0]}",
-            "Save model.state_dict() with the original code; pickled models are not supported.",
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        raise WeightsError(f"{path} is not a state dict: expected a dictionary of tensors.")
-    return state
 
 
 def _rename(key: str, keys: dict[str, str]) -> str:

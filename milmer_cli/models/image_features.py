@@ -97,7 +97,7 @@ def _feature_shape(config_json: str, size: tuple[int, int]) -> tuple[int, int]:
         with torch.device("meta"), torch.no_grad():
             tokens = image_tokens(create_backbone(config).eval(), torch.empty(1, 3, *size))
         _, n_tokens, width = tokens.shape
-    except (ValueError, TypeError, RuntimeError, AttributeError, ImportError) as error:
+    except Exception as error:  # each model has errors of its own for sizes that do not fit
         reason = " ".join(str(error).split())[:200]
         images = f"a forward pass with images of {size[0]} x {size[1]} pixels fails: {reason}"
         raise _unsupported(backbone_class(config), config, images) from error

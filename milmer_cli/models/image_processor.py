@@ -9,17 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from milmer_cli.errors import InputError
 from milmer_cli.io import read_json, write_json
-from milmer_cli.models.hub import is_scratch
+from milmer_cli.models.hub import cached_file, is_scratch, own_folder
 
 FILE = "preprocessor_config.json"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BICUBIC = 3
 """Pillow's number of the filter."""
+_HINT = f"Restore {FILE} from the model's source, or remove it to use ImageNet's normalization."
 
 
 class ImageProcessor(NamedTuple):
@@ -56,12 +56,16 @@ def load_image_processor(name: str | Path) -> ImageProcessor:
     """
     if is_scratch(name):
         return ImageProcessor()
-    path = _find_file(str(name))
-    values = read_json(path) if path else {}
-    if "image_mean" in values or not values.get("do_normalize", True):
-        return _parse(values, name)
+    path = _find_file(name)
+    values = read_json(path, _HINT) if path else {}
+    try:
+        if "image_mean" in values or not values.get("do_normalize", True):
+            return _parse(values, name)
+        size = _size(values)
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is not a configuration of an image processor.", _HINT) from error
     return ImageProcessor(
-        size=_size(values),
+        size=size,
         note=f"{name} does not define the normalization of its images ({FILE}): ImageNet's mean "
         "and standard deviation are used.",
     )
@@ -111,12 +115,11 @@ def preprocess_images(images: Tensor, size: tuple[int, int], mean: Tensor, std: 
     return pixels.to(mean.dtype)
 
 
-def _find_file(name: str) -> Path | None:
-    if Path(name).is_dir():
-        path = Path(name) / FILE
-        return path if path.is_file() else None
-    cached = try_to_load_from_cache(name, FILE)
-    return Path(cached) if isinstance(cached, str) else None
+def _find_file(name: str | Path) -> Path | None:
+    folder = own_folder(name)
+    if folder is None:
+        return cached_file(name, FILE)
+    return folder / FILE if (folder / FILE).exists() else None
 
 
 def _parse(values: dict[str, Any], name: str | Path) -> ImageProcessor:

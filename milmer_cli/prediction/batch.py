@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.eeg.io import open_eeg, source_files
 from milmer_cli.errors import InputError
@@ -174,15 +173,13 @@ def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
 
 def summary_table(rows: Mapping[str, SummaryRow], class_names: Sequence[str]) -> str:
     """Return the summary table as CSV text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     other = ("segments", "abstained", "faces_found", "flags", "error", "video", "eeg")
-    writer.writerow(["name", "class", *(f"p_{name}" for name in class_names), *other])
+    table: list[list[object]] = [["name", "class", *(f"p_{name}" for name in class_names), *other]]
     for name, row in rows.items():
         mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
         cells = row.to_json() | {
             "flags": " ".join(row.flags),
             "faces_found": "" if row.faces_found is None else f"{row.faces_found:.4f}",
         }
-        writer.writerow([name, row.label, *mean, *(cells[column] for column in other)])
-    return text.getvalue()
+        table.append([name, row.label, *mean, *(cells[column] for column in other)])
+    return csv_text(table)

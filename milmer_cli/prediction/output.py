@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from milmer_cli.csv_cells import write_row
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable, shorten
+from milmer_cli.partial_files import new_text_file
 from milmer_cli.prediction.result import (
     ABSTAINED,
     PAGE,
@@ -118,7 +119,8 @@ class TimelineWriter:
         """
         if self._file is None:
             self._file = self._create()
-        csv.writer(self._file, lineterminator="\n").writerow(
+        write_row(
+            self._file,
             [
                 f"{segment.onset_s:g}",
                 segment.label or ABSTAINED,
@@ -129,7 +131,7 @@ class TimelineWriter:
                 "" if segment.interpolated is None else segment.interpolated,
                 " ".join(segment.flags),
                 " ".join(str(index) for index in segment.selected),
-            ]
+            ],
         )
         self._file.flush()
 
@@ -137,14 +139,15 @@ class TimelineWriter:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             remove_prediction(self._path.parent)
-            file = self._path.open("w", encoding="utf-8", newline="")
+            file = new_text_file(self._path)
         except OSError as error:
             raise InputError(f"{self._path} cannot be written: {error.strerror}.", _HINT) from error
         probabilities = [f"p_{name}" for name in self._class_names]
-        csv.writer(file, lineterminator="\n").writerow(
+        write_row(
+            file,
             [
                 *(*_TIMELINE_COLUMNS, *probabilities, "valence", "arousal", "confidence"),
                 *("faces_found", "channels_interpolated", "flags", "selected_instances"),
-            ]
+            ],
         )
         return file

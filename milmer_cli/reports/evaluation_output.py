@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from milmer_cli.csv_cells import csv_text
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.evaluation.baselines import MAIN
@@ -65,20 +64,17 @@ def _predictions_csv(
     models: Sequence[str],
 ) -> str:
     """Write one row per segment, protocol, seed and model."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     segments, names = labeled.segments, labeled.class_names
-    writer.writerow(
-        ["participant", "trial", "stimulus", "onset_s", "truth", "predicted"]
-        + [f"p_{name}" for name in names]
-        + ["fold", "seed", "protocol", "leaky", "model"]
-    )
+    header = ["participant", "trial", "stimulus", "onset_s", "truth", "predicted"]
+    header += [f"p_{name}" for name in names]
+    header += ["fold", "seed", "protocol", "leaky", "model"]
+    table: list[list[object]] = [[*header]]
     leaky = {p.protocol: "LEAKY" if p.leaky else "no" for p in result.protocols}
     for protocol, by_model in predictions.items():
         for model in models:
             for item, fold_result in by_model[model].pairs():
                 for row, p in zip(item.fold.test, fold_result.probabilities, strict=True):
-                    writer.writerow(
+                    table.append(
                         [
                             segments.participant[row],
                             segments.trial[row],
@@ -94,4 +90,4 @@ def _predictions_csv(
                             model,
                         ]
                     )
-    return text.getvalue()
+    return csv_text(table)

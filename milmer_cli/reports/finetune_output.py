@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
+from milmer_cli.csv_cells import csv_text
 from milmer_cli.fer.filtering import UsableImages
 from milmer_cli.fer.labeled_images import LabeledImages
 from milmer_cli.fer.model_card import model_card
@@ -41,9 +40,7 @@ def write_finetune_output(
     figure = plot_confusion_matrix(matrix, class_names, truth_label="labeled in the data set")
     save_figure(figure, out / CONFUSION)
     if usable.skipped:
-        table = io.StringIO(newline="")
-        csv.writer(table).writerows([("image", "reason"), *usable.skipped])
-        atomic_write(out / SKIPPED, table.getvalue())
+        atomic_write(out / SKIPPED, csv_text([("image", "reason"), *usable.skipped]))
     write_json(out / run_dir.METRICS, metrics)
     card = model_card(result, data_sets, usable.is_cropped, settings)
     atomic_write(out / CARD, card)

@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.input_files import read_input
 from milmer_cli.settings.docs import allowed_values, property_schemas
 from milmer_cli.settings.schema import Settings
 
@@ -207,7 +208,7 @@ def _parse_yaml(text: str | bytes, origin: str) -> Any:
 
 def _read_file(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return read_input(file)
     except OSError as error:
         raise InputError(
             f"The settings file {file} cannot be read: {(error.strerror or str(error)).lower()}.",

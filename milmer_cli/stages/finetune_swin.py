@@ -13,7 +13,7 @@ from milmer_cli.device import Device
 from milmer_cli.fer.crop import cropping_detector
 from milmer_cli.fer.dataset import ImageDataset
 from milmer_cli.fer.filtering import usable_images
-from milmer_cli.fer.labeled_images import LabeledImages, merge_classes
+from milmer_cli.fer.labeled_images import LabeledImages, merge_classes, number_warning
 from milmer_cli.fer.metrics import compute_metrics, scored_set
 from milmer_cli.fer.model import build_classifier
 from milmer_cli.fer.readers.layouts import read_images
@@ -74,6 +74,8 @@ def finetune_swin(
     class_names = merge_classes(data_sets)
     for data_set in data_sets:
         progress.note(data_set.describe(class_names), "info")
+        if warning := number_warning(data_set):
+            progress.note(warning, "warning")
     identity = _identity(settings, data_sets)
     if run_dir.begin_run(out, identity, resume, progress):
         return FinetuneResult(out, *run_dir.read_result(out))

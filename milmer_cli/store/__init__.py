@@ -4,6 +4,7 @@
 - `lock`: one `prepare` at a time
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
+- `hdf5_file`: open an HDF5 file that contains all its data
 - `reader`: read the file of one participant (`PreparedParticipant`)
 - `index`: the whole store and the table of its segments (`PreparedStore`)
 - `tables`: coverage.csv, one row per trial

@@ -5,7 +5,6 @@ After an interruption, `prepare` resumes with them: at most the trials in progre
 
 from __future__ import annotations
 
-import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,9 @@ import numpy as np
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
+from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write, read_json, write_json
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.store.schema import CACHE_FOLDER, QUALITY_DTYPES
 
 Modality = Literal["eeg", "faces"]
@@ -88,7 +89,7 @@ class TrialCache:
 
     def clear(self) -> None:
         """Remove everything cached for the participant, also with other fingerprints."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
         parent = self.folder.parent
         if parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
@@ -114,7 +115,7 @@ class TrialCache:
             return None
         try:
             # np.load leaves a damaged file open, so it is opened here
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            with open_input(path) as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name] for name in names}
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
             return None  # computed again: the cache only saves time

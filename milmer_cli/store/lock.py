@@ -18,7 +18,8 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json, remove_partial_files, write_json
+from milmer_cli.io import read_json, write_json
+from milmer_cli.partial_files import remove_partial_files
 from milmer_cli.store.schema import HOLDER_FILE, LOCK_FILE
 
 
@@ -59,7 +60,7 @@ class StoreLock:
             ) from error
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "token": self.token}
         write_json(self.folder / HOLDER_FILE, holder)
-        remove_partial_files(self.folder)
+        remove_partial_files(self.folder, is_locked=True)
         return self
 
     def __exit__(

@@ -16,6 +16,7 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.jpeg import decode_face
 from milmer_cli.faces.segment_faces import SegmentFaces
+from milmer_cli.store.hdf5_file import open_hdf5
 from milmer_cli.store.schema import (
     FACE_DTYPES,
     FILE_ATTRIBUTES,
@@ -164,7 +165,7 @@ class PreparedParticipant:
         where = f"Face {instance} of segment {segment} in {self.path}"
         try:
             image = decode_face(encoded)
-        except OSError as error:
+        except (OSError, SyntaxError, ValueError) as error:
             raise InputError(f"{where} cannot be decoded.", _PREPARE_AGAIN) from error
         expected = (self.face_size, self.face_size, 3)
         if image.shape != expected:
@@ -177,16 +178,9 @@ class PreparedParticipant:
         if self._file is None or self._process != os.getpid():
             # A handle inherited by a fork shares its file position with the parent: do not use it.
             self.close()
-            if not self.path.is_file():
+            if not self.path.exists():
                 raise InputError(f"{self.path} does not exist.", "Run `milmer prepare` first.")
-            try:
-                # A file never changes under its name, so no lock is needed. HDF5's lock would fail
-                # on read-only file systems.
-                self._file = h5py.File(self.path, "r", locking=False)
-            except OSError as error:
-                raise InputError(
-                    f"{self.path} is not an HDF5 file, or is damaged.", _PREPARE_AGAIN
-                ) from error
+            self._file = open_hdf5(self.path, _PREPARE_AGAIN)
             self._process = os.getpid()
         return self._file
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from milmer_cli.csv_cells import csv_text
 from milmer_cli.io import atomic_write
 from milmer_cli.store.index import PreparedStore
 from milmer_cli.store.reader import PreparedParticipant
@@ -24,13 +24,9 @@ COVERAGE_COLUMNS = (
 
 def write_coverage(store: PreparedStore) -> Path:
     """Write coverage.csv into the folder of a finished store and return its path."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COVERAGE_COLUMNS)
-    for name in store.participants:
-        writer.writerows(coverage_rows(store.participant(name)))
+    rows = (row for name in store.participants for row in coverage_rows(store.participant(name)))
     path = store.folder / COVERAGE_FILE
-    atomic_write(path, buffer.getvalue())
+    atomic_write(path, csv_text(chain([COVERAGE_COLUMNS], rows)))
     return path
 
 

@@ -9,7 +9,6 @@ so far. The names ``checkpoint-STEP`` are those of transformers' Trainer.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from torch import nn
 
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.io import atomic_path, read_json, write_json
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.training.history import Epoch
 
 WEIGHTS = "model.safetensors"
@@ -85,7 +85,7 @@ def explain_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError, RuntimeError, MilmerError) as error:
-        shutil.rmtree(folder / STAGING, ignore_errors=True)
+        remove_tree(folder / STAGING)
         last = last_checkpoint(folder)
         kept = f"the last complete one, {last.name}, is kept" if last else "there is no earlier one"
         raise MilmerError(
@@ -124,13 +124,13 @@ def publish(staged: Path, folder: Path) -> None:
     _flush(staged)
     target = folder / staged.name
     if target.exists():
-        shutil.rmtree(target)
+        remove_tree(target)
     staged.rename(target)
-    shutil.rmtree(folder / STAGING)
+    remove_tree(folder / STAGING)
     _flush(folder)
     for old in folder.glob("checkpoint-*"):
         if old != target:
-            shutil.rmtree(old)
+            remove_tree(old)
 
 
 def best_path(folder: Path, epoch: int) -> Path:

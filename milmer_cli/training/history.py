@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax
 
+from milmer_cli.csv_cells import csv_text
 from milmer_cli.io import atomic_write
 from milmer_cli.metrics.classification import confusion_matrix, confusion_scores
 
@@ -90,11 +89,8 @@ class History:
 
     def write_csv(self, path: Path) -> None:
         """Write one row per epoch."""
-        table = io.StringIO(newline="")
-        writer = csv.DictWriter(table, COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in self.epochs)
-        atomic_write(path, table.getvalue())
+        rows = [[asdict(epoch)[name] for name in COLUMNS] for epoch in self.epochs]
+        atomic_write(path, csv_text([COLUMNS, *rows]))
 
 
 def validation_metrics(labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:

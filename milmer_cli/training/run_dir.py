@@ -18,7 +18,6 @@ A folder that contains `MARKER` is a run that has not finished.
 from __future__ import annotations
 
 import platform
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,10 +35,11 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.io import read_json, to_json, write_json
+from milmer_cli.io import atomic_files, read_json, to_json, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.backbones import load_weights
 from milmer_cli.models.hub import quiet
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import Progress
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
@@ -168,8 +168,8 @@ class Run:
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
     """Write a model in the Hugging Face format."""
-    with quiet():
-        model.save_pretrained(folder)
+    with atomic_files(folder) as staged, quiet():
+        model.save_pretrained(staged)
 
 
 def with_store_settings(settings: Settings, store: PreparedStore) -> Settings:
@@ -301,7 +301,7 @@ def finish_run(
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    remove_tree(out / "checkpoints")
     (out / MARKER).unlink()
 
 

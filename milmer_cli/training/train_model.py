@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from transformers import set_seed
 
 from milmer_cli.errors import MilmerError
 from milmer_cli.inference.predict_proba import Batch
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.training import checkpoints
 from milmer_cli.training.history import History
 from milmer_cli.training.trainer import MilmerTrainer
@@ -83,9 +83,9 @@ def _prepare_checkpoints(trainer: MilmerTrainer, resume: bool) -> Path | None:
     checkpoint = checkpoints.last_checkpoint(folder) if resume else None
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main_process:
-        shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)
+        remove_tree(folder / checkpoints.STAGING)
         if checkpoint is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
         folder.mkdir(parents=True, exist_ok=True)
     trainer.accelerator.wait_for_everyone()
     return checkpoint

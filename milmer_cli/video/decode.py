@@ -11,6 +11,7 @@ from av.format import Flags
 from av.stream import Disposition
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input, require_regular_file
 from milmer_cli.video.file_size import lacks_mp4_index
 
 _PLAYLISTS = ("hls", "dash", "concat", "sdp", "imf")
@@ -60,8 +61,9 @@ def open_container(path: Path) -> av.container.InputContainer:
         The file is missing or empty, cannot be opened, is a playlist or an image, or has no video
         stream other than cover art.
     """
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"The video {path} does not exist.", "Check the path.")
+    require_regular_file(path)
     if not path.stat().st_size:
         raise InputError(f"The video {path} is empty (0 bytes).", "Copy the file again.")
     _require_no_playlist(path)
@@ -84,7 +86,7 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 def _require_no_playlist(path: Path) -> None:
     """Reject lists of other files before FFmpeg opens those files."""
-    with path.open("rb") as file:
+    with open_input(path) as file:
         start = file.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith((b"#EXTM3U", b"ffconcat", b"v=0")) or b"<MPD" in start:
         raise InputError(f"The file {path} is a playlist.", "Give the video file itself.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from milmer_cli.input_files import open_input
+
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _MP4_FIRST = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"}
 _UNKNOWN_RIFF = (0, 2**32 - 1)
@@ -20,7 +22,7 @@ def stated_size(path: Path) -> int | None:
         At least the size of the complete file's first parts: AVI (RIFF chunk), mp4 and mov (boxes),
         Matroska (Segment element). None for other formats, and if the file states no size.
     """
-    with path.open("rb") as file:
+    with open_input(path) as file:
         start = file.read(64)
     if start[:4] == b"RIFF":
         size = int.from_bytes(start[4:8], "little")
@@ -41,7 +43,7 @@ def _mp4_boxes(path: Path) -> Iterator[tuple[bytes, int]]:
     """Yield the name and the end, in bytes, of each box; nothing for other files."""
     size = path.stat().st_size
     begin = 0
-    with path.open("rb") as file:
+    with open_input(path) as file:
         while begin + 8 <= size:
             file.seek(begin)
             header = file.read(16)

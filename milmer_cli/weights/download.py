@@ -20,7 +20,8 @@ from requests import Response
 from requests import exceptions as errors
 
 from milmer_cli.errors import InputError, WeightsError
-from milmer_cli.io import PARTIAL_SUFFIX, atomic_path, file_digest, require_writable
+from milmer_cli.io import atomic_path, file_digest, require_writable
+from milmer_cli.partial_files import PARTIAL_SUFFIX, open_partial
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.checksums import Checksum
 
@@ -174,7 +175,7 @@ class _Transfer:
             headers=headers,
             hooks={"response": self.begin},
         )
-        with self._partial.open("ab") as self._file:
+        with open_partial(self._partial, append=True) as self._file:
             receive(self._url, self._file, None)
 
     def _broken(self, error: Exception, before: int) -> WeightsError:

@@ -124,7 +124,7 @@ def test_load_backbone_refuses_other_architectures(tmp_path: Path) -> None:
             load_backbone(tmp_path / config.model_type)
         assert "\n" not in str(caught.value)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WeightsError, match="No backbone can be loaded"):
+    with pytest.raises(WeightsError, match="is not a model folder: it has no"):
         load_backbone(tmp_path / "empty")
     with pytest.raises(SettingsError, match="got 'scratch:huge'"):
         load_backbone("scratch:huge")

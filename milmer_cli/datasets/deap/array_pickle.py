@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from milmer_cli.input_files import read_input
+
 _KINDS = "biufSU"
 _MAX_OPERATIONS = 50_000_000
 _MEMO_OPERATIONS = {"PUT", "BINPUT", "LONG_BINPUT"}
@@ -35,7 +37,7 @@ def read_array_pickle(path: Path) -> object:
     Exception
         The file is damaged: any type, as Python's unpickler raises it.
     """
-    content = path.read_bytes()
+    content = read_input(path)
     _check_operations(content)
     return _ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
 

@@ -18,6 +18,8 @@ from milmer_cli.datasets.synthetic.config import (
 from milmer_cli.datasets.synthetic.eeg_signals import AUXILIARY, Signals
 from milmer_cli.datasets.synthetic.effects import GENEVA, TWENTE
 from milmer_cli.datasets.synthetic.schedule import FIXATION_S, LEAD_IN_S, POST_FIXATION_S
+from milmer_cli.io import atomic_path
+from milmer_cli.partial_files import open_partial
 
 PHYSICAL_RANGE_UV = (-262144.0, 262144.0)
 """With 24 bits, the resolution is 1/32 microvolt, as in BioSemi's files."""
@@ -57,10 +59,12 @@ def write_bdf(
         )
     )
     recording = edfio.Recording(startdate=datetime.date(2010, 3, 1), equipment_code="BioSemi")
-    edfio.Bdf(channels, recording=recording, data_record_duration=1).write(path)
-    with path.open("r+b") as file:  # edfio leaves the field empty, BioSemi writes 24BIT
-        file.seek(RESERVED_FIELD_OFFSET)
-        file.write(b"24BIT".ljust(44))
+    bdf = edfio.Bdf(channels, recording=recording, data_record_duration=1)
+    with atomic_path(path) as temporary:
+        bdf.write(temporary)
+        with open_partial(temporary) as file:  # edfio leaves the field empty, BioSemi: 24BIT
+            file.seek(RESERVED_FIELD_OFFSET)
+            file.write(b"24BIT".ljust(44))
 
 
 def _analog_channel(row: np.ndarray, label: str) -> edfio.BdfSignal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import read_input
+from milmer_cli.io import atomic_write
 
 SignalKind = Literal["emotion", "participant", "trial", "stimulus"]
 Format = Literal["bdf", "dat", "mat"]
@@ -242,7 +243,7 @@ def read_truth(path: Path) -> SyntheticTruth:
         The file is missing, unreadable or of another format.
     """
     try:
-        return TypeAdapter(SyntheticTruth).validate_json(path.read_bytes())
+        return TypeAdapter(SyntheticTruth).validate_json(read_input(path))
     except (OSError, ValidationError) as error:
         raise InputError(
             f"{path} is not the ground truth of a synthetic data set.",
@@ -252,7 +253,4 @@ def read_truth(path: Path) -> SyntheticTruth:
 
 def write_truth(path: Path, truth: SyntheticTruth) -> None:
     """Write a ground-truth file and flush it to the disk."""
-    with path.open("wb") as file:
-        file.write(TypeAdapter(SyntheticTruth).dump_json(truth, indent=1))
-        file.flush()
-        os.fsync(file.fileno())
+    atomic_write(path, TypeAdapter(SyntheticTruth).dump_json(truth, indent=1))

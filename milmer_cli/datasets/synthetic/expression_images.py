@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import astuple
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from milmer_cli.datasets.synthetic.config import RandomStream, SyntheticConfig, 
 from milmer_cli.datasets.synthetic.effects import EXPRESSION_CLASSES, Expression
 from milmer_cli.datasets.synthetic.face_image import FACE_CENTER, LEFT, TOP, render_face
 from milmer_cli.datasets.synthetic.face_video import apply_lighting, draw_background
+from milmer_cli.io import atomic_write
 
 IMAGE_SIZE = 200
 SCALE = 1.35
@@ -26,7 +28,8 @@ def write_expression_images(folder: Path, config: SyntheticConfig, class_name: s
     rng = random_generator(config, RandomStream.EXPRESSION_IMAGES, class_index)
     for number in range(config.expression_images):
         image = Image.fromarray(_render_image(EXPRESSION_CLASSES[class_name], rng))
-        image.save(folder / f"{class_name}_{number:03d}.jpg", quality=90)
+        path = folder / f"{class_name}_{number:03d}.jpg"
+        atomic_write(path, functools.partial(image.save, format="JPEG", quality=90))
 
 
 def _render_image(expression: Expression, rng: np.random.Generator) -> np.ndarray:

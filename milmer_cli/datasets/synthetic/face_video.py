@@ -29,6 +29,7 @@ from milmer_cli.datasets.synthetic.face_image import (
     render_face,
 )
 from milmer_cli.datasets.synthetic.headgear import HeadFrame, draw_cap
+from milmer_cli.io import atomic_path
 from milmer_cli.video.decode import file_url
 
 FPS = 50
@@ -253,7 +254,12 @@ def write_video(
     path: Path, config: SyntheticConfig, participant: ParticipantTruth, trial: TrialTruth
 ) -> None:
     """Write the video of a trial; its first frame is at the stimulus onset."""
-    with av.open(file_url(path), "w", format="avi", options={"fflags": "+bitexact"}) as container:
+    with (
+        atomic_path(path) as temporary,
+        av.open(
+            file_url(temporary), "w", format="avi", options={"fflags": "+bitexact"}
+        ) as container,
+    ):
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.thread_count = 1

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
 import numpy as np
-from scipy import io, signal
+from scipy import signal
+from scipy.io import savemat
 
 from milmer_cli.datasets.deap.preprocessed import PASS_BAND_HZ
 from milmer_cli.datasets.synthetic.config import SFREQ_HZ, ParticipantTruth, SyntheticConfig
 from milmer_cli.datasets.synthetic.eeg_signals import Signals
+from milmer_cli.io import atomic_write
 
 PREPROCESSED_HZ = 128
 BASELINE_S = 3
@@ -52,9 +55,9 @@ def preprocess_signals(
 
 def write_mat(path: Path, data: np.ndarray, labels: np.ndarray) -> None:
     """Write a MATLAB 5 file; its header has no date, so the same data give the same file."""
-    io.savemat(path, {"data": data, "labels": labels}, format="5")
-    with path.open("r+b") as file:
-        file.write(MAT_HEADER)
+    content = io.BytesIO()
+    savemat(content, {"data": data, "labels": labels}, format="5")
+    atomic_write(path, MAT_HEADER + content.getvalue()[len(MAT_HEADER) :])
 
 
 def write_dat(path: Path, data: np.ndarray, labels: np.ndarray) -> None:
@@ -63,12 +66,10 @@ def write_dat(path: Path, data: np.ndarray, labels: np.ndarray) -> None:
     Python 3 cannot write this file: it pickles byte strings through ``_codecs.encode``, and numpy 2
     writes its new module names. A real file contains neither.
     """
-    with path.open("wb") as file:
-        file.write(b"\x80\x02}q\x00(")  # protocol 2, empty dict, mark
-        for key, array in (("labels", labels), ("data", data)):
-            file.write(_string(key.encode()))
-            file.write(_array(array))
-        file.write(b"u.")  # set the items, stop
+    items = (("labels", labels), ("data", data))
+    content = b"".join(_string(key.encode()) + _array(array) for key, array in items)
+    # protocol 2, empty dict, mark; set the items, stop
+    atomic_write(path, b"\x80\x02}q\x00(" + content + b"u.")
 
 
 def _array(array: np.ndarray) -> bytes:

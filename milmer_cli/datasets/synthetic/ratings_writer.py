@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from milmer_cli.datasets.synthetic.config import RandomStream, SyntheticTruth, random_generator
+from milmer_cli.io import atomic_write
 
 HEADER = (
     "Participant_id,Trial,Experiment_id,Start_time,Valence,Arousal,Dominance,Liking,Familiarity"
@@ -24,22 +26,23 @@ def write_ratings(path: Path, truth: SyntheticTruth) -> None:
     without_familiarity = (
         NUMBER_WITHOUT_FAMILIARITY if NUMBER_WITHOUT_FAMILIARITY in numbers else numbers[0]
     )
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(HEADER.split(","))
-        for participant in truth.participants:
-            rng = random_generator(truth.spec, RandomStream.RATINGS, participant.number)
-            time_unit = rng.choice([1.0, 1e6])
-            for trial in participant.trials:
-                start_time = round(float(time_unit * rng.uniform(0.0, 5000.0)))
-                familiarity = int(rng.integers(1, 6))
-                writer.writerow(
-                    [
-                        participant.number,
-                        trial.trial,
-                        trial.stimulus,
-                        start_time,
-                        *trial.ratings,
-                        "" if participant.number == without_familiarity else familiarity,
-                    ]
-                )
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(HEADER.split(","))
+    for participant in truth.participants:
+        rng = random_generator(truth.spec, RandomStream.RATINGS, participant.number)
+        time_unit = rng.choice([1.0, 1e6])
+        for trial in participant.trials:
+            start_time = round(float(time_unit * rng.uniform(0.0, 5000.0)))
+            familiarity = int(rng.integers(1, 6))
+            writer.writerow(
+                [
+                    participant.number,
+                    trial.trial,
+                    trial.stimulus,
+                    start_time,
+                    *trial.ratings,
+                    "" if participant.number == without_familiarity else familiarity,
+                ]
+            )
+    atomic_write(path, text.getvalue().encode("utf-8-sig"))

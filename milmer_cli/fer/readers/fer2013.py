@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.fer.labeled_images import SET_NAMES, LabeledImage, LabeledImages, SetName
-from milmer_cli.fer.readers.csv_file import read_header, read_rows
+from milmer_cli.fer.labeled_images import (
+    Exclusions,
+    LabeledImage,
+    LabeledImages,
+    class_number,
+    set_of,
+)
+from milmer_cli.fer.readers.csv_file import Row, read_header, read_rows
 
 FER2013_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """Class names by number."""
@@ -19,6 +24,7 @@ FERPLUS_CLASSES = (
 """Columns with the votes of ten raters."""
 FER2013_NAMES = ("fer2013.csv", "icml_face_data.csv")
 FERPLUS_NAME = "fer2013new.csv"
+INCOMPLETE = "row with too few cells"
 
 
 def matches_fer2013(path: Path) -> bool:
@@ -39,20 +45,19 @@ def read_fer2013(path: Path) -> LabeledImages:
         raise InputError(
             f"{path}: expected FER2013's CSV file with the columns emotion and pixels, found none."
         )
-    images = []
-    excluded: Counter[str] = Counter()
-    for line, row in enumerate(read_rows(file), start=2):
-        pixels = _parse_pixels(row["pixels"])
-        number = row["emotion"].strip()
+    images, exclusions = [], Exclusions()
+    for row in read_rows(file):
+        pixels, reason = _read_pixels(row)
+        number = class_number(row.cells["emotion"])
+        place = f"line {row.line}"
         if pixels is None:
-            excluded["invalid pixels"] += 1
-        elif not number.isdigit() or int(number) >= len(FER2013_CLASSES):
-            excluded["unknown class number"] += 1
+            exclusions.add(reason, place)
+        elif number is None or not 0 <= number < len(FER2013_CLASSES):
+            exclusions.add("unknown class number", place)
         else:
-            class_name = FER2013_CLASSES[int(number)]
-            set_name = _set_name(row.get("Usage", ""))
-            images.append(LabeledImage(pixels, class_name, f"{file}, line {line}", set_name))
-    return LabeledImages("fer2013", file, tuple(images), tuple(excluded.items()))
+            name, set_name = f"{file}, {place}", set_of(row.cells.get("Usage", ""))
+            images.append(LabeledImage(pixels, FER2013_CLASSES[number], name, set_name))
+    return LabeledImages("fer2013", file, tuple(images), exclusions.counts(), exclusions.places)
 
 
 def matches_ferplus(path: Path) -> bool:
@@ -85,26 +90,31 @@ def read_ferplus(path: Path) -> LabeledImages:
             "expected equal numbers.",
             "Use files of the same release.",
         )
-    images = []
-    excluded: Counter[str] = Counter()
-    for line, (votes, face) in enumerate(zip(vote_rows, pixel_rows, strict=True), start=2):
-        class_name, reason = _majority_vote(votes)
-        pixels = _parse_pixels(face["pixels"])
-        if not reason and pixels is None:
-            reason = "invalid pixels"
-        if reason or pixels is None:
-            excluded[reason] += 1
+    images, exclusions = [], Exclusions()
+    for votes, face in zip(vote_rows, pixel_rows, strict=True):
+        class_name, no_class = _majority_vote(votes)
+        pixels, no_pixels = _read_pixels(face)
+        place = f"line {votes.line}"
+        if no_class or pixels is None:
+            exclusions.add(no_class or no_pixels, place)
         else:
-            name = f"{votes_file}, line {line}"
-            images.append(LabeledImage(pixels, class_name, name, _set_name(votes["Usage"])))
-    return LabeledImages("ferplus", votes_file, tuple(images), tuple(excluded.items()))
+            name, set_name = f"{votes_file}, {place}", set_of(votes.cells.get("Usage", ""))
+            images.append(LabeledImage(pixels, class_name, name, set_name))
+    counts, places = exclusions.counts(), exclusions.places
+    return LabeledImages("ferplus", votes_file, tuple(images), counts, places)
 
 
-def _majority_vote(votes: dict[str, str]) -> tuple[str, str]:
+def _majority_vote(row: Row) -> tuple[str, str]:
     """Return the class with most votes, or an empty class and the reason why there is none."""
-    if not votes["Image name"].strip():
+    if not row.is_complete:
+        return "", INCOMPLETE
+    if not row.cells.get("Image name", "-"):
         return "", "no image name"
-    counts = {name: int(votes[name] or 0) for name in (*FERPLUS_CLASSES, "unknown", "NF")}
+    names = (*FERPLUS_CLASSES, "unknown", "NF")
+    votes = {name: class_number(row.cells.get(name) or "0") for name in names}
+    counts = {name: count for name, count in votes.items() if count is not None and count >= 0}
+    if len(counts) < len(names):
+        return "", "invalid number of votes"
     winners = [name for name, count in counts.items() if count == max(counts.values())]
     if len(winners) > 1:
         return "", "no class has most votes"
@@ -127,8 +137,12 @@ def _has_columns(file: Path, names: set[str]) -> bool:
     return file.suffix == ".csv" and file.is_file() and names <= set(read_header(file))
 
 
-def _set_name(usage: str) -> SetName:
-    return SET_NAMES.get(usage.strip().lower(), "")
+def _read_pixels(row: Row) -> tuple[np.ndarray | None, str]:
+    """Return the image of a row, or None and the reason why there is none."""
+    if not row.is_complete:
+        return None, INCOMPLETE
+    pixels = _parse_pixels(row.cells["pixels"])
+    return pixels, "" if pixels is not None else "invalid pixels"
 
 
 def _parse_pixels(text: str) -> np.ndarray | None:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from milmer_cli.fer.labeled_images import SET_NAMES, LabeledImage, LabeledImages
+from milmer_cli.fer.labeled_images import (
+    Exclusions,
+    LabeledImage,
+    LabeledImages,
+    class_number,
+    set_of,
+)
+from milmer_cli.fer.readers.csv_file import read_lines
 
-CLASSES = {
-    "1": "surprise", "2": "fear", "3": "disgust", "4": "happiness", "5": "sadness", "6": "anger",
-    "7": "neutral",
+CLASSES: dict[int | None, str] = {
+    1: "surprise", 2: "fear", 3: "disgust", 4: "happiness", 5: "sadness", 6: "anger", 7: "neutral",
 }  # fmt: skip
+"""Class names by number."""
 
 
 def matches(path: Path) -> bool:
@@ -20,25 +27,29 @@ def matches(path: Path) -> bool:
 def read(path: Path) -> LabeledImages:
     """Read the images; aligned images are preferred to original ones."""
     root = path if _label_file(path).is_file() else path / "basic"
-    images, n_missing = [], 0
-    for line in _label_file(root).read_text(encoding="utf-8").splitlines():
+    images, exclusions = [], Exclusions()
+    for line_number, line in enumerate(read_lines(_label_file(root)), start=1):
         if not line.strip():
             continue
-        file_name, _, number = line.strip().partition(" ")
+        file_name, _, label = line.strip().rpartition(" ")
+        file_name = file_name.strip()
+        place = f"line {line_number}"
         stem = Path(file_name).stem
         candidates = (
             root / "Image" / "aligned" / f"{stem}_aligned.jpg",
             root / "Image" / "original" / file_name,
         )
         file = next((candidate for candidate in candidates if candidate.is_file()), None)
-        class_name = CLASSES.get(number.strip())
-        if file is None or class_name is None:
-            n_missing += 1
+        class_name = CLASSES.get(class_number(label))
+        if class_name is None:
+            exclusions.add("unknown class number", place)
             continue
-        set_name = SET_NAMES.get(stem.partition("_")[0], "")
+        if file is None:
+            exclusions.add("image missing", place)
+            continue
+        set_name = set_of(stem.partition("_")[0])
         images.append(LabeledImage(file, class_name, str(file), set_name))
-    excluded = (("image missing", n_missing),) if n_missing else ()
-    return LabeledImages("rafdb", root, tuple(images), excluded)
+    return LabeledImages("rafdb", root, tuple(images), exclusions.counts(), exclusions.places)
 
 
 def _label_file(root: Path) -> Path:

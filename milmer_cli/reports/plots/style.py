@@ -41,6 +41,8 @@ _CSS_VARIABLES = {
     **{color: f"--class-{index}" for index, color in enumerate(CLASS_COLORS)},
 }
 _RC_PARAMS: dict[Any, Any] = {
+    "text.parse_math": False,  # names of classes, participants and files may contain dollar signs
+    "text.usetex": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "milmer",
     "font.family": "sans-serif",
@@ -143,14 +145,21 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = svg.replace(' id="', f' id="{name}-').replace("url(#", f"url(#{name}-")
-    svg = svg.replace('href="#', f'href="#{name}-')
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
-    svg = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font: \1 var(--font)", svg)
+    # the text between the tags is the user's and stays as it is
+    svg = re.sub(r"<[^>]+>", lambda tag: _adapt_tag(tag[0], name), svg)
     opening, rest = svg.split(">", 1)
     svg = re.sub(r'\s(?:width|height|version)="[^"]*"', "", opening) + ">" + rest
     svg = re.sub(r"\s*\n\s*", " ", svg)
-    for color, variable in _CSS_VARIABLES.items():
-        svg = svg.replace(color, f"var({variable})")
     label = html.escape(description, quote=True)
     return Markup(svg.replace("<svg", f'<svg role="img" aria-label="{label}"', 1))
+
+
+def _adapt_tag(tag: str, name: str) -> str:
+    """Prefix the ids of an SVG tag, and use the font and the colors of the page."""
+    tag = tag.replace(' id="', f' id="{name}-').replace("url(#", f"url(#{name}-")
+    tag = tag.replace('href="#', f'href="#{name}-')
+    tag = re.sub(r"font-family: [^;\"]*;? ?", "", tag)
+    tag = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font: \1 var(--font)", tag)
+    for color, variable in _CSS_VARIABLES.items():
+        tag = tag.replace(color, f"var({variable})")
+    return tag
