@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import IO, Any
@@ -158,6 +159,9 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
 
 # JSON -------------------------------------------------------------------------------------------
 
+MAX_JSON_BYTES = 2**28
+"""Largest JSON document that is read; the folds of a million segments have some 10 MB."""
+
 
 def to_json(value: Any) -> Any:
     """Convert a value to what JSON can represent.
@@ -210,14 +214,47 @@ def read_json(path: Path, hint: str = "") -> Any:
     Raises
     ------
     InputError
-        The file cannot be read or is not valid JSON.
+        The file cannot be read, is not valid JSON, or is too large or too deeply nested.
     """
     try:
-        return json.loads(path.read_bytes())
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would not return
+            raise InputError(f"{path} cannot be read: it is not a regular file.", hint)
+        with path.open("rb") as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise InputError(f"{path} has more than {MAX_JSON_BYTES} bytes.", hint)
+        return json.loads(content)
     except OSError as error:
         raise _read_error(error, path, hint) from error
+    except RecursionError as error:
+        raise InputError(f"{path} is not valid JSON: it is nested too deeply.", hint) from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
+
+
+def read_json_object(path: Path, keys: Sequence[str] = (), hint: str = "") -> dict[str, Any]:
+    """Read a JSON file that contains an object.
+
+    Parameters
+    ----------
+    path, hint
+        As for `read_json`.
+    keys
+        Keys that the object must have.
+
+    Raises
+    ------
+    InputError
+        As for `read_json`, or the document is not an object with these keys.
+    """
+    document = read_json(path, hint)
+    if not isinstance(document, dict):
+        raise InputError(
+            f"{path} is damaged: expected an object, got {type(document).__name__}.", hint
+        )
+    if missing := [key for key in keys if key not in document]:
+        raise InputError(f"{path} is damaged: it has no {shorten(missing)}.", hint)
+    return document
 
 
 def _read_error(error: OSError, path: Path, hint: str) -> InputError:

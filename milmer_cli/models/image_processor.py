@@ -13,7 +13,7 @@ from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json, write_json
+from milmer_cli.io import read_json_object, write_json
 from milmer_cli.models.hub import is_scratch
 
 FILE = "preprocessor_config.json"
@@ -57,7 +57,7 @@ def load_image_processor(name: str | Path) -> ImageProcessor:
     if is_scratch(name):
         return ImageProcessor()
     path = _find_file(str(name))
-    values = read_json(path) if path else {}
+    values = read_json_object(path) if path else {}
     if "image_mean" in values or not values.get("do_normalize", True):
         return _parse(values, name)
     return ImageProcessor(

@@ -15,7 +15,7 @@ import joblib
 
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
 from milmer_cli.errors import MilmerError
-from milmer_cli.io import read_json
+from milmer_cli.io import read_json_object
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import load_settings
 
@@ -155,7 +155,7 @@ def run_demo(
                 "See its message above, and run that command separately to examine it.",
             )
         seconds[arguments[0]] = time.monotonic() - start
-    metrics = read_json(out / "evaluation" / "metrics.json")
+    metrics = read_json_object(out / "evaluation" / "metrics.json", ("protocols", "headline"))
     models = metrics["protocols"][metrics["protocol"]]["models"]
     return DemoResult(
         out=out,

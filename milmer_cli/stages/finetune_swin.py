@@ -17,7 +17,7 @@ from milmer_cli.fer.labeled_images import LabeledImages, merge_classes
 from milmer_cli.fer.metrics import compute_metrics, scored_set
 from milmer_cli.fer.model import build_classifier
 from milmer_cli.fer.readers.layouts import read_images
-from milmer_cli.fer.result import FinetuneResult
+from milmer_cli.fer.result import METRICS_KEYS, FinetuneResult
 from milmer_cli.fer.splits import describe_separation, split_images
 from milmer_cli.fer.transforms import ImageTransform
 from milmer_cli.inference.predict_proba import predict_proba
@@ -75,7 +75,7 @@ def finetune_swin(
         progress.note(data_set.describe(class_names), "info")
     identity = _identity(settings, data_sets)
     if run_dir.begin_run(out, identity, resume, progress):
-        return FinetuneResult(out, *run_dir.read_result(out))
+        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
 
     finetune = settings.finetune
     backbone = settings.model.backbone

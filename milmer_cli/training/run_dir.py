@@ -20,7 +20,7 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,7 +36,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.io import read_json, to_json, write_json
+from milmer_cli.io import read_json_object, to_json, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.backbones import load_weights
 from milmer_cli.models.hub import quiet
@@ -98,11 +98,13 @@ class Run:
                 "Give a folder that `milmer train` wrote.",
             )
         hint = "Train again, or restore the file from a copy of the run."
-        environment = read_json(path / ENVIRONMENT, hint)
-        try:
-            environment["classes"], environment["store"]["channels"]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path / ENVIRONMENT} is damaged: {error!r}.", hint) from error
+        environment = read_json_object(path / ENVIRONMENT, ("classes", "label_rule", "store"), hint)
+        store = environment["store"]
+        names = ("channels", "sfreq", "segment_s", "instances", "face_size")
+        if not isinstance(store, dict) or not set(names) <= set(store):
+            raise InputError(
+                f"{path / ENVIRONMENT} is damaged: expected a store with {', '.join(names)}.", hint
+            )
         settings = load_settings(file=path / SETTINGS)
         # `auto` must not choose another detector on a machine with other weights
         detector = environment["store"].get("detector") or settings.faces.detector
@@ -305,10 +307,24 @@ def finish_run(
     (out / MARKER).unlink()
 
 
-def read_result(out: Path) -> tuple[dict[str, Any], str]:
-    """Read the metrics and the description of the device of a run that finished earlier."""
+def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Read the metrics and the description of the device of a run that finished earlier.
+
+    Parameters
+    ----------
+    out
+        The run folder.
+    keys
+        Entries that the metrics must have.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged.
+    """
     hint = f"Remove {out}, and run the command again."
-    return read_json(out / METRICS, hint), read_json(out / ENVIRONMENT, hint)["device"]
+    environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
+    return read_json_object(out / METRICS, keys, hint), str(environment["device"])
 
 
 def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
@@ -325,8 +341,11 @@ def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
             f"{out} exists and is not a run folder.", "Choose another folder with --out."
         )
     unfinished = marker.exists()
-    stored = read_json(marker if unfinished else environment, "Choose another folder with --out.")
-    stored_identity = stored if unfinished else stored["identity"]
+    hint = f"Choose another folder with --out, or remove {out}."
+    if unfinished:
+        stored_identity = read_json_object(marker, hint=hint)
+    else:
+        stored_identity = read_json_object(environment, ("identity",), hint)["identity"]
     if differences := _differences(stored_identity, to_json(identity)):
         raise InputError(
             f"{out} contains {'an unfinished' if unfinished else 'another'} run with "
