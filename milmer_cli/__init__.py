@@ -4,6 +4,7 @@ In data-flow order; a package imports only packages above it:
 
 - `errors`: exceptions with a message and a hint
 - `progress`: the interface through which long work reports its progress
+- `process_end`: SIGTERM, and processes that end together with their parent
 - `io`: atomic writes, JSON, digests, lists in messages
 - `parallel`: calls in several processes
 - `settings`: schema, presets, YAML and fingerprints of all settings

@@ -77,17 +77,13 @@ def run_experiments(
             f"{out} and are reused."
         )
     progress.start(TASK, len(pending), "trainings")
-    try:
-        if run.workers > 1 and len(pending) > 1:
-            _run_parallel(pending, labeled, out, run, device, progress)
-        else:
-            for experiment in pending:
-                result = run_experiment(experiment, labeled, out, device, progress)
-                save_result(experiment, labeled, out, result)
-                progress.advance(TASK)
-    except KeyboardInterrupt:
-        progress.note("Interrupted. Finished trainings are kept; run the same command to continue.")
-        raise
+    if run.workers > 1 and len(pending) > 1:
+        _run_parallel(pending, labeled, out, run, device, progress)
+    else:
+        for experiment in pending:
+            result = run_experiment(experiment, labeled, out, device, progress)
+            save_result(experiment, labeled, out, result)
+            progress.advance(TASK)
     progress.done(TASK)
     return [
         _load(experiment, labeled, out)

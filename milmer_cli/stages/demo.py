@@ -16,8 +16,10 @@ import joblib
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
 from milmer_cli.errors import MilmerError
 from milmer_cli.io import read_json_object
+from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import load_settings
+from milmer_cli.training.distributed import INTERRUPTED
 
 FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
 MAX_WORKERS = 4
@@ -104,6 +106,23 @@ def stage_arguments(out: Path, truth: SyntheticTruth, options: Sequence[str]) ->
     return [[*map(str, stage), "--preset", "demo", *options] for stage in stages]
 
 
+def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:
+    """Run one stage in its own process, and return its exit code.
+
+    If this process receives SIGTERM, the stage receives it too and ends first. Ctrl-C on a terminal
+    reaches both.
+    """
+    command = [sys.executable, "-m", "milmer_cli", *arguments]
+    with subprocess.Popen(command, stdout=stdout, env=child_environment()) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt as error:
+            if isinstance(error, Terminated):
+                process.terminate()
+            process.wait()
+            raise
+
+
 def run_demo(
     out: Path,
     *,
@@ -147,8 +166,9 @@ def run_demo(
     for arguments in stage_arguments(out, truth, options):
         progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
         start = time.monotonic()
-        command = [sys.executable, "-m", "milmer_cli", *arguments]
-        exit_code = subprocess.run(command, stdout=stdout, check=False).returncode
+        exit_code = run_stage(arguments, stdout)
+        if exit_code == INTERRUPTED:
+            raise KeyboardInterrupt
         if exit_code:
             raise MilmerError(
                 f"milmer {arguments[0]} failed with exit code {exit_code}.",

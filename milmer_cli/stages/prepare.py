@@ -67,14 +67,7 @@ def prepare(
             progress.note(warning, "warning")
         plans, excluded = plan_participants(recordings, out, settings, detector, progress)
         contexts = _contexts(plans, recordings, out, settings, detector, lock.token)
-        try:
-            prepare_participants(contexts, settings, detector, progress)
-        except KeyboardInterrupt:
-            progress.note(
-                "Interrupted. Finished parts are kept; run the same command again to resume.",
-                "warning",
-            )
-            raise
+        prepare_participants(contexts, settings, detector, progress)
         _update_index(out, settings, plans, progress)
         store = PreparedStore.open(out)
         coverage = write_coverage(store)
