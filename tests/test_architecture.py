@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 ORDER = [
     {"errors", "progress", "process_end"},
     {"io", "parallel"},
+    {"folder_lock"},
     {"settings"},
     {"device", "metrics"},
     {"eeg", "video"},
@@ -40,7 +41,7 @@ DOORS = {
     "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
     "h5py": ("store/",),
-    "filelock": ("preparation/", "store/", "weights/"),
+    "filelock": ("folder_lock.py", "preparation/", "weights/"),
     "pooch": ("weights/",),
     "requests": ("weights/",),
     "mne": ("eeg/", "datasets/deap/"),

@@ -18,12 +18,12 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.faces.detector import uses_gpu
 from milmer_cli.faces.segment_faces import VIDEO_UNREADABLE, SegmentFaces
+from milmer_cli.folder_lock import is_holder
 from milmer_cli.preparation.plan import ParticipantPlan, stored_settings
 from milmer_cli.preparation.worker_device import worker_device
 from milmer_cli.preprocessing import iter_face_segments, segment_eeg, select_face_video
 from milmer_cli.settings.schema import Settings
 from milmer_cli.store.cache import TrialCache
-from milmer_cli.store.lock import is_holder
 from milmer_cli.store.schema import PARTICIPANT_SUFFIX
 from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 from milmer_cli.video.frames import VideoSpan
@@ -52,7 +52,7 @@ class JobContext:
     settings
         Settings with a named face detector, so that all workers use the same one.
     lock_token
-        Token of the run that holds the lock of the store; see `store.lock`.
+        Token of the run that holds the lock of the store; see `folder_lock`.
     """
 
     recordings: Recordings

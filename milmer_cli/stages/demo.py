@@ -15,6 +15,7 @@ import joblib
 
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
 from milmer_cli.errors import MilmerError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import read_json_object
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
@@ -159,10 +160,23 @@ def run_demo(
         A stage failed; it has printed its message to standard error.
     """
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
-    start = time.monotonic()
-    truth = generate_dataset(out / "data", SyntheticConfig(signal=signal, seed=seed), progress)
-    seconds = {"data": time.monotonic() - start}
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
+    config = SyntheticConfig(signal=signal, seed=seed)
+    with FolderLock(out, f"The demo in {out} is being run"):
+        return _run_stages(out, config, options, stdout, progress)
+
+
+def _run_stages(
+    out: Path,
+    config: SyntheticConfig,
+    options: Sequence[str],
+    stdout: TextIO | None,
+    progress: Progress,
+) -> DemoResult:
+    """Run all stages in a locked folder; see `run_demo`."""
+    start = time.monotonic()
+    truth = generate_dataset(out / "data", config, progress)
+    seconds = {"data": time.monotonic() - start}
     for arguments in stage_arguments(out, truth, options):
         progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
         start = time.monotonic()

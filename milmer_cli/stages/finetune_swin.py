@@ -68,6 +68,20 @@ def finetune_swin(
     process = join_processes(device.type)
     if not process.is_main_process:
         progress = SILENT
+    with run_dir.locked_run(out):
+        return _finetune_swin(data, out, settings, progress, resume, device)
+
+
+def _finetune_swin(
+    data: Path | str | Sequence[Path | str],
+    out: Path,
+    settings: Settings,
+    progress: Progress,
+    resume: bool,
+    device: Device,
+) -> FinetuneResult:
+    """Fine-tune in a locked model folder; see `finetune_swin`."""
+    process = join_processes(device.type)
     sources = [data] if isinstance(data, str | Path) else data
     data_sets = [read_images(source) for source in sources]
     class_names = merge_classes(data_sets)

@@ -57,6 +57,15 @@ def train(
     device.configure_torch()
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
+    with run_dir.locked_run(out):
+        return _train(prepared, out, settings, resume, device, progress)
+
+
+def _train(
+    prepared: Path, out: Path, settings: Settings, resume: bool, device: Device, progress: Progress
+) -> TrainResult:
+    """Train in a locked run folder; see `train`."""
+    processes = join_processes(device.type)
     labeled, resolved = _open(prepared, settings, progress)
     identity = run_dir.train_identity(resolved, labeled.store)
     if run_dir.begin_run(out, identity, resume, progress):

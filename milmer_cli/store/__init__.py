@@ -1,7 +1,6 @@
 """The prepared store: the interface between recordings and training. Only this package uses h5py.
 
 - `schema`: names, shapes and units of everything on disk
-- `lock`: one `prepare` at a time
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
 - `reader`: read the file of one participant (`PreparedParticipant`)

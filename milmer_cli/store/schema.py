@@ -34,8 +34,6 @@ READABLE_VERSIONS = (1, 2)
 INDEX_FILE = "index.json"
 COVERAGE_FILE = "coverage.csv"
 QUALITY_FILE = "quality.png"
-LOCK_FILE = ".prepare.lock"
-HOLDER_FILE = ".prepare.json"
 CACHE_FOLDER = ".trials"
 PARTICIPANT_SUFFIX = ".h5"
 

@@ -20,7 +20,8 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -36,6 +37,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.folder_lock import FolderLock, is_unused
 from milmer_cli.io import read_json_object, to_json, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.backbones import load_weights
@@ -242,6 +244,20 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@contextmanager
+def locked_run(out: Path) -> Iterator[None]:
+    """Lock a run folder. Of the processes of a distributed training, the first one does it.
+
+    Raises
+    ------
+    InputError
+        Another process writes a run into ``out``, or ``out`` is not writable.
+    """
+    is_main = PartialState().is_main_process
+    with FolderLock(out, f"The run in {out} is being trained") if is_main else nullcontext():
+        yield
+
+
 def begin_run(out: Path, identity: Mapping[str, Any], resume: bool, progress: Progress) -> bool:
     """Reserve a folder for a run. Every process of a distributed training calls it.
 
@@ -331,9 +347,8 @@ def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
     """Write the marker of an unfinished run; arguments, result and errors as `begin_run`."""
     marker, environment = out / MARKER, out / ENVIRONMENT
     has_checkpoint = any((out / "checkpoints").glob("checkpoint-*"))
-    is_empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     # a run that failed before its first checkpoint has nothing to resume: it is started again
-    if is_empty or (marker.exists() and not has_checkpoint):
+    if is_unused(out) or (marker.exists() and not has_checkpoint):
         write_json(marker, identity)
         return False
     if not out.is_dir() or not (marker.exists() or environment.exists()):

@@ -11,7 +11,8 @@ import pytest
 
 from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.schedule import draw_truth
-from milmer_cli.errors import MilmerError, SettingsError
+from milmer_cli.errors import InputError, MilmerError, SettingsError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import run_demo, stage_arguments
@@ -34,6 +35,12 @@ def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):
     with pytest.raises(SettingsError, match="train"):
         run_demo(tmp_path / "demo", overrides=["train.epochz=1"])
     assert not (tmp_path / "demo").exists()
+
+
+def test_run_demo_rejects_the_folder_of_a_running_demo(tmp_path):
+    with FolderLock(tmp_path), pytest.raises(InputError, match="is being run by process"):
+        run_demo(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_run_demo_names_the_stage_that_failed(tmp_path, monkeypatch):

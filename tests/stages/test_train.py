@@ -18,6 +18,7 @@ from milmer_cli.data.splits import holdout
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError, WeightsError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.models import MilmerModel
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train, train_dry_run
@@ -105,6 +106,16 @@ def test_train_stores_the_model_that_gives_the_scores(run, prepared):
     assert stored["test"]["segment"]["accuracy"]["value"] == pytest.approx(accuracy)
     assert stored["segments"]["test"] == len(fold.test)
     assert accuracy > 0.5, "the classes of this store are easy to learn"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_train_rejects_a_folder_that_another_training_writes(prepared, tmp_path, resume):
+    with (
+        FolderLock(tmp_path / "run"),
+        pytest.raises(InputError, match=r"run is being trained by process \d+"),
+    ):
+        train(prepared, tmp_path / "run", small_settings("seed=7"), resume=resume)
+    assert not (tmp_path / "run").exists()
 
 
 def test_train_splits_by_trial(run, prepared):
