@@ -14,6 +14,7 @@ import json
 import math
 import os
 import re
+import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -21,6 +22,8 @@ from typing import IO, Any
 
 from milmer_cli.errors import InputError, MilmerError
 
+_FREE_SPACE = "Free some space and run the same command again; finished files are kept."
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
 PARTIAL_SUFFIX = ".part"
 """Ending of temporary files; they are hidden files beside the final one."""
 
@@ -126,6 +129,23 @@ def require_writable(folder: Path) -> Path:
     return folder
 
 
+def require_space(path: Path, n_bytes: int) -> None:
+    """Check that a file of ``n_bytes`` can be written; the folder of ``path`` exists.
+
+    Raises
+    ------
+    MilmerError
+        The disk has less free space.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < n_bytes:
+        raise MilmerError(
+            f"The disk is full: {path} needs {n_bytes / 2**20:.1f} MiB, and {free / 2**20:.1f} MiB "
+            "are free.",
+            _FREE_SPACE,
+        )
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open folders; its renames are journaled
         return
@@ -146,11 +166,8 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
     if code is None:  # HDF5 raises OSError without a number and puts it into the text
         number = re.search(r"errno = (\d+)", str(error))
         code = int(number[1]) if number else None
-    if code == errno.ENOSPC:
-        return MilmerError(
-            f"The disk is full: {path} cannot be written.",
-            "Free some space and run the same command again; finished files are kept.",
-        )
+    if code in _FULL:
+        return MilmerError(f"The disk is full: {path} cannot be written.", _FREE_SPACE)
     reason = os.strerror(code) if code is not None else str(error).partition("\n")[0]
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")

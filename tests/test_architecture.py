@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 ORDER = [
     {"errors", "progress", "process_end"},
     {"io", "parallel"},
-    {"folder_lock"},
+    {"folder_lock", "integrity"},
     {"settings"},
     {"device", "metrics"},
     {"eeg", "video"},

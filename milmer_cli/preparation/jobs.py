@@ -24,6 +24,7 @@ from milmer_cli.preparation.worker_device import worker_device
 from milmer_cli.preprocessing import iter_face_segments, segment_eeg, select_face_video
 from milmer_cli.settings.schema import Settings
 from milmer_cli.store.cache import TrialCache
+from milmer_cli.store.checksums import record_checksum
 from milmer_cli.store.schema import PARTICIPANT_SUFFIX
 from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 from milmer_cli.video.frames import VideoSpan
@@ -198,7 +199,8 @@ def assemble_participant(
         notes=metadata["notes"],
     )
     trials = [_load_trial(trial, plan.onsets_s[trial.trial], cache) for trial in plan.trials]
-    write_participant(out / f"{plan.participant}{PARTICIPANT_SUFFIX}", header, trials)
+    path = out / f"{plan.participant}{PARTICIPANT_SUFFIX}"
+    record_checksum(out, plan.participant, write_participant(path, header, trials))
     cache.clear()
     return dict(metadata["notes"])
 

@@ -4,6 +4,7 @@
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
 - `reader`: read the file of one participant (`PreparedParticipant`)
+- `checksums`: whether the file of a participant is damaged
 - `index`: the whole store and the table of its segments (`PreparedStore`)
 - `tables`: coverage.csv, one row per trial
 - `validate`: find errors in a store

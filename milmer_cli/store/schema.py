@@ -34,6 +34,7 @@ READABLE_VERSIONS = (1, 2)
 INDEX_FILE = "index.json"
 COVERAGE_FILE = "coverage.csv"
 QUALITY_FILE = "quality.png"
+WRITTEN_FILE = ".written.json"
 CACHE_FOLDER = ".trials"
 PARTICIPANT_SUFFIX = ".h5"
 
