@@ -6,6 +6,7 @@ In data-flow order; a package imports only packages above it:
 - `progress`: the interface through which long work reports its progress
 - `process_end`: SIGTERM, and processes that end together with their parent
 - `io`: atomic writes, JSON, digests, lists in messages
+- `arrays`: archives of arrays that may be damaged
 - `integrity`: checksums that detect damaged files
 - `folder_lock`: one process at a time in an output folder
 - `parallel`: calls in several processes

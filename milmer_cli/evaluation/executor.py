@@ -23,6 +23,7 @@ from milmer_cli.evaluation.experiment import (
     usable_rows,
 )
 from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
+from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import RunSettings
@@ -71,6 +72,12 @@ def run_experiments(
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
     progress.note(_describe(experiments, len(networks), device))
+    damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]
+    if damaged:
+        progress.note(
+            f"The results of {shorten(damaged)} in {out} are damaged and are computed again.",
+            "warning",
+        )
     if len(pending) < len(networks):
         progress.note(
             f"{len(networks) - len(pending)} of {len(networks)} trainings are already finished in "

@@ -38,13 +38,15 @@ from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock, is_unused
+from milmer_cli.integrity import folder_checksums
 from milmer_cli.io import read_json_object, to_json, write_json
 from milmer_cli.models import MilmerModel
-from milmer_cli.models.backbones import load_weights
+from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
 from milmer_cli.models.hub import quiet
 from milmer_cli.progress import Progress
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
+from milmer_cli.training.checkpoints import explain_write_errors
 
 MARKER = "unfinished.json"
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
@@ -171,8 +173,17 @@ class Run:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write a model in the Hugging Face format."""
-    with quiet():
+    """Write a model in the Hugging Face format.
+
+    Raises
+    ------
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    with (
+        explain_write_errors(folder, "Free space on the disk, then continue with --resume."),
+        quiet(),
+    ):
         model.save_pretrained(folder)
 
 
@@ -316,6 +327,7 @@ def finish_run(
         "device": device.describe(),
         "classes": list(class_names),
         **facts,
+        DIGESTS: folder_checksums(out, MODEL_FILES),
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)

@@ -80,7 +80,10 @@ def _prepare_checkpoints(trainer: MilmerTrainer, resume: bool) -> Path | None:
     folder = trainer.spec.checkpoint_dir
     if folder is None:
         return None
-    checkpoint = checkpoints.last_checkpoint(folder) if resume else None
+    checkpoint = None
+    if resume:
+        has_average, log = trainer.weight_average is not None, trainer.spec.log
+        checkpoint = checkpoints.checkpoint_to_resume(folder, has_average, log.progress)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main_process:
         shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)

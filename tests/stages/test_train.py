@@ -206,6 +206,22 @@ def test_run_load_model_refuses_incomplete_weights(run, tmp_path):
         Run.open(copy).load_model()
 
 
+@pytest.mark.parametrize("position", [0.3, 0.9])
+def test_run_load_model_refuses_damaged_weights(run, tmp_path, position):
+    copy = tmp_path / "run"
+    shutil.copytree(run.run, copy)
+    weights = copy / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[int(position * len(content))] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"damaged: model/model\.safetensors changed"):
+        Run.open(copy).load_model()
+    (copy / "environment.json").write_text(
+        (copy / "environment.json").read_text().replace('"digests"', '"of an older version"')
+    )
+    Run.open(copy).load_model()
+
+
 @pytest.mark.parametrize("text", ["2", "s02 - s03", "1 - 2", " S03 , 1", "s01,s02-s03", "1-9"])
 def test_train_accepts_the_participant_lists_of_prepare(prepared, tmp_path, text):
     """One grammar: `train` selects from the store what `prepare` selects from a manifest."""
