@@ -95,6 +95,21 @@ def atomic_write(path: Path, content: str | bytes | Callable[[IO[bytes]], object
             file.write(content.encode() if isinstance(content, str) else content)
 
 
+@contextlib.contextmanager
+def explained_write_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of a file that is written piece by piece, as `atomic_write` does.
+
+    Raises
+    ------
+    InputError, MilmerError
+        As for `atomic_write`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _write_error(error, path) from error
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove the temporary files of killed writers. Call it only while no other process writes."""
     for temporary in folder.glob(f".*{PARTIAL_SUFFIX}"):

@@ -24,6 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from milmer_cli import __version__
 from milmer_cli.cli.console import print_error
+from milmer_cli.cli.last_error import record_error
 from milmer_cli.errors import MilmerError
 from milmer_cli.process_end import (
     ignore_stop_signals,
@@ -167,6 +168,7 @@ def _run(arguments: Sequence[str]) -> int:
         if verbose:
             traceback.print_exc()
         cause = error.__cause__ if isinstance(error, _UnexpectedEndOfFile) else error
+        record_error(cause or error, arguments, list(COMMANDS))
         return print_error(*_describe(cause or error), as_json=as_json)
     if code == INTERRUPTED:
         return print_error(_describe_interruption(arguments), "", "Interrupted", code, as_json)

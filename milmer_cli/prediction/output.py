@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import require_writable, shorten
+from milmer_cli.io import explained_write_errors, require_writable, shorten
 from milmer_cli.prediction.result import (
     ABSTAINED,
     PAGE,
@@ -106,7 +106,8 @@ class TimelineWriter:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with explained_write_errors(self._path):  # closing writes what is left
+                self._file.close()
 
     def write(self, segment: SegmentPrediction) -> None:
         """Write and flush one row.
@@ -115,7 +116,13 @@ class TimelineWriter:
         ------
         InputError
             The folder cannot be written.
+        MilmerError
+            Writing failed, for example because the disk is full.
         """
+        with explained_write_errors(self._path):
+            self._write(segment)
+
+    def _write(self, segment: SegmentPrediction) -> None:
         if self._file is None:
             self._file = self._create()
         csv.writer(self._file, lineterminator="\n").writerow(

@@ -227,15 +227,12 @@ def interrupted(toy, tmp_path_factory):
     """A folder with a checkpoint in the middle of a training with a moving average."""
     out = tmp_path_factory.mktemp("interrupted")
 
-    class Stop(Exception):
-        pass
-
     def stop():
         if last_step(out):
-            raise Stop
+            raise InterruptedError
 
     data = toy.Points(40, 0), toy.Points(12, 1)
-    with pytest.raises(Stop):
+    with pytest.raises(InterruptedError):
         toy.train(
             toy.net(), *data, "train.ema_decay=0.5", out=out, progress=RecordingProgress(stop)
         )
