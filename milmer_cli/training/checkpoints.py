@@ -34,15 +34,17 @@ AVERAGE = "average.safetensors"
 STATE = "milmer.json"
 STAGING = ".writing"
 CHECKSUMS = "checksums.json"
+RANDOM_STATE = "rng_state.pth"
+"""With several processes, ``rng_state_0.pth`` and so on."""
 PARTS = {
     WEIGHTS: "the weights",
     "optimizer.pt": "the state of the optimizer",
     "scheduler.pt": "the state of the learning rate schedule",
-    "rng_state*.pth": "the state of the random number generators",
+    RANDOM_STATE: "the state of the random number generators",
     "trainer_state.json": "the position in the training",
     STATE: "the history and the settings",
 }
-"""Files of a checkpoint as glob patterns, and what they contain."""
+"""Files of a checkpoint of one process, and what they contain."""
 _START_AGAIN = (
     "Restore it from a copy, or remove the folder checkpoints and run the same command to start "
     "again."
@@ -150,15 +152,34 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
-def checkpoint_to_resume(folder: Path, has_average: bool, progress: Progress) -> Path | None:
+def required_parts(n_processes: int, has_average: bool) -> dict[str, str]:
+    """Return the files that a training needs to continue, as in `PARTS`.
+
+    Parameters
+    ----------
+    n_processes
+        Number of processes; each has its own random state.
+    has_average
+        Whether the training keeps a moving average of the weights.
+    """
+    parts = dict(PARTS)
+    if n_processes > 1:
+        meaning = parts.pop(RANDOM_STATE)
+        parts |= {f"rng_state_{index}.pth": meaning for index in range(n_processes)}
+    if has_average:
+        parts[AVERAGE] = "the moving average of the weights"
+    return parts
+
+
+def checkpoint_to_resume(folder: Path, parts: Mapping[str, str], progress: Progress) -> Path | None:
     """Find the newest checkpoint with all parts; None if there is no checkpoint at all.
 
     Parameters
     ----------
     folder
         Folder of the checkpoints.
-    has_average
-        Whether the training keeps a moving average of the weights.
+    parts
+        From `required_parts`.
     progress
         Receives a warning for each newer checkpoint that lacks a part.
 
@@ -169,7 +190,7 @@ def checkpoint_to_resume(folder: Path, has_average: bool, progress: Progress) ->
     """
     problems: list[str] = []
     for checkpoint in _newest_first(folder):
-        problem = _problem(checkpoint, has_average)
+        problem = _problem(checkpoint, parts)
         if not problem:
             for text in problems:
                 progress.note(f"{text} The training continues from {checkpoint.name}.", "warning")
@@ -180,12 +201,13 @@ def checkpoint_to_resume(folder: Path, has_average: bool, progress: Progress) ->
     return None
 
 
-def _problem(checkpoint: Path, has_average: bool) -> str:
+def _problem(checkpoint: Path, parts: Mapping[str, str]) -> str:
     """Describe the first missing or damaged part of a checkpoint; empty if there is none."""
-    parts = {**PARTS, AVERAGE: "the moving average of the weights"} if has_average else PARTS
-    for pattern, meaning in parts.items():
-        if not any(checkpoint.glob(pattern)):
-            return f"{pattern} with {meaning} is missing"
+    for name, meaning in parts.items():
+        if not (checkpoint / name).is_file():
+            others = name.startswith("rng_state") and any(checkpoint.glob("rng_state*.pth"))
+            reason = ", because another number of processes saved it" if others else ""
+            return f"{name} with {meaning} is missing{reason}"
     try:
         checksums = read_json_object(checkpoint / CHECKSUMS)
     except InputError as error:

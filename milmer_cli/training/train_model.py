@@ -82,8 +82,9 @@ def _prepare_checkpoints(trainer: MilmerTrainer, resume: bool) -> Path | None:
         return None
     checkpoint = None
     if resume:
-        has_average, log = trainer.weight_average is not None, trainer.spec.log
-        checkpoint = checkpoints.checkpoint_to_resume(folder, has_average, log.progress)
+        has_average = trainer.weight_average is not None
+        parts = checkpoints.required_parts(trainer.world_size, has_average)
+        checkpoint = checkpoints.checkpoint_to_resume(folder, parts, trainer.spec.log.progress)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main_process:
         shutil.rmtree(folder / checkpoints.STAGING, ignore_errors=True)

@@ -246,21 +246,20 @@ def resume(toy, out, progress=SILENT):
 
 @pytest.mark.parametrize("with_checksums", [True, False])
 @pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"])
-@pytest.mark.parametrize("pattern", [*checkpoints.PARTS, checkpoints.AVERAGE])
+@pytest.mark.parametrize("name", [*checkpoints.PARTS, checkpoints.AVERAGE])
 def test_resume_rejects_a_checkpoint_without_one_of_its_parts(
-    toy, interrupted, tmp_path, pattern, content, with_checksums
+    toy, interrupted, tmp_path, name, content, with_checksums
 ):
     out = shutil.copytree(interrupted, tmp_path / "run")
     checkpoint = checkpoints.last_checkpoint(out / "checkpoints")
     if not with_checksums:
         (checkpoint / checkpoints.CHECKSUMS).unlink()
-    [part] = checkpoint.glob(pattern)
-    part.unlink()
+    (checkpoint / name).unlink()
     if content is not None:
-        part.write_bytes(content)
+        (checkpoint / name).write_bytes(content)
     with pytest.raises(InputError, match="cannot be resumed") as caught:
         resume(toy, out)
-    assert (pattern if content is None else part.name) in caught.value.message
+    assert name in caught.value.message
     assert "start again" in caught.value.hint
     assert checkpoint.is_dir(), "nothing is removed"
 
@@ -284,3 +283,11 @@ def test_resume_falls_back_to_the_newest_complete_checkpoint(toy, interrupted, t
     [warning] = progress.warnings
     assert "scheduler.pt with the state of the learning rate schedule is missing" in warning
     assert f"continues from {older.name}" in warning
+
+
+def test_resume_rejects_a_checkpoint_of_another_number_of_processes(toy, interrupted, tmp_path):
+    out = shutil.copytree(interrupted, tmp_path / "run")
+    checkpoint = checkpoints.last_checkpoint(out / "checkpoints")
+    (checkpoint / "rng_state.pth").rename(checkpoint / "rng_state_0.pth")
+    with pytest.raises(InputError, match="because another number of processes saved it"):
+        resume(toy, out)
