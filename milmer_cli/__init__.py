@@ -4,11 +4,15 @@ In data-flow order; a package imports only packages above it:
 
 - `errors`: exceptions with a message and a hint
 - `progress`: the interface through which long work reports its progress
+- `process_end`: SIGTERM, and processes that end together with their parent
 - `csv_cells`: CSV text without formulas
 - `input_files`: open regular files only
 - `partial_files`: temporary files of atomic writes
 - `images`: open images of listed formats and limited size
 - `io`: atomic writes, JSON, digests, lists in messages
+- `arrays`: archives of arrays that may be damaged
+- `integrity`: checksums that detect damaged files
+- `folder_lock`: one process at a time in an output folder
 - `parallel`: calls in several processes
 - `settings`: schema, presets, YAML and fingerprints of all settings
 - `device`: device, precision and compilation

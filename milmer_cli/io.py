@@ -14,12 +14,13 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import IO, Any
 
 from milmer_cli.errors import InputError, MilmerError
-from milmer_cli.input_files import open_input, read_input
+from milmer_cli.input_files import open_input
 from milmer_cli.partial_files import (
     create_partial_file,
     create_partial_folder,
@@ -27,6 +28,9 @@ from milmer_cli.partial_files import (
     open_partial,
     remove_tree,
 )
+
+_FREE_SPACE = "Free some space and run the same command again; finished files are kept."
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
 
 # Atomic writes ----------------------------------------------------------------------------------
 
@@ -120,6 +124,21 @@ def atomic_files(folder: Path) -> Iterator[Path]:
         remove_tree(staged)
 
 
+@contextlib.contextmanager
+def explained_write_errors(path: Path) -> Iterator[None]:
+    """Convert the errors of a file that is written piece by piece, as `atomic_write` does.
+
+    Raises
+    ------
+    InputError, MilmerError
+        As for `atomic_write`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _write_error(error, path) from error
+
+
 def require_writable(folder: Path) -> Path:
     """Return ``folder`` if it can be created and written, without creating it.
 
@@ -148,6 +167,23 @@ def require_writable(folder: Path) -> Path:
     return folder
 
 
+def require_space(path: Path, n_bytes: int) -> None:
+    """Check that a file of ``n_bytes`` can be written; the folder of ``path`` exists.
+
+    Raises
+    ------
+    MilmerError
+        The disk has less free space.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < n_bytes:
+        raise MilmerError(
+            f"The disk is full: {path} needs {n_bytes / 2**20:.1f} MiB, and {free / 2**20:.1f} MiB "
+            "are free.",
+            _FREE_SPACE,
+        )
+
+
 def _sync_folder(folder: Path) -> None:
     if os.name == "nt":  # Windows cannot open folders; its renames are journaled
         return
@@ -169,11 +205,8 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
     if code is None:  # HDF5 raises OSError without a number and puts it into the text
         number = re.search(r"errno = (\d+)", str(error))
         code = int(number[1]) if number else None
-    if code == errno.ENOSPC:
-        return MilmerError(
-            f"The disk is full: {path} cannot be written.",
-            "Free some space and run the same command again; finished files are kept.",
-        )
+    if code in _FULL:
+        return MilmerError(f"The disk is full: {path} cannot be written.", _FREE_SPACE)
     reason = os.strerror(code) if code is not None else first_line(error)
     if code in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"{path} cannot be written: {reason}.", "Choose another output folder.")
@@ -181,6 +214,9 @@ def _write_error(error: OSError, path: Path) -> MilmerError:
 
 
 # JSON -------------------------------------------------------------------------------------------
+
+MAX_JSON_BYTES = 2**28
+"""Largest JSON document that is read; the folds of a million segments have some 10 MB."""
 
 
 def to_json(value: Any) -> Any:
@@ -234,14 +270,45 @@ def read_json(path: Path, hint: str = "") -> Any:
     Raises
     ------
     InputError
-        The file cannot be read or is not valid JSON.
+        The file cannot be read, is not valid JSON, or is too large or too deeply nested.
     """
     try:
-        return json.loads(read_input(path))
+        with open_input(path) as file:
+            content = file.read(MAX_JSON_BYTES + 1)
+        if len(content) > MAX_JSON_BYTES:
+            raise InputError(f"{path} has more than {MAX_JSON_BYTES} bytes.", hint)
+        return json.loads(content)
     except OSError as error:
         raise _read_error(error, path, hint) from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise InputError(f"{path} is not valid JSON: it is nested too deeply.", hint) from error
+    except ValueError as error:
         raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
+
+
+def read_json_object(path: Path, keys: Sequence[str] = (), hint: str = "") -> dict[str, Any]:
+    """Read a JSON file that contains an object.
+
+    Parameters
+    ----------
+    path, hint
+        As for `read_json`.
+    keys
+        Keys that the object must have.
+
+    Raises
+    ------
+    InputError
+        As for `read_json`, or the document is not an object with these keys.
+    """
+    document = read_json(path, hint)
+    if not isinstance(document, dict):
+        raise InputError(
+            f"{path} is damaged: expected an object, got {type(document).__name__}.", hint
+        )
+    if missing := [key for key in keys if key not in document]:
+        raise InputError(f"{path} is damaged: it has no {shorten(missing)}.", hint)
+    return document
 
 
 def _read_error(error: OSError, path: Path, hint: str) -> InputError:

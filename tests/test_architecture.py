@@ -15,10 +15,11 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 
 # A package imports only packages of the lines above its own, not those of its own line.
 ORDER = [
-    {"errors", "progress"},
+    {"errors", "progress", "process_end"},
     {"csv_cells", "input_files", "partial_files"},
     {"images"},
-    {"io", "parallel"},
+    {"io", "parallel", "arrays"},
+    {"folder_lock", "integrity"},
     {"settings"},
     {"device", "metrics"},
     {"eeg", "video"},
@@ -42,7 +43,7 @@ DOORS = {
     "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
     "h5py": ("store/", "eeg/mat_file.py"),
-    "filelock": ("preparation/", "store/", "weights/"),
+    "filelock": ("folder_lock.py", "preparation/", "weights/"),
     "pooch": ("weights/",),
     "requests": ("weights/",),
     "mne": ("eeg/", "datasets/deap/"),

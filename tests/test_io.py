@@ -201,3 +201,31 @@ def test_quick_file_digest_sees_both_ends_and_the_size(tmp_path):
 )
 def test_shorten_counts_what_it_leaves_out(names, text):
     assert io.shorten(names, most=2) == text
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\x00" * 64, b"\xff\xfe{", b"[" * 100_000, b"9" * 5000]
+)
+def test_read_json_names_a_damaged_file_in_one_sentence(tmp_path, content):
+    path = tmp_path / "index.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"index\.json is not valid JSON") as caught:
+        io.read_json(path, "Prepare again.")
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300 + len(str(path))
+    assert caught.value.hint == "Prepare again."
+
+
+@pytest.mark.parametrize(("content", "problem"), [("[1]", "got list"), ("{}", "it has no name")])
+def test_read_json_object_requires_its_keys(tmp_path, content, problem):
+    path = tmp_path / "index.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=problem):
+        io.read_json_object(path, ["name"])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_read_json_never_waits_for_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(InputError, match="not a regular file"):
+        io.read_json(tmp_path / "pipe.json")

@@ -7,6 +7,7 @@
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``
 - `info`: ``milmer info``
+- `last_error`: the type of the last error, for ``milmer info --report``
 - `help`: ``milmer help [COMMAND]``
 - `console`: messages on stderr, one result on stdout, JSON
 - `progress`: progress as bars on a terminal and as lines elsewhere

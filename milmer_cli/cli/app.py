@@ -2,7 +2,8 @@
 
 The module of a command is imported when the command is called, not for ``milmer --help``.
 
-Exit codes: 0 success, 1 the work failed, 2 the call or the input is invalid, 130 interrupted. An
+Exit codes: 0 success, 1 the work failed, 2 the call or the input is invalid, 130 interrupted by
+Ctrl-C or SIGTERM. An
 error is one sentence on stderr, followed by a hint if there is something to do; ``--verbose`` adds
 the traceback.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,9 +24,21 @@ from typer.core import TyperCommand, TyperGroup
 
 from milmer_cli import __version__
 from milmer_cli.cli.console import print_error
+from milmer_cli.cli.last_error import record_error
 from milmer_cli.errors import MilmerError
+from milmer_cli.process_end import (
+    ignore_stop_signals,
+    interrupted_by_sigterm,
+    watch_given_parent,
+)
 
 INTERRUPTED = 130
+_OUT_OF_MEMORY = "out of memory|can't allocate memory"
+"""In the messages of torch for a GPU and for a CPU."""
+_MORE_MEMORY = (
+    "Run the same command again with fewer --workers, a smaller run.micro_batch_size or fewer "
+    "run.dataloader_num_workers; finished parts are kept."
+)
 
 COMMANDS = {
     "demo": "Run all stages on a small synthetic data set with known truth.",
@@ -43,6 +57,10 @@ COMMANDS = {
 """Name -> first line of the docstring of ``milmer_cli.cli.NAME.NAME``, "-" being "_" there."""
 
 
+class _UnexpectedEndOfFile(Exception):  # noqa: N818 - never shown
+    """Carries an EOFError of a library, its cause, past typer."""
+
+
 class _LazyGroup(TyperGroup):
     """Lists `COMMANDS` without importing them, and imports the one that is called.
 
@@ -52,6 +70,12 @@ class _LazyGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = {name: TyperCommand(name, help=text) for name, text in COMMANDS.items()}
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:  # typer would report it as an interruption
+            raise _UnexpectedEndOfFile from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -105,11 +129,31 @@ def milmer(
 
 def main() -> None:
     """Entry point of the ``milmer`` script."""
-    sys.exit(run(sys.argv[1:]))
+    watch_given_parent()
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:
+        ignore_stop_signals()  # some clusters send them again
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # Python would try again at exit, and fail with a traceback
+        _discard_stdout()
+        code = code or MilmerError.exit_code
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; no exception is raised."""
+    with interrupted_by_sigterm():
+        try:
+            return _run(arguments)
+        except BrokenPipeError:
+            # The reader has closed the pipe, as `| head` does.
+            _discard_stdout()
+            return MilmerError.exit_code
+
+
+def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     verbose = "--verbose" in arguments
     try:
@@ -119,24 +163,41 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        # The reader has closed the pipe, as `| head` does. Python flushes stdout at exit, which
-        # would fail again, so stdout is redirected to the null device.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        raise
     except Exception as error:
         if verbose:
             traceback.print_exc()
-        return print_error(*_describe(error), as_json=as_json)
+        cause = error.__cause__ if isinstance(error, _UnexpectedEndOfFile) else error
+        record_error(cause or error, arguments, list(COMMANDS))
+        return print_error(*_describe(cause or error), as_json=as_json)
     if code == INTERRUPTED:
-        return print_error("Interrupted.", "", "Interrupted", INTERRUPTED, as_json)
+        return print_error(_describe_interruption(arguments), "", "Interrupted", code, as_json)
     return code or 0
 
 
-def _describe(error: Exception) -> tuple[str, str, str, int]:
+def _describe_interruption(arguments: Sequence[str]) -> str:
+    if {"train", "finetune-swin"} & set(arguments):
+        return "Interrupted. Run the same command again with --resume to continue."
+    return "Interrupted. Finished parts are kept; run the same command again to resume."
+
+
+def _discard_stdout() -> None:
+    """Redirect stdout to the null device: Python flushes it at exit, which would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _describe(error: BaseException) -> tuple[str, str, str, int]:
     """Return message, hint, kind and exit code of an exception."""
     kind = type(error).__name__
     if isinstance(error, MilmerError):
         return error.message, error.hint, kind, error.exit_code
+    if isinstance(error, MemoryError) or re.search(_OUT_OF_MEMORY, str(error)):
+        return "Memory ran out.", _MORE_MEMORY, kind, MilmerError.exit_code
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        message = (
+            "The system ended a process that loads samples, most likely because memory ran out."
+        )
+        return message, _MORE_MEMORY, kind, MilmerError.exit_code
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         hint = "Free some space on the disk, then run the same command again."

@@ -18,7 +18,9 @@ def demo(
     signal: Annotated[
         float,
         typer.Option(
-            min=0.0, help="Strength of the simulated emotion in EEG and faces; 0 for none."
+            min=0.0,
+            max=100.0,
+            help="Strength of the simulated emotion in EEG and faces; 0 for none.",
         ),
     ] = 1.0,
     overrides: Annotated[

@@ -7,41 +7,81 @@ import re
 import shutil
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from milmer_cli import __version__
+from milmer_cli.cli.last_error import describe_last_error
 from milmer_cli.cli.options import CommandContext, command
+from milmer_cli.settings.docs import property_schemas
+from milmer_cli.settings.schema import Settings
 
 DISTRIBUTION = "milmer-cli"
 
 
 @command()
-def info(context: CommandContext) -> None:
+def info(
+    context: CommandContext,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Show what a bug report needs, without names, paths and data.",
+        ),
+    ] = False,
+) -> None:
     """Show versions, device, available weights and free disk space.
 
     Example:
       milmer info
       milmer info --json
+      milmer info --report
     """
     from milmer_cli.device import Device
     from milmer_cli.faces.detector import available_detectors, weights_dir
 
     settings = context.settings
-    facts: dict[str, Any] = {
+    versions: dict[str, Any] = {
         "milmer": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": Device.from_settings(settings.run).describe(),
+    }
+    if report:
+        _print(context, {**versions, **_report(context), "packages": _package_versions()})
+        return
+    facts: dict[str, Any] = {
+        **versions,
         "backbone": _describe_backbone(settings.model.backbone),
         "face detectors": ", ".join(available_detectors(weights_dir(settings.faces))),
         "free disk space": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB",
         "packages": _package_versions(),
     }
+    _print(context, facts)
+
+
+def _print(context: CommandContext, facts: dict[str, Any]) -> None:
     if context.console.as_json:
         context.console.print_json(facts)
         return
     packages = facts.pop("packages")
     context.console.print_rows([*facts.items(), *packages.items()])
+
+
+def _report(context: CommandContext) -> dict[str, str]:
+    """Return the facts of a bug report; of settings the names only, as values can be paths."""
+    defaults, settings = Settings().model_dump(), context.settings.model_dump()
+    changed = [key for key in property_schemas() if _value(settings, key) != _value(defaults, key)]
+    return {
+        "settings that differ from the defaults": ", ".join(changed) or "none",
+        "last error": describe_last_error(),
+    }
+
+
+def _value(tree: dict[str, Any], key: str) -> Any:
+    section, _, name = key.rpartition(".")
+    return tree[section][name] if section else tree[name]
 
 
 def _package_versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ def inspect(
         str | None, typer.Option(help="Show one segment of each trial of this participant.")
     ] = None,
     trial: Annotated[
-        int | None, typer.Option(min=1, help="Show all segments of this trial.")
+        int | None, typer.Option(min=1, max=1_000_000, help="Show all segments of this trial.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="Page to write.")] = Path(
         "inspection.html"

@@ -48,6 +48,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
+            max=1_000_000,
             help="DEAP: number of the trial that VIDEO shows; its onset is read from the status "
             "codes. With --eeg-event: number of the event at which the stimulus starts.",
         ),
@@ -72,6 +73,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
+            max=1000,
             help="Number of the video stream, if VIDEO has several; default: the first one with a "
             "face.",
         ),

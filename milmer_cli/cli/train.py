@@ -21,6 +21,8 @@ from milmer_cli.cli.options import (
 from milmer_cli.io import require_writable
 from milmer_cli.training.distributed import is_launched, launch_processes
 
+MAX_PROCESSES = 128
+
 
 def _new_run_folder() -> Path:
     return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
@@ -49,7 +51,10 @@ def train(
         ),
     ] = False,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, help="Processes on this machine, one per GPU.")
+        int,
+        typer.Option(
+            "--processes", min=1, max=MAX_PROCESSES, help="Processes on this machine, one per GPU."
+        ),
     ] = 1,
 ) -> None:
     """Train a Milmer model and score it once on the test set.

@@ -4,7 +4,8 @@ A frozen backbone gives equal tokens for a face in every epoch, fold and run. Th
 (`milmer_cli.inference.face_token_cache`) and stored beside the prepared store as
 ``face-tokens/BACKBONE/PARTICIPANT-FACES.npy``, an array (n_segments, n_instances, n_tokens,
 hidden_size) of float16. BACKBONE is a digest of the backbone's weights, FACES one of the
-participant's faces and their rows. The folder can be deleted at any time.
+participant's faces and their rows. A file with the ending ``.checksum`` beside it
+detects damage. The folder can be deleted at any time.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from milmer_cli.evaluation.experiment import (
     usable_rows,
 )
 from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
+from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import RunSettings
@@ -71,23 +72,25 @@ def run_experiments(
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
     progress.note(_describe(experiments, len(networks), device))
+    damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]
+    if damaged:
+        progress.note(
+            f"The results of {shorten(damaged)} in {out} are damaged and are computed again.",
+            "warning",
+        )
     if len(pending) < len(networks):
         progress.note(
             f"{len(networks) - len(pending)} of {len(networks)} trainings are already finished in "
             f"{out} and are reused."
         )
     progress.start(TASK, len(pending), "trainings")
-    try:
-        if run.workers > 1 and len(pending) > 1:
-            _run_parallel(pending, labeled, out, run, device, progress)
-        else:
-            for experiment in pending:
-                result = run_experiment(experiment, labeled, out, device, progress)
-                save_result(experiment, labeled, out, result)
-                progress.advance(TASK)
-    except KeyboardInterrupt:
-        progress.note("Interrupted. Finished trainings are kept; run the same command to continue.")
-        raise
+    if run.workers > 1 and len(pending) > 1:
+        _run_parallel(pending, labeled, out, run, device, progress)
+    else:
+        for experiment in pending:
+            result = run_experiment(experiment, labeled, out, device, progress)
+            save_result(experiment, labeled, out, result)
+            progress.advance(TASK)
     progress.done(TASK)
     return [
         _load(experiment, labeled, out)

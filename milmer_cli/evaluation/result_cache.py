@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 import milmer_cli
+from milmer_cli.arrays import read_arrays
 from milmer_cli.data.labeled_segments import LabeledSegments
-from milmer_cli.errors import InputError
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
-from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write, digest, file_digest, json_text
 from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
@@ -77,28 +76,29 @@ def load_result(
     experiment: Experiment, labeled: LabeledSegments, out: Path
 ) -> ExperimentResult | None:
     """Read the result of an experiment; None if there is none, or a damaged or different one."""
+    arrays = read_arrays(result_path(experiment, labeled, out))
+    if arrays is None:
+        return None
     try:
-        # np.load leaves a damaged file open, so it is opened here
-        path = result_path(experiment, labeled, out)
-        with open_input(path) as opened, np.load(opened, allow_pickle=False) as file:
-            if str(file["identity"]) != experiment_identity(experiment, labeled):
-                return None
-            epoch = int(file["epoch"])
-            return ExperimentResult(
-                probabilities=file["probabilities"],
-                epoch=None if epoch < 0 else epoch,
-                temperature=file["temperature"] if len(file["temperature"]) else None,
-                temperatures=json.loads(str(file["temperatures"])),
-                seconds=float(file["seconds"]),
-                robustness=_with_prefix(file, _ROBUSTNESS),
-                probe_predictions=_with_prefix(file, _PROBE),
-            )
-    except (InputError, OSError, ValueError, KeyError, zipfile.BadZipFile):
+        if str(arrays["identity"]) != experiment_identity(experiment, labeled):
+            return None
+        epoch = int(arrays["epoch"])
+        temperature = arrays["temperature"]
+        return ExperimentResult(
+            probabilities=arrays["probabilities"],
+            epoch=None if epoch < 0 else epoch,
+            temperature=temperature if len(temperature) else None,
+            temperatures=json.loads(str(arrays["temperatures"])),
+            seconds=float(arrays["seconds"]),
+            robustness=_with_prefix(arrays, _ROBUSTNESS),
+            probe_predictions=_with_prefix(arrays, _PROBE),
+        )
+    except (ValueError, KeyError, TypeError):  # of another version
         return None
 
 
-def _with_prefix(file: np.lib.npyio.NpzFile, prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): file[name] for name in file.files if name.startswith(prefix)}
+def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def _backbone_digest(settings: Settings) -> str:

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+METRICS_KEYS = (
+    *("classes", "images", "scored_on", "scores", "majority_rate", "protocol"),
+    *("skipped", "training"),
+)
+"""Entries of metrics.json that `FinetuneResult` shows."""
+
 
 @dataclass(frozen=True)
 class FinetuneResult:

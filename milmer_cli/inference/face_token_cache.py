@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 from milmer_cli.data.feature_cache import token_file
 from milmer_cli.device import Device
 from milmer_cli.inference.predict_proba import Batch, map_batches
-from milmer_cli.io import atomic_path, digest
+from milmer_cli.integrity import file_checksum, is_intact
+from milmer_cli.io import atomic_path, atomic_write, digest
 from milmer_cli.models import MilmerModel
 from milmer_cli.partial_files import open_partial
 from milmer_cli.progress import SILENT, Progress
@@ -77,7 +78,7 @@ def cache_face_tokens(
     for name in participants:
         with store.participant(name) as participant:
             files[name] = token_file(folder, backbone, participant)
-    missing = [name for name in participants if not files[name].exists()]
+    missing = [name for name in participants if not _is_valid(files[name], progress)]
     if missing:
         total = sum(len(store.participant(name)) for name in missing)
         progress.start(TASK, total, "segments")
@@ -96,6 +97,24 @@ def backbone_fingerprint(model: MilmerModel) -> str:
     weights = {"mean": model.image_mean, "std": model.image_std, **model.backbone.state_dict()}
     values = [value for item in sorted(weights.items()) for value in item]
     return digest(model.backbone.config.to_json_string(), model.config.image_size, *values)
+
+
+def _is_valid(path: Path, progress: Progress) -> bool:
+    """Whether a token file exists and has its checksum; one without a checksum is accepted."""
+    if not path.exists():
+        return False
+    try:
+        expected = _checksum_file(path).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return True
+    if is_intact(path, expected):
+        return True
+    progress.note(f"{path} is damaged and is computed again.", "warning")
+    return False
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.checksum")
 
 
 def _write_tokens(
@@ -123,3 +142,6 @@ def _write_tokens(
 
         exact = replace(device, precision="float32")
         map_batches(write, model, _Faces(participant), exact, BATCH_SIZE)
+        file.flush()
+        # before the tokens have their final name: an interruption leaves no tokens without it
+        atomic_write(_checksum_file(path), file_checksum(temporary) + "\n")

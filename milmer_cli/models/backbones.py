@@ -14,8 +14,9 @@ from typing import Any
 
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
-from milmer_cli.errors import SettingsError, WeightsError
-from milmer_cli.io import first_line, shorten
+from milmer_cli.errors import InputError, SettingsError, WeightsError
+from milmer_cli.integrity import damaged_files
+from milmer_cli.io import first_line, read_json, shorten
 from milmer_cli.models.hub import is_scratch, local_folder, quiet
 from milmer_cli.models.image_features import (
     backbone_class,
@@ -26,6 +27,11 @@ from milmer_cli.models.image_features import (
 )
 from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.models.pretrained_files import read_config, read_weights
+
+DIGESTS = "digests"
+"""Entry of environment.json: checksums of the files of a model (`milmer_cli.integrity`)."""
+MODEL_FILES = ("*.safetensors", "config.json", "preprocessor_config.json", "model/*")
+"""Glob patterns of the files of a model in a run folder, or in a folder of finetune-swin."""
 
 WINDOWED = ("swin", "swinv2")
 """Model types whose windows are built for the image size of the configuration, and whose weights do
@@ -103,7 +109,36 @@ def load_weights(
             "Give a complete checkpoint, written by this version of `milmer finetune-swin` (a "
             "backbone) or `milmer train` (a run).",
         )
+    _require_intact(Path(source))
     return model.eval()
+
+
+def _require_intact(folder: Path) -> None:
+    """Compare the files of a model with the digests in environment.json, if there are any.
+
+    The file is in the folder of a backbone of finetune-swin, or above the model of a run.
+
+    Raises
+    ------
+    WeightsError
+        A file has changed since it was written.
+    """
+    for root in (folder, folder.parent):
+        try:
+            environment = read_json(root / "environment.json")
+        except InputError:  # none, or of another program
+            continue
+        digests = environment.get(DIGESTS) if isinstance(environment, dict) else None
+        own = {
+            name: value
+            for name, value in (digests if isinstance(digests, dict) else {}).items()
+            if (root / name).parent == folder
+        }
+        if damaged := damaged_files(root, own):
+            raise WeightsError(
+                f"{folder} is damaged: {shorten(damaged)} changed since the training.",
+                "Restore it from a copy, or train again.",
+            )
 
 
 def incompatible_keys(loading_info: dict[str, Any]) -> list[str]:

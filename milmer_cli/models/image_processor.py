@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json, write_json
+from milmer_cli.io import read_json_object, write_json
 from milmer_cli.models.hub import cached_file, is_scratch, own_folder
 
 FILE = "preprocessor_config.json"
@@ -57,7 +57,7 @@ def load_image_processor(name: str | Path) -> ImageProcessor:
     if is_scratch(name):
         return ImageProcessor()
     path = _find_file(name)
-    values = read_json(path, _HINT) if path else {}
+    values = read_json_object(path, hint=_HINT) if path else {}
     try:
         if "image_mean" in values or not values.get("do_normalize", True):
             return _parse(values, name)

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from milmer_cli.csv_cells import write_row
 from milmer_cli.errors import InputError
-from milmer_cli.io import require_writable, shorten
+from milmer_cli.io import explained_write_errors, require_writable, shorten
 from milmer_cli.partial_files import new_text_file
 from milmer_cli.prediction.result import (
     ABSTAINED,
@@ -107,7 +107,8 @@ class TimelineWriter:
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
-            self._file.close()
+            with explained_write_errors(self._path):  # closing writes what is left
+                self._file.close()
 
     def write(self, segment: SegmentPrediction) -> None:
         """Write and flush one row.
@@ -116,7 +117,13 @@ class TimelineWriter:
         ------
         InputError
             The folder cannot be written.
+        MilmerError
+            Writing failed, for example because the disk is full.
         """
+        with explained_write_errors(self._path):
+            self._write(segment)
+
+    def _write(self, segment: SegmentPrediction) -> None:
         if self._file is None:
             self._file = self._create()
         write_row(

@@ -27,6 +27,7 @@ from milmer_cli.prediction.modalities import Modalities, require_modalities, sel
 from milmer_cli.prediction.output import TimelineWriter, require_prediction_folder
 from milmer_cli.prediction.recording import EegRecording, open_block, open_recording
 from milmer_cli.prediction.reliability import (
+    check_metrics,
     single_modality_warnings,
     summarize_model,
     usable_modalities,
@@ -66,6 +67,7 @@ class Predictor:
     """
 
     def __init__(self, run: Run, settings: Settings) -> None:
+        check_metrics(run)
         given = settings.quality.model_dump(exclude_unset=True)
         quality = run.settings.quality.model_copy(update=given)
         self.run = replace(run, settings=run.settings.model_copy(update={"quality": quality}))

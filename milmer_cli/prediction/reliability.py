@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, get_args
 
-from milmer_cli.io import read_json
+from milmer_cli.errors import InputError
+from milmer_cli.io import read_json_object
 from milmer_cli.metrics.calibration import ReliabilityDiagram
 from milmer_cli.prediction.abstention import EEG_ARTIFACT, FACES_UNUSABLE
 from milmer_cli.prediction.modalities import Modalities
 from milmer_cli.prediction.result import ModelSummary, SegmentPrediction
 from milmer_cli.training.run_dir import METRICS, Run
 
+_TRAIN_AGAIN = "Train again, or restore the file from a copy of the run."
 _NAMES = {"eeg": "EEG", "face": "video"}
 
 
@@ -24,8 +26,32 @@ def summarize_model(run: Run, modalities: Modalities) -> ModelSummary:
         Run of the model.
     modalities
         Modalities on which the predictions are based.
+
+    Raises
+    ------
+    InputError
+        metrics.json of the run is missing or damaged.
     """
     metrics = _metrics(run)
+    try:
+        return _summarize(run, modalities, metrics)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{run.path / METRICS} is damaged: {error!r}.", _TRAIN_AGAIN) from error
+
+
+def check_metrics(run: Run) -> None:
+    """Check that the summary of the model can be made, before the work that precedes it.
+
+    Raises
+    ------
+    InputError
+        metrics.json of the run is missing or damaged.
+    """
+    for modalities in get_args(Modalities):
+        summarize_model(run, modalities)
+
+
+def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> ModelSummary:
     calibration = metrics.get("calibration", {})
     reliability = None
     if "as_trained" in calibration:
@@ -126,5 +152,4 @@ def _score_alone(run: Run, modalities: Modalities) -> str:
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    metrics: dict[str, Any] = read_json(run.path / METRICS)
-    return metrics
+    return read_json_object(run.path / METRICS, ("headline",), _TRAIN_AGAIN)

@@ -15,6 +15,10 @@ from milmer_cli.errors import InputError
 from milmer_cli.video.decode import VideoOptions
 from milmer_cli.video.frames import VideoReader
 
+MAX_SECONDS = 10_000_000
+"""Latest onset and longest duration: some hundred days."""
+MAX_FPS = 10_000
+
 
 @dataclass(frozen=True)
 class Request:
@@ -96,6 +100,8 @@ class Request:
         for flag, value in {**onsets, "--duration": self.duration_s}.items():
             if value is not None and not math.isfinite(value):
                 raise InputError(f"{flag}: expected seconds, got {value}.")
+            if value is not None and value > MAX_SECONDS:
+                raise InputError(f"{flag}: expected at most {MAX_SECONDS} seconds, got {value:g}.")
         for flag, value in onsets.items():
             if value is not None and value < 0:
                 raise InputError(f"{flag}: expected 0 or more seconds, got {value:g}.")
@@ -108,6 +114,8 @@ class Request:
             raise InputError(f"--video-stream: expected a whole number from 1, got {stream}.")
         if fps is not None and not 0 < fps < math.inf:
             raise InputError(f"--video-fps: expected frames per second, more than 0, got {fps}.")
+        if fps is not None and fps > MAX_FPS:
+            raise InputError(f"--video-fps: expected at most {MAX_FPS} per second, got {fps:g}.")
 
     def _require_file_of_each_option(self) -> None:
         for modality, file, options in (

@@ -18,12 +18,13 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.faces.detector import uses_gpu
 from milmer_cli.faces.segment_faces import VIDEO_UNREADABLE, SegmentFaces
+from milmer_cli.folder_lock import is_holder
 from milmer_cli.preparation.plan import ParticipantPlan, stored_settings
 from milmer_cli.preparation.worker_device import worker_device
 from milmer_cli.preprocessing import iter_face_segments, segment_eeg, select_face_video
 from milmer_cli.settings.schema import Settings
 from milmer_cli.store.cache import TrialCache
-from milmer_cli.store.lock import is_holder
+from milmer_cli.store.checksums import record_checksum
 from milmer_cli.store.schema import PARTICIPANT_SUFFIX
 from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 from milmer_cli.video.frames import VideoSpan
@@ -63,7 +64,7 @@ class JobContext:
     settings
         Settings with a named face detector, so that all workers use the same one.
     lock_token
-        Token of the run that holds the lock of the store; see `store.lock`.
+        Token of the run that holds the lock of the store; see `folder_lock`.
     """
 
     recordings: Recordings
@@ -215,7 +216,8 @@ def assemble_participant(
         notes=metadata["notes"],
     )
     trials = [_load_trial(trial, plan.onsets_s[trial.trial], cache) for trial in plan.trials]
-    write_participant(out / f"{plan.participant}{PARTICIPANT_SUFFIX}", header, trials)
+    path = out / f"{plan.participant}{PARTICIPANT_SUFFIX}"
+    record_checksum(out, plan.participant, write_participant(path, header, trials))
     cache.clear()
     return dict(metadata["notes"])
 

@@ -22,6 +22,7 @@ from milmer_cli.progress import Progress
 from milmer_cli.settings.schema import EegSettings, FacesSettings, Settings
 from milmer_cli.settings.write import fingerprint
 from milmer_cli.store.cache import TrialCache
+from milmer_cli.store.checksums import is_readable
 from milmer_cli.store.reader import PreparedParticipant
 from milmer_cli.store.schema import FORMAT_VERSION, PARTICIPANT_SUFFIX
 
@@ -237,7 +238,7 @@ def _fingerprints(
 def _open_previous(out: Path, participant: str) -> PreparedParticipant | None:
     """Open the file of a previous run; None if there is none, or it is not readable."""
     path = out / f"{participant}{PARTICIPANT_SUFFIX}"
-    if not path.exists():
+    if not path.exists() or not is_readable(out, participant):
         return None
     try:
         return PreparedParticipant.open(path)

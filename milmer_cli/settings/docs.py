@@ -82,5 +82,5 @@ _BOUNDS = {
 
 
 def _range(schema: dict[str, Any]) -> str:
-    bounds = [f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema]
+    bounds = [f"{sign} {schema[name]:.12g}" for name, sign in _BOUNDS.items() if name in schema]
     return f" {' and '.join(bounds)}" if bounds else ""

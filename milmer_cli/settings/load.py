@@ -8,6 +8,7 @@ pass the same validation. Plain YAML scalars stay text until the schema gives th
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -18,7 +19,8 @@ import yaml
 from pydantic import ValidationError
 
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.input_files import read_input
+from milmer_cli.input_files import open_input
+from milmer_cli.io import shorten
 from milmer_cli.settings.docs import allowed_values, property_schemas
 from milmer_cli.settings.schema import Settings
 
@@ -57,6 +59,16 @@ RENAMED = {
     "run.checkpoint_min": "run.checkpoint_interval_min",
 }
 """Earlier names of settings -> their current names, for the error about an old settings file."""
+
+
+MAX_YAML_BYTES = 2**20
+MAX_YAML_DEPTH = 20
+MAX_PROBLEMS = 20
+"""Invalid settings that one message lists at most."""
+MAX_KEY_LENGTH = 100
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
 
 
 @dataclass(frozen=True)
@@ -150,11 +162,12 @@ def validate(given: Mapping[str, GivenValue]) -> Settings:
         One line per invalid setting: the key, what was expected and what was given.
     """
     tree: dict[str, Any] = {}
-    problems = []
+    problems: list[str] = []
     for key, entry in given.items():
         section, _, name = key.rpartition(".")
         if key not in property_schemas():
-            problems.append(_unknown_setting(key, entry.origin))
+            listed = len(problems) < MAX_PROBLEMS  # the search for similar names is slow
+            problems.append(_unknown_setting(key, entry.origin) if listed else key)
         elif section:
             tree.setdefault(section, {})[name] = entry.value
         else:
@@ -165,7 +178,7 @@ def validate(given: Mapping[str, GivenValue]) -> Settings:
         problems += [_invalid_value(details, given) for details in error.errors()]
     if problems:
         raise SettingsError(
-            "\n".join(dict.fromkeys(problems)),
+            shorten(list(dict.fromkeys(problems)), MAX_PROBLEMS, separator="\n"),
             "`milmer settings init` writes a file that documents every setting and its range.",
         )
     return settings
@@ -182,6 +195,22 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
+    def __init__(self, stream: str | bytes) -> None:
+        super().__init__(stream)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        mark = self.peek_event().start_mark
+        if self.check_event(yaml.AliasEvent):  # nested ones have exponentially many values
+            raise yaml.composer.ComposerError(None, None, "aliases are not supported", mark)
+        self._depth += 1
+        if self._depth > MAX_YAML_DEPTH:
+            problem = f"expected at most {MAX_YAML_DEPTH} levels"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         names = set()
         for key, _ in node.value:
@@ -194,6 +223,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _parse_yaml(text: str | bytes, origin: str) -> Any:
+    if len(text) > MAX_YAML_BYTES:
+        raise SettingsError(
+            f"{origin} has {len(text)} bytes, expected at most {MAX_YAML_BYTES}.",
+            "`milmer settings init` writes a settings file.",
+        )
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -204,11 +238,21 @@ def _parse_yaml(text: str | bytes, origin: str) -> Any:
         raise SettingsError(
             f"{origin} is not valid YAML: it is not UTF-8 text.", "Save it as UTF-8 text."
         ) from error
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        raise SettingsError(
+            f"{origin} contains an explicit tag with an invalid value: {error}.", "Remove the tag."
+        ) from error
 
 
 def _read_file(file: Path) -> bytes:
+    if file.exists() and not file.is_file():  # reading a pipe would not return
+        raise InputError(
+            f"The settings file {file} cannot be read: it is not a regular file.",
+            "`milmer settings init` writes a new one.",
+        )
     try:
-        return read_input(file)
+        with open_input(file) as opened:
+            return opened.read(MAX_YAML_BYTES + 1)
     except OSError as error:
         raise InputError(
             f"The settings file {file} cannot be read: {(error.strerror or str(error)).lower()}.",
@@ -224,26 +268,29 @@ def _parse_assignment(text: str, origin: str) -> dict[str, GivenValue]:
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals):
         raise SettingsError(
-            f"{origin}: expected section.key=value, got {text!r}.",
+            f"{origin}: expected section.key=value, got {_SHORT.repr(text)}.",
             f"For example: {origin} eeg.segment_s=2.",
         )
-    return {key: GivenValue(_parse_yaml(value, f"{origin} {text}") if value else "", origin)}
+    where = f"{origin} {text[:MAX_KEY_LENGTH]}"
+    return {key: GivenValue(_parse_yaml(value, where) if value else "", origin)}
 
 
 def _flatten(tree: Any, origin: str) -> dict[str, GivenValue]:
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise SettingsError(f"{origin}: expected a mapping of sections, got {tree!r}.")
+        raise SettingsError(f"{origin}: expected a mapping of sections, got {_SHORT.repr(tree)}.")
     flat: dict[str, GivenValue] = {}
     for key, value in tree.items():
         if value is None and key in Settings.model_fields and key not in property_schemas():
             continue  # all settings of the section are commented out
         inner = (
-            {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+            {f"{key}.{k}": v for k, v in value.items()}
+            if isinstance(value, dict)
+            else {str(key): value}
         )
         if duplicates := flat.keys() & inner.keys():
-            raise SettingsError(f"{origin} contains {min(duplicates)} twice.")
+            raise SettingsError(f"{origin} contains {min(duplicates)[:MAX_KEY_LENGTH]} twice.")
         flat |= {k: GivenValue(v, origin) for k, v in inner.items()}
     return flat
 
@@ -252,6 +299,7 @@ def _flatten(tree: Any, origin: str) -> dict[str, GivenValue]:
 
 
 def _unknown_setting(key: str, origin: str) -> str:
+    key = key[:MAX_KEY_LENGTH]
     if key in Settings.model_fields:
         return f"{key} is a section, not a setting ({origin}): write {key}.name=value."
     if key in RENAMED:
@@ -278,7 +326,7 @@ def _invalid_value(error: ErrorDetails, given: Mapping[str, GivenValue]) -> str:
     key = ".".join(part for part in error["loc"][:2] if isinstance(part, str))
     if error["type"] != "value_error" and key in property_schemas():
         value = given[key].value
-        got = "null" if value is None else repr(value)
+        got = "null" if value is None else _SHORT.repr(value)
         return f"{key}: expected {allowed_values(key)}, got {got} ({given[key].origin})."
     # A validator of the schema that relates several settings; its message names them.
     origins = {e.origin for k, e in given.items() if k == key or k.startswith(f"{key}.")}

@@ -39,8 +39,15 @@ Crop = Literal["auto", "true", "false"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+LearningRate = Annotated[float, Field(gt=0.0, le=100.0)]
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+ValidationFraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+MAX_SEED = 2**31 - 1
+"""NumPy accepts seeds below 2**32, and repetitions count up from the given seed."""
+MAX_WORKERS = 1024
+"""Worker processes at most; each takes some hundred megabytes of memory."""
 
 
 class Section(BaseModel):
@@ -86,12 +93,12 @@ class EegSettings(Section):
     """Sampling rate of the stored EEG, in Hz (DEAP's preprocessed files: 128)."""
     band_hz: tuple[float, float] = (1.0, 50.0)
     """Cutoff frequencies of the zero-phase band-pass filter, in Hz (published code: 1 to 50)."""
-    notch_hz: Annotated[float, Field(ge=0.0)] | Literal["auto"] = "auto"
+    notch_hz: Annotated[float, Field(ge=0.0, le=1000.0)] | Literal["auto"] = "auto"
     """Power line frequency that a notch filter removes before resampling, in Hz; 0 disables it.
     `auto` takes it from the file or its BIDS sidecar, or finds 50 or 60 Hz in the spectrum."""
     segment_s: Annotated[float, Field(ge=0.5, le=60.0)] = 3.0
     """Duration of a segment, in seconds (paper: 3)."""
-    overlap_s: Annotated[float, Field(ge=0.0)] = 0.0
+    overlap_s: Annotated[float, Field(ge=0.0, le=60.0)] = 0.0
     """Overlap of consecutive segments, in seconds; must be less than `segment_s` (published: 0)."""
     bad_channels: BadChannels = "interpolate"
     """Treatment of the bad channels of raw recordings, which are found in windows of one second:
@@ -134,7 +141,7 @@ class FacesSettings(Section):
     """Face detector: centerface, whose weights are installed with Milmer, or one of face-alignment.
     `auto` takes the best one of face-alignment whose weights are on disk, and otherwise centerface.
     dlib finds few faces below a cap."""
-    instances: Count = 10
+    instances: Annotated[int, Field(ge=1, le=1000)] = 10
     """Face images per segment, evenly spaced in time (paper: 10)."""
     margin: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Margin added on each side of the detected box, as a fraction of its size (published code:
@@ -157,7 +164,7 @@ class QualitySettings(Section):
     left out, and the prediction abstains.
     """
 
-    reject_ptp_uv: Annotated[float, Field(ge=0.0)] = 500.0
+    reject_ptp_uv: Annotated[float, Field(ge=0.0, le=1e6)] = 500.0
     """Peak-to-peak amplitude after preprocessing, in microvolts, above which a channel of a segment
     is bad; 0 disables. Even an uncorrected blink rarely exceeds 400."""
     max_bad_channels: Share = 0.25
@@ -196,9 +203,9 @@ class ModelSettings(Section):
     """Attention scorer of the top-k selections. `pooled` scores mean tokens and multiplies the
     selected tokens by their weights, so it receives a gradient. `published` scores flattened faces
     (1.4 billion weights) and uses the result only as an index, so it is never trained."""
-    num_select: Count = 3
+    num_select: Annotated[int, Field(ge=1, le=1000)] = 3
     """Number of instances to select (paper: 3)."""
-    selection_noise: Annotated[float, Field(ge=0.0)] = 2.0
+    selection_noise: Annotated[float, Field(ge=0.0, le=1000.0)] = 2.0
     """Scale of the Gumbel noise added to the pooled scores during training. Larger values require a
     larger score margin of informative instances. With 0, instances that are never selected are
     never trained on (measured in bench/README.md)."""
@@ -206,12 +213,12 @@ class ModelSettings(Section):
     """How face tokens are reduced before they join the EEG tokens (paper: cross_attention)."""
     modalities: Modalities = "both"
     """Modalities that the model uses."""
-    num_heads: Count = 12
+    num_heads: Annotated[int, Field(ge=1, le=1024)] = 12
     """Attention heads of the fusion and of the encoder (paper: 12); must divide the backbone's
     width."""
-    num_layers: Count = 2
+    num_layers: Annotated[int, Field(ge=1, le=100)] = 2
     """Layers of the transformer encoder (paper: 2)."""
-    dim_feedforward: Count = 2048
+    dim_feedforward: Annotated[int, Field(ge=1, le=65_536)] = 2048
     """Width of the encoder's feed-forward layers (paper: 2048)."""
     dropout: Fraction = 0.2
     """Dropout rate in the encoder and the fusion (paper: 0.2)."""
@@ -231,23 +238,23 @@ class ModelSettings(Section):
 class LearningSettings(Section):
     """Optimization, for any network."""
 
-    epochs: Count = 100
+    epochs: Epochs = 100
     """Passes over the training set."""
-    batch_size: Count = 14
+    batch_size: BatchSize = 14
     """Samples per optimizer step, over all processes together."""
-    lr: Positive = 1e-4
+    lr: LearningRate = 1e-4
     """Peak learning rate of AdamW."""
     min_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.1
     """Final learning rate of the cosine schedule, as a fraction of `lr` (published: 0.1)."""
     warmup_ratio: Fraction = 0.05
     """Fraction of the steps during which the learning rate rises from 0 to `lr` (published: 0)."""
-    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    weight_decay: Annotated[float, Field(ge=0.0, le=100.0)] = 0.01
     """Weight decay of AdamW; not applied to norms, biases and position tables (PyTorch: 0.01)."""
     backbone_lr_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 1.0
     """Learning rate of the backbone, as a fraction of `lr`."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Factor on the learning rate for each backbone block further from the output; 1 disables."""
-    max_grad_norm: Annotated[float, Field(ge=0.0)] = 1.0
+    max_grad_norm: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     """Maximum norm of the gradient, to which larger ones are clipped; 0 disables (published: 0)."""
     augment: Annotated[float, Field(ge=0.0, le=2.0)] = 1.0
     """Strength of flip, rotation, scale, shift, brightness and contrast augmentation of faces, the
@@ -260,7 +267,7 @@ class LearningSettings(Section):
     ema_decay: Fraction = 0.0
     """Decay per step of an exponential moving average of the weights, which is then validated and
     saved; 0 disables."""
-    patience: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Stop after this many epochs without improvement; 0 runs all epochs (published: 0)."""
 
 
@@ -275,18 +282,18 @@ class TrainSettings(LearningSettings):
     """What the training, validation and test sets never share."""
     test_fraction: Fraction = 0.2
     """Fraction of the groups (trials, participants, ...) in the test set."""
-    validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    validation_fraction: ValidationFraction = 0.2
     """Fraction of the training set that is held out to select the epoch."""
 
 
 class FinetuneSettings(LearningSettings):
     """Fine-tuning of the backbone on images of facial expressions."""
 
-    epochs: Count = 10
+    epochs: Epochs = 10
     """Passes over the training images."""
-    batch_size: Count = 32
+    batch_size: BatchSize = 32
     """Images per optimizer step, over all processes together."""
-    lr: Positive = 5e-5
+    lr: LearningRate = 5e-5
     """Peak learning rate of AdamW."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
     """Factor on the learning rate for each backbone block further from the output; 1 disables."""
@@ -295,7 +302,7 @@ class FinetuneSettings(LearningSettings):
     class_weights: bool = True
     """Weight the loss by the inverse frequency of the class; expression data sets are
     imbalanced."""
-    validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    validation_fraction: ValidationFraction = 0.2
     """Fraction of the images that is held out to select the epoch, for data sets without a
     validation set."""
     image_size: Annotated[int, Field(ge=0, le=512)] = 0
@@ -322,14 +329,14 @@ class EvaluateSettings(Section):
     split: Split = "folds"
     """`folds` tests every segment once; `holdout` draws one test set of `test_fraction`
     (published)."""
-    folds: Annotated[int, Field(ge=2)] = 5
+    folds: Annotated[int, Field(ge=2, le=10_000)] = 5
     """Number of folds."""
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
     """Fraction of the groups in the test set of `split: holdout` (published: 0.2)."""
     noise_floor: bool = False
     """Train the first fold again with another number of threads, and report how much the result
     changes: a smaller difference between two models is meaningless."""
-    seeds: Count = 1
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """Number of repetitions, each with other folds and other initial weights."""
     per_participant: bool = False
     """Train a separate model for each participant (published)."""
@@ -342,9 +349,9 @@ class EvaluateSettings(Section):
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""
-    n_bootstraps: Annotated[int, Field(ge=100)] = 2000
+    n_bootstraps: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Bootstrap samples for each confidence interval."""
-    n_permutations: Annotated[int, Field(ge=100)] = 2000
+    n_permutations: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Label permutations for each p-value."""
     confidence_level: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     """Level of the confidence intervals."""
@@ -356,7 +363,7 @@ class EvaluateSettings(Section):
 class PredictSettings(Section):
     """Prediction on new recordings."""
 
-    batch_size: Count = 8
+    batch_size: BatchSize = 8
     """Segments per forward pass on a GPU; on a CPU each thread processes one segment at a time."""
     min_confidence: Fraction = 0.0
     """Probability of the most likely class below which the model abstains; 0 disables."""
@@ -379,19 +386,19 @@ class RunSettings(Section):
     deterministic: bool = False
     """Use only deterministic algorithms: the same seed gives the same bits, at some cost in
     speed."""
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = 0
     """Parallel worker processes; 0 for one per core, and for face detection on CUDA one per GPU
     (evaluate: 0 trains the folds one by one)."""
     scheduler: str = ""
     """Address of the Dask scheduler that `prepare` uses, as in `tcp://host:8786`; its workers must
     see the same files. Empty for processes on this machine."""
-    dataloader_num_workers: Annotated[int, Field(ge=-1)] = -1
+    dataloader_num_workers: Annotated[int, Field(ge=-1, le=MAX_WORKERS)] = -1
     """Processes that load training samples; 0 loads in the main process, -1 selects 0 on a CPU and
     up to 8 on a GPU."""
-    micro_batch_size: Annotated[int, Field(ge=0)] = 0
+    micro_batch_size: Annotated[int, Field(ge=0, le=65_536)] = 0
     """Samples per forward and backward pass; gradients are accumulated up to `batch_size`. 0
     selects the largest size that fits in memory."""
-    checkpoint_interval_min: Positive = 10.0
+    checkpoint_interval_min: Annotated[float, Field(gt=0.0, le=10_000.0)] = 10.0
     """Minutes between checkpoints within an epoch; a checkpoint is also saved after every epoch."""
     report_to: str = "auto"
     """Experiment trackers by their names in transformers, separated by commas (for example
@@ -403,7 +410,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 0
     """Seed of all random numbers: initial weights, order of samples, splits and resampling."""
     data: DataSettings = DataSettings()
     eeg: EegSettings = EegSettings()

@@ -8,6 +8,7 @@ from typing import Any
 
 from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.metrics import ResamplingOptions
 
@@ -69,6 +70,7 @@ def audit(request: AuditRequest, out: Path, options: ResamplingOptions) -> Audit
     from milmer_cli.reports.audit import audit_page  # here: matplotlib is slow to import
 
     result = audit_predictions(request, options)
-    write_json(out / DOCUMENT, result.to_json())
-    atomic_write(out / PAGE, audit_page(result))
+    with FolderLock(out, f"The audit in {out} is being written"):
+        write_json(out / DOCUMENT, result.to_json())
+        atomic_write(out / PAGE, audit_page(result))
     return AuditOutput(out, result)

@@ -15,9 +15,12 @@ import joblib
 
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
 from milmer_cli.errors import MilmerError
-from milmer_cli.io import read_json
+from milmer_cli.folder_lock import FolderLock
+from milmer_cli.io import read_json_object
+from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import load_settings
+from milmer_cli.training.distributed import INTERRUPTED
 
 FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
 MAX_WORKERS = 4
@@ -104,6 +107,23 @@ def stage_arguments(out: Path, truth: SyntheticTruth, options: Sequence[str]) ->
     return [[*map(str, stage), "--preset", "demo", *options] for stage in stages]
 
 
+def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:
+    """Run one stage in its own process, and return its exit code.
+
+    If this process receives SIGTERM, the stage receives it too and ends first. Ctrl-C on a terminal
+    reaches both.
+    """
+    command = [sys.executable, "-m", "milmer_cli", *arguments]
+    with subprocess.Popen(command, stdout=stdout, env=child_environment()) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt as error:
+            if isinstance(error, Terminated):
+                process.terminate()
+            process.wait()
+            raise
+
+
 def run_demo(
     out: Path,
     *,
@@ -140,22 +160,36 @@ def run_demo(
         A stage failed; it has printed its message to standard error.
     """
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
-    start = time.monotonic()
-    truth = generate_dataset(out / "data", SyntheticConfig(signal=signal, seed=seed), progress)
-    seconds = {"data": time.monotonic() - start}
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
+    config = SyntheticConfig(signal=signal, seed=seed)
+    with FolderLock(out, f"The demo in {out} is being run"):
+        return _run_stages(out, config, options, stdout, progress)
+
+
+def _run_stages(
+    out: Path,
+    config: SyntheticConfig,
+    options: Sequence[str],
+    stdout: TextIO | None,
+    progress: Progress,
+) -> DemoResult:
+    """Run all stages in a locked folder; see `run_demo`."""
+    start = time.monotonic()
+    truth = generate_dataset(out / "data", config, progress)
+    seconds = {"data": time.monotonic() - start}
     for arguments in stage_arguments(out, truth, options):
         progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
         start = time.monotonic()
-        command = [sys.executable, "-m", "milmer_cli", *arguments]
-        exit_code = subprocess.run(command, stdout=stdout, check=False).returncode
+        exit_code = run_stage(arguments, stdout)
+        if exit_code == INTERRUPTED:
+            raise KeyboardInterrupt
         if exit_code:
             raise MilmerError(
                 f"milmer {arguments[0]} failed with exit code {exit_code}.",
                 "See its message above, and run that command separately to examine it.",
             )
         seconds[arguments[0]] = time.monotonic() - start
-    metrics = read_json(out / "evaluation" / "metrics.json")
+    metrics = read_json_object(out / "evaluation" / "metrics.json", ("protocols", "headline"))
     models = metrics["protocols"][metrics["protocol"]]["models"]
     return DemoResult(
         out=out,

@@ -24,6 +24,7 @@ from milmer_cli.evaluation.folds import evaluation_folds, make_splits
 from milmer_cli.evaluation.noise_floor import measure_noise_floor
 from milmer_cli.evaluation.results import EvaluationResult
 from milmer_cli.evaluation.summary import summarize_evaluation
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
 from milmer_cli.settings import Settings
@@ -110,6 +111,24 @@ def evaluate(
         A training failed; finished trainings are kept.
     """
     device = start_device(settings)
+    with locked_evaluation(out):
+        return _evaluate(prepared, out, settings, splits, device, progress)
+
+
+def locked_evaluation(out: Path) -> FolderLock:
+    """Return the lock of the folder of an evaluation."""
+    return FolderLock(out, f"The evaluation in {out} is being written")
+
+
+def _evaluate(
+    prepared: Path,
+    out: Path,
+    settings: Settings,
+    splits: Path | None,
+    device: Device,
+    progress: Progress,
+) -> EvaluateResult:
+    """Evaluate in a locked folder; see `evaluate`."""
     labeled = LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction

@@ -14,7 +14,7 @@ from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import write_evaluation
 from milmer_cli.settings import Settings
-from milmer_cli.stages.evaluate import EvaluateResult, start_device
+from milmer_cli.stages.evaluate import EvaluateResult, locked_evaluation, start_device
 from milmer_cli.training.run_dir import Run
 
 
@@ -63,7 +63,8 @@ def evaluate_run(
         fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
     }
     result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
-    write_evaluation(out, result, predictions, [split], labeled)
+    with locked_evaluation(out):
+        write_evaluation(out, result, predictions, [split], labeled)
     return EvaluateResult(out, result)
 
 

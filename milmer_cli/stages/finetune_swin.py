@@ -17,7 +17,7 @@ from milmer_cli.fer.labeled_images import LabeledImages, merge_classes, number_w
 from milmer_cli.fer.metrics import compute_metrics, scored_set
 from milmer_cli.fer.model import build_classifier
 from milmer_cli.fer.readers.layouts import read_images
-from milmer_cli.fer.result import FinetuneResult
+from milmer_cli.fer.result import METRICS_KEYS, FinetuneResult
 from milmer_cli.fer.splits import describe_separation, split_images
 from milmer_cli.fer.transforms import ImageTransform
 from milmer_cli.inference.predict_proba import predict_proba
@@ -69,6 +69,20 @@ def finetune_swin(
     process = join_processes(device.type)
     if not process.is_main_process:
         progress = SILENT
+    with run_dir.locked_run(out):
+        return _finetune_swin(data, out, settings, progress, resume, device)
+
+
+def _finetune_swin(
+    data: Path | str | Sequence[Path | str],
+    out: Path,
+    settings: Settings,
+    progress: Progress,
+    resume: bool,
+    device: Device,
+) -> FinetuneResult:
+    """Fine-tune in a locked model folder; see `finetune_swin`."""
+    process = join_processes(device.type)
     sources = [data] if isinstance(data, str | Path) else data
     data_sets = [read_images(source) for source in sources]
     class_names = merge_classes(data_sets)
@@ -78,7 +92,7 @@ def finetune_swin(
             progress.note(warning, "warning")
     identity = _identity(settings, data_sets)
     if run_dir.begin_run(out, identity, resume, progress):
-        return FinetuneResult(out, *run_dir.read_result(out))
+        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
 
     finetune = settings.finetune
     backbone = settings.model.backbone

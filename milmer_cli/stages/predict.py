@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from milmer_cli.folder_lock import FolderLock
+from milmer_cli.prediction.output import require_prediction_folder
 from milmer_cli.prediction.predictor import Predictor
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PredictResult
@@ -138,6 +140,17 @@ class TrainedModel:
     ) -> PredictResult:
         """Predict what a request asks for; see `predict`."""
         request.validate()
+        if outputs.out is None:
+            return self.predict_locked(request, outputs, progress)
+        require_prediction_folder(outputs.out)
+        with locked_prediction(outputs.out):
+            return self.predict_locked(request, outputs, progress)
+
+    def predict_locked(
+        self, request: Request, outputs: Outputs, progress: Progress = SILENT
+    ) -> PredictResult:
+        """Predict what a request asks for, into a folder whose lock is held; see `predict`."""
+        request.validate()
         if outputs.video_out is not None:
             require_video_target(outputs.video_out, (request.video, request.eeg))
         result = self._predictor.predict(request, outputs, progress)
@@ -146,6 +159,11 @@ class TrainedModel:
         if outputs.video_out is not None:
             write_annotated_video(outputs.video_out, result, progress)
         return result
+
+
+def locked_prediction(out: Path) -> FolderLock:
+    """Return the lock of the folder of a prediction, or of the predictions of a manifest."""
+    return FolderLock(out, f"The prediction in {out} is being written")
 
 
 def _path(path: Path | str | None) -> Path | None:

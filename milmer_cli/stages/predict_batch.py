@@ -30,7 +30,7 @@ from milmer_cli.prediction.output import (
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
-from milmer_cli.stages.predict import TrainedModel, load_model
+from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
 from milmer_cli.training.run_dir import Run
 
 TASK = "predict"
@@ -65,6 +65,14 @@ def predict_batch(
         The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
     """
     require_batch_folder(out)
+    with locked_prediction(out):
+        return _predict_batch(manifest, run, out, settings, progress)
+
+
+def _predict_batch(
+    manifest: Path, run: Path, out: Path, settings: Settings, progress: Progress
+) -> BatchResult:
+    """Predict into a locked folder; see `predict_batch`."""
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
@@ -117,20 +125,28 @@ def _predict_recording(
     model: tuple[Path, Settings, int], request: Request, out: Path, identity: str
 ) -> tuple[Path, SummaryRow]:
     """Predict one recording in a worker process; an error becomes a row."""
-    run, settings, threads = model
-    torch.set_num_threads(threads)
+    torch.set_num_threads(model[-1])
     try:
         require_prediction_folder(out)
+        with locked_prediction(out):
+            return out, _predict_locked(model, request, out, identity)
     except MilmerError as error:
         return out, SummaryRow.from_error(request, str(error))
+
+
+def _predict_locked(
+    model: tuple[Path, Settings, int], request: Request, out: Path, identity: str
+) -> SummaryRow:
+    """Predict one recording into a folder whose lock is held."""
+    run, settings, _ = model
     try:
-        result = _load_model(run, settings).predict_request(request, Outputs(out))
+        result = _load_model(run, settings).predict_locked(request, Outputs(out))
     except Exception as error:  # a library may raise anything for a damaged file
         remove_prediction(out)  # an earlier prediction must not remain beside an error
         message = str(error)
         if not isinstance(error, MilmerError):
             message = f"{request.title} cannot be predicted: {type(error).__name__}: {error}."
-        return out, SummaryRow.from_error(request, message)
+        return SummaryRow.from_error(request, message)
     row = SummaryRow.from_result(result)
     mark_finished(out, identity, row)
-    return out, row
+    return row

@@ -11,6 +11,7 @@ from milmer_cli.device import Device
 from milmer_cli.eeg.channels import average_reference
 from milmer_cli.eeg.ica import require_icalabel
 from milmer_cli.faces.detector import choose_detector
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.preparation.jobs import JobContext
 from milmer_cli.preparation.participants import none_usable, plan_participants, prepare_participants
 from milmer_cli.preparation.plan import ParticipantPlan, limit_band, stored_settings
@@ -20,7 +21,6 @@ from milmer_cli.reports.plots.signal_quality import plot_quality_overview
 from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings.schema import Settings
 from milmer_cli.store.index import PreparedStore, update_index
-from milmer_cli.store.lock import StoreLock
 from milmer_cli.store.schema import QUALITY_FILE
 from milmer_cli.store.tables import write_coverage
 from milmer_cli.store.validate import validate_store
@@ -58,7 +58,7 @@ def prepare(
         Device.from_settings(settings.run)  # report a missing device before any work
     if settings.eeg.eog_correction == "icalabel":
         require_icalabel()
-    with StoreLock(out) as lock:
+    with FolderLock(out, f"The store {out} is being prepared") as lock:
         settings = limit_band(settings, recordings.pass_band_hz, progress)
         detector, note = choose_detector(settings.faces)
         for message in (*recordings.notes(), *([note] if note else [])):
@@ -67,14 +67,7 @@ def prepare(
             progress.note(warning, "warning")
         plans, excluded = plan_participants(recordings, out, settings, detector, progress)
         contexts = _contexts(plans, recordings, out, settings, detector, lock.token)
-        try:
-            problems = prepare_participants(contexts, settings, detector, progress)
-        except KeyboardInterrupt:
-            progress.note(
-                "Interrupted. Finished parts are kept; run the same command again to resume.",
-                "warning",
-            )
-            raise
+        problems = prepare_participants(contexts, settings, detector, progress)
         excluded |= {name: problem.message for name, problem in problems.items()}
         plans = [plan for plan in plans if plan.participant not in problems]
         if not plans:

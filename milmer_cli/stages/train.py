@@ -19,7 +19,7 @@ from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
 from milmer_cli.training.fit_fold import fit_fold, note_face_input
-from milmer_cli.training.result import TrainResult, train_metrics
+from milmer_cli.training.result import METRICS_KEYS, TrainResult, train_metrics
 from milmer_cli.training.training_args import TrainingLog
 
 
@@ -57,10 +57,19 @@ def train(
     device.configure_torch()
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
+    with run_dir.locked_run(out):
+        return _train(prepared, out, settings, resume, device, progress)
+
+
+def _train(
+    prepared: Path, out: Path, settings: Settings, resume: bool, device: Device, progress: Progress
+) -> TrainResult:
+    """Train in a locked run folder; see `train`."""
+    processes = join_processes(device.type)
     labeled, resolved = _open(prepared, settings, progress)
     identity = run_dir.train_identity(resolved, labeled.store)
     if run_dir.begin_run(out, identity, resume, progress):
-        metrics, device_name = run_dir.read_result(out)
+        metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
     fold = _split(labeled, resolved)
     protocol = resolved.train.protocol

@@ -1,11 +1,11 @@
 """The prepared store: the interface between recordings and training. Only this package uses h5py.
 
 - `schema`: names, shapes and units of everything on disk
-- `lock`: one `prepare` at a time
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
 - `hdf5_file`: open an HDF5 file that contains all its data
 - `reader`: read the file of one participant (`PreparedParticipant`)
+- `checksums`: whether the file of a participant is damaged
 - `index`: the whole store and the table of its segments (`PreparedStore`)
 - `tables`: coverage.csv, one row per trial
 - `validate`: find errors in a store

@@ -5,17 +5,16 @@ After an interruption, `prepare` resumes with them: at most the trials in progre
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from milmer_cli.arrays import read_arrays
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
-from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write, read_json, write_json
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.store.schema import CACHE_FOLDER, QUALITY_DTYPES
@@ -110,12 +109,7 @@ class TrialCache:
     def _load(
         self, modality: Modality, trial: int, names: tuple[str, ...]
     ) -> dict[str, np.ndarray] | None:
-        path = self._path(modality, trial)
-        if not path.is_file():
-            return None
-        try:
-            # np.load leaves a damaged file open, so it is opened here
-            with open_input(path) as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in names}
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        arrays = read_arrays(self._path(modality, trial))
+        if arrays is None or not set(names) <= set(arrays):
             return None  # computed again: the cache only saves time
+        return {name: arrays[name] for name in names}

@@ -10,7 +10,14 @@ from typing import Any, Self
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.integrity import file_checksum
 from milmer_cli.io import digest, file_digest, read_json, shorten, write_json
+from milmer_cli.store.checksums import (
+    CHECKSUM,
+    forget_checksums,
+    is_readable,
+    written_checksums,
+)
 from milmer_cli.store.reader import PreparedParticipant
 from milmer_cli.store.schema import (
     FORMAT_VERSION,
@@ -89,18 +96,28 @@ class PreparedStore:
         Sections ``eeg`` and ``faces`` of the settings that it was prepared with, as JSON values.
     entries
         Participant -> its entry in the index.
+    verify
+        Whether files are compared with their checksums.
     """
 
-    def __init__(self, folder: Path, index: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, index: Mapping[str, Any], verify: bool = True) -> None:
         self.folder = folder
+        self.verify = verify
         self.settings: dict[str, Any] = dict(index["settings"])
         self.entries: dict[str, dict[str, Any]] = dict(index["participants"])
         self.participants = sorted(self.entries)
         self._opened: dict[str, PreparedParticipant] = {}
 
     @classmethod
-    def open(cls, folder: Path | str) -> Self:
+    def open(cls, folder: Path | str, verify: bool = True) -> Self:
         """Open a store.
+
+        Parameters
+        ----------
+        folder
+            The store.
+        verify
+            Whether the file of a participant is compared with its checksum when it is opened.
 
         Raises
         ------
@@ -109,7 +126,7 @@ class PreparedStore:
             than in the index.
         """
         folder = Path(folder)
-        store = cls(folder, read_index(folder))
+        store = cls(folder, read_index(folder), verify)
         for name, entry in store.entries.items():
             path = folder / entry["file"]
             if not path.is_file():
@@ -145,6 +162,11 @@ class PreparedStore:
             )
         if name not in self._opened:
             path = self.folder / self.entries[name]["file"]
+            if self.verify and not is_readable(self.folder, name):
+                raise InputError(
+                    f"{path} is damaged or has changed since it was prepared.",
+                    "Run `milmer prepare` again; it replaces the file.",
+                )
             self._opened[name] = PreparedParticipant.open(path)
         return self._opened[name]
 
@@ -196,7 +218,25 @@ def read_index(folder: Path) -> dict[str, Any]:
         )
     if not {"settings", "participants"} <= set(index) or not index["participants"]:
         raise InputError(f"{path} lists no participants.", _PREPARE_AGAIN)
+    if not _is_complete(index):
+        raise InputError(f"{path} is damaged: an entry is incomplete.", _PREPARE_AGAIN)
     return index
+
+
+def _is_complete(index: Mapping[str, Any]) -> bool:
+    """Whether the entries have all values that a store needs, and name files of the store."""
+    settings, participants = index["settings"], index["participants"]
+    return (
+        isinstance(settings, dict)
+        and isinstance(participants, dict)
+        and all(
+            isinstance(entry, dict)
+            and {"bytes", "fingerprints"} <= set(entry)
+            and entry.get("file") == f"{name}{PARTICIPANT_SUFFIX}"
+            and Path(entry["file"]).name == entry["file"]
+            for name, entry in participants.items()
+        )
+    )
 
 
 def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequence[str]) -> None:
@@ -217,12 +257,14 @@ def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequenc
         previous = read_index(folder)["participants"]
     except InputError:
         previous = {}
+    written = written_checksums(folder)
     entries = {
-        name: _entry(folder / f"{name}{PARTICIPANT_SUFFIX}", previous.get(name, {}))
+        name: _entry(folder / f"{name}{PARTICIPANT_SUFFIX}", previous.get(name, {}), written)
         for name in participants
     }
     index = {"format": FORMAT_VERSION, "settings": settings, "participants": entries}
     write_json(folder / INDEX_FILE, index)
+    forget_checksums(folder)
 
 
 def update_index(
@@ -251,14 +293,17 @@ def update_index(
     return [] if same_settings else others
 
 
-def _entry(path: Path, previous: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(path: Path, previous: Mapping[str, Any], written: Mapping[str, str]) -> dict[str, Any]:
     with PreparedParticipant.open(path) as p:
         status = path.stat()
         stamp = {"bytes": status.st_size, "modified_ns": status.st_mtime_ns}
         unchanged = all(previous.get(key) == value for key, value in stamp.items())
+        kept = previous if unchanged else {}
         return {
             "file": path.name,
             **stamp,
+            # that of the content in memory, if it is known: the file may be damaged by now
+            CHECKSUM: written.get(p.participant) or kept.get(CHECKSUM) or file_checksum(path),
             "sha256": previous["sha256"]
             if unchanged and "sha256" in previous
             else file_digest(path),

@@ -34,8 +34,7 @@ READABLE_VERSIONS = (1, 2)
 INDEX_FILE = "index.json"
 COVERAGE_FILE = "coverage.csv"
 QUALITY_FILE = "quality.png"
-LOCK_FILE = ".prepare.lock"
-HOLDER_FILE = ".prepare.json"
+WRITTEN_FILE = ".written.json"
 CACHE_FOLDER = ".trials"
 PARTICIPANT_SUFFIX = ".h5"
 

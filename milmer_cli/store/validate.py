@@ -67,7 +67,7 @@ def validate_store(
         Errors first.
     """
     try:
-        store = PreparedStore.open(folder)
+        store = PreparedStore.open(folder, verify=deep)
     except InputError as error:
         return [Finding("error", str(folder), error.message, error.hint)]
     findings = list(_folder_findings(store))

@@ -14,7 +14,8 @@ import numpy as np
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.faces.jpeg import ENCODING
 from milmer_cli.faces.segment_faces import SegmentFaces
-from milmer_cli.io import atomic_path
+from milmer_cli.integrity import checksum
+from milmer_cli.io import atomic_path, require_space
 from milmer_cli.store.schema import (
     FACE_DTYPES,
     FORMAT_VERSION,
@@ -23,6 +24,9 @@ from milmer_cli.store.schema import (
     QUALITY_DTYPES,
     ROW_DTYPES,
 )
+
+_BLOCK_BYTES = 2**24
+"""Steps in which the memory of a file grows."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,10 @@ class PreparedTrial:
     quality: EegQuality | None = None
 
 
-def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial]) -> None:
+def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial]) -> str:
     """Write the file of a participant atomically. Equal trials give equal bytes.
+
+    HDF5 writes into memory, because it crashes when a disk is full.
 
     Parameters
     ----------
@@ -119,6 +125,11 @@ def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial
         What applies to all segments.
     trials
         In order of presentation.
+
+    Returns
+    -------
+    str
+        Checksum of the file; see `milmer_cli.integrity`.
 
     Raises
     ------
@@ -130,15 +141,28 @@ def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial
     for trial in trials:
         _require_match(trial, header)
     with atomic_path(path) as temporary:
-        try:
-            with h5py.File(temporary, "w", libver="v110") as file:
-                _write_attributes(file, header)
-                _write_rows(file, trials)
-                _write_eeg(file, header, trials)
-                _write_quality(file.create_group("quality"), header, trials)
-                _write_faces(file.create_group("faces"), header, trials)
-        except RuntimeError as error:  # raised by HDF5 when it closes a file on a full disk
-            raise OSError(str(error)) from error
+        image = _file_image(header, trials)
+        require_space(path, len(image))
+        temporary.write_bytes(image)
+    return checksum(image)
+
+
+def _file_image(header: Header, trials: Sequence[PreparedTrial]) -> bytes:
+    """Return the bytes of the file of a participant."""
+    try:
+        with h5py.File(
+            "participant", "w", driver="core", backing_store=False, block_size=_BLOCK_BYTES,
+            libver="v110",
+        ) as file:  # fmt: skip
+            _write_attributes(file, header)
+            _write_rows(file, trials)
+            _write_eeg(file, header, trials)
+            _write_quality(file.create_group("quality"), header, trials)
+            _write_faces(file.create_group("faces"), header, trials)
+            file.flush()
+            return bytes(file.id.get_file_image())
+    except RuntimeError as error:  # of HDF5, as an error of the system in its text
+        raise OSError(str(error)) from error
 
 
 def _require_match(trial: PreparedTrial, header: Header) -> None:

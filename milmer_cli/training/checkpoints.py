@@ -9,26 +9,46 @@ so far. The names ``checkpoint-STEP`` are those of transformers' Trainer.
 from __future__ import annotations
 
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from milmer_cli.errors import InputError, MilmerError
-from milmer_cli.io import atomic_path, read_json, write_json
+from milmer_cli.integrity import damaged_files, file_checksum, folder_checksums
+from milmer_cli.io import atomic_path, read_json, read_json_object, shorten, write_json
 from milmer_cli.partial_files import remove_tree
+from milmer_cli.progress import Progress
 from milmer_cli.training.history import Epoch
 
 WEIGHTS = "model.safetensors"
 AVERAGE = "average.safetensors"
 STATE = "milmer.json"
 STAGING = ".writing"
+CHECKSUMS = "checksums.json"
+RANDOM_STATE = "rng_state.pth"
+"""With several processes, ``rng_state_0.pth`` and so on."""
+PARTS = {
+    WEIGHTS: "the weights",
+    "optimizer.pt": "the state of the optimizer",
+    "scheduler.pt": "the state of the learning rate schedule",
+    RANDOM_STATE: "the state of the random number generators",
+    "trainer_state.json": "the position in the training",
+    STATE: "the history and the settings",
+}
+"""Files of a checkpoint of one process, and what they contain."""
+_START_AGAIN = (
+    "Restore it from a copy, or remove the folder checkpoints and run the same command to start "
+    "again."
+)
 
 
 @dataclass(frozen=True)
@@ -69,18 +89,31 @@ class CheckpointState:
         InputError
             The checkpoint was made with other training settings or another seed.
         """
-        stored = read_json(checkpoint / STATE, "Start in a new folder.")
+        keys = [field.name for field in fields(cls)]
+        stored = read_json_object(checkpoint / STATE, keys, _START_AGAIN)
         if (stored["learning"], stored["seed"]) != (learning, seed):
             raise InputError(
                 f"{checkpoint} was made with other training settings.",
                 "Resume with the settings of that training, or start in a new folder.",
             )
-        history = [Epoch(**row) for row in stored.pop("history")]
-        return cls(**stored, history=history)
+        try:
+            history = [Epoch(**row) for row in stored.pop("history")]
+            return cls(**stored, history=history)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{checkpoint / STATE} is damaged: {error}.", _START_AGAIN) from error
 
 
 @contextmanager
-def explain_write_errors(folder: Path) -> Iterator[None]:
+def explain_write_errors(folder: Path, hint: str) -> Iterator[None]:
+    """Convert the errors of torch and safetensors that write into ``folder`` to a MilmerError."""
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise MilmerError(f"{folder} cannot be written: {_reason(error)}.", hint) from error
+
+
+@contextmanager
+def explain_checkpoint_errors(folder: Path) -> Iterator[None]:
     """Convert write errors below ``folder`` to a MilmerError, and remove the partial checkpoint."""
     try:
         yield
@@ -104,13 +137,102 @@ def _reason(error: Exception) -> str:
 
 
 def step_of(checkpoint: Path) -> int:
-    """Read the number of steps from the name of a checkpoint."""
-    return int(checkpoint.name.rpartition("-")[2])
+    """Read the number of steps from the name of a checkpoint; -1 if it is not a checkpoint."""
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 19 else -1
 
 
 def last_checkpoint(folder: Path) -> Path | None:
     """Find the newest complete checkpoint in ``folder``."""
-    return max(folder.glob("checkpoint-*"), key=step_of, default=None)
+    return next(iter(_newest_first(folder)), None)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob("checkpoint-*") if step_of(path) >= 0]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def required_parts(n_processes: int, has_average: bool) -> dict[str, str]:
+    """Return the files that a training needs to continue, as in `PARTS`.
+
+    Parameters
+    ----------
+    n_processes
+        Number of processes; each has its own random state.
+    has_average
+        Whether the training keeps a moving average of the weights.
+    """
+    parts = dict(PARTS)
+    if n_processes > 1:
+        meaning = parts.pop(RANDOM_STATE)
+        parts |= {f"rng_state_{index}.pth": meaning for index in range(n_processes)}
+    if has_average:
+        parts[AVERAGE] = "the moving average of the weights"
+    return parts
+
+
+def checkpoint_to_resume(folder: Path, parts: Mapping[str, str], progress: Progress) -> Path | None:
+    """Find the newest checkpoint with all parts; None if there is no checkpoint at all.
+
+    Parameters
+    ----------
+    folder
+        Folder of the checkpoints.
+    parts
+        From `required_parts`.
+    progress
+        Receives a warning for each newer checkpoint that lacks a part.
+
+    Raises
+    ------
+    InputError
+        Every checkpoint lacks a part. To continue without it would silently change the result.
+    """
+    problems: list[str] = []
+    for checkpoint in _newest_first(folder):
+        problem = _problem(checkpoint, parts)
+        if not problem:
+            for text in problems:
+                progress.note(f"{text} The training continues from {checkpoint.name}.", "warning")
+            return checkpoint
+        problems.append(f"{checkpoint} cannot be resumed: {problem}.")
+    if problems:
+        raise InputError(problems[0], _START_AGAIN)
+    return None
+
+
+def _problem(checkpoint: Path, parts: Mapping[str, str]) -> str:
+    """Describe the first missing or damaged part of a checkpoint; empty if there is none."""
+    for name, meaning in parts.items():
+        if not (checkpoint / name).is_file():
+            others = name.startswith("rng_state") and any(checkpoint.glob("rng_state*.pth"))
+            reason = ", because another number of processes saved it" if others else ""
+            return f"{name} with {meaning} is missing{reason}"
+    try:
+        checksums = read_json_object(checkpoint / CHECKSUMS)
+    except InputError as error:
+        if (checkpoint / CHECKSUMS).exists():
+            return error.message.rstrip(".")
+        damaged = [p.name for p in sorted(checkpoint.iterdir()) if not _is_readable(p)]
+    else:
+        damaged = damaged_files(checkpoint, checksums)
+    return f"{shorten(damaged)} is missing or damaged" if damaged else ""
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a file of a checkpoint without checksums has its format."""
+    try:
+        if path.suffix == ".json":
+            read_json(path)
+        elif path.suffix in (".pt", ".pth"):
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        elif path.suffix == ".safetensors":
+            with safe_open(path, "pt") as weights:
+                weights.keys()
+    except (InputError, OSError, ValueError, zipfile.BadZipFile, zlib.error, SafetensorError):
+        return False
+    return True
 
 
 def publish(staged: Path, folder: Path) -> None:
@@ -119,6 +241,10 @@ def publish(staged: Path, folder: Path) -> None:
     Everything is flushed to the disk before the rename, so that a power failure cannot leave a
     checkpoint with its final name and missing data.
     """
+    best = sorted(f"../{path.name}" for path in folder.glob("best-*.safetensors"))[-1:]
+    checksums = folder_checksums(staged, ["*"])
+    checksums |= {name: file_checksum(folder / Path(name).name) for name in best}
+    write_json(staged / CHECKSUMS, checksums)
     for file in staged.iterdir():
         _flush(file)
     _flush(staged)
@@ -128,7 +254,7 @@ def publish(staged: Path, folder: Path) -> None:
     staged.rename(target)
     remove_tree(folder / STAGING)
     _flush(folder)
-    for old in folder.glob("checkpoint-*"):
+    for old in _newest_first(folder):
         if old != target:
             remove_tree(old)
 

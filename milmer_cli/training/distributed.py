@@ -20,6 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from milmer_cli.process_end import child_environment
+
 if TYPE_CHECKING:
     from accelerate import PartialState
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
@@ -120,6 +122,7 @@ def launch_processes(n_processes: int, arguments: Sequence[str]) -> int:
 def _set_environment(n_processes: int) -> None:
     """Set defaults of the environment that the processes inherit."""
     threads = max(1, (os.cpu_count() or 1) // n_processes)
+    os.environ.update(child_environment())
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVE_TIMEOUT_S))

@@ -16,6 +16,9 @@ from milmer_cli.training import run_dir
 from milmer_cli.training.evaluate_fold import FoldResult
 from milmer_cli.training.history import History
 
+METRICS_KEYS = ("protocol", "headline", "segments", "training")
+"""Entries of metrics.json that `TrainResult` shows."""
+
 
 @dataclass(frozen=True)
 class TrainResult:

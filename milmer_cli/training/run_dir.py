@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,14 +36,17 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.io import atomic_files, read_json, to_json, write_json
+from milmer_cli.folder_lock import FolderLock, is_unused
+from milmer_cli.integrity import folder_checksums
+from milmer_cli.io import atomic_files, read_json_object, to_json, write_json
 from milmer_cli.models import MilmerModel
-from milmer_cli.models.backbones import load_weights
+from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
 from milmer_cli.models.hub import quiet
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import Progress
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
+from milmer_cli.training.checkpoints import explain_write_errors
 
 MARKER = "unfinished.json"
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
@@ -98,11 +102,13 @@ class Run:
                 "Give a folder that `milmer train` wrote.",
             )
         hint = "Train again, or restore the file from a copy of the run."
-        environment = read_json(path / ENVIRONMENT, hint)
-        try:
-            environment["classes"], environment["store"]["channels"]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path / ENVIRONMENT} is damaged: {error!r}.", hint) from error
+        environment = read_json_object(path / ENVIRONMENT, ("classes", "label_rule", "store"), hint)
+        store = environment["store"]
+        names = ("channels", "sfreq", "segment_s", "instances", "face_size")
+        if not isinstance(store, dict) or not set(names) <= set(store):
+            raise InputError(
+                f"{path / ENVIRONMENT} is damaged: expected a store with {', '.join(names)}.", hint
+            )
         settings = load_settings(file=path / SETTINGS)
         # `auto` must not choose another detector on a machine with other weights
         detector = environment["store"].get("detector") or settings.faces.detector
@@ -167,8 +173,18 @@ class Run:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> None:
-    """Write a model in the Hugging Face format."""
-    with atomic_files(folder) as staged, quiet():
+    """Write a model in the Hugging Face format.
+
+    Raises
+    ------
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    with (
+        explain_write_errors(folder, "Free space on the disk, then continue with --resume."),
+        atomic_files(folder) as staged,
+        quiet(),
+    ):
         model.save_pretrained(staged)
 
 
@@ -240,6 +256,20 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+@contextmanager
+def locked_run(out: Path) -> Iterator[None]:
+    """Lock a run folder. Of the processes of a distributed training, the first one does it.
+
+    Raises
+    ------
+    InputError
+        Another process writes a run into ``out``, or ``out`` is not writable.
+    """
+    is_main = PartialState().is_main_process
+    with FolderLock(out, f"The run in {out} is being trained") if is_main else nullcontext():
+        yield
+
+
 def begin_run(out: Path, identity: Mapping[str, Any], resume: bool, progress: Progress) -> bool:
     """Reserve a folder for a run. Every process of a distributed training calls it.
 
@@ -298,6 +328,7 @@ def finish_run(
         "device": device.describe(),
         "classes": list(class_names),
         **facts,
+        DIGESTS: folder_checksums(out, MODEL_FILES),
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)
@@ -305,19 +336,32 @@ def finish_run(
     (out / MARKER).unlink()
 
 
-def read_result(out: Path) -> tuple[dict[str, Any], str]:
-    """Read the metrics and the description of the device of a run that finished earlier."""
+def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Read the metrics and the description of the device of a run that finished earlier.
+
+    Parameters
+    ----------
+    out
+        The run folder.
+    keys
+        Entries that the metrics must have.
+
+    Raises
+    ------
+    InputError
+        A file is missing or damaged.
+    """
     hint = f"Remove {out}, and run the command again."
-    return read_json(out / METRICS, hint), read_json(out / ENVIRONMENT, hint)["device"]
+    environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
+    return read_json_object(out / METRICS, keys, hint), str(environment["device"])
 
 
 def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
     """Write the marker of an unfinished run; arguments, result and errors as `begin_run`."""
     marker, environment = out / MARKER, out / ENVIRONMENT
     has_checkpoint = any((out / "checkpoints").glob("checkpoint-*"))
-    is_empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     # a run that failed before its first checkpoint has nothing to resume: it is started again
-    if is_empty or (marker.exists() and not has_checkpoint):
+    if is_unused(out) or (marker.exists() and not has_checkpoint):
         write_json(marker, identity)
         return False
     if not out.is_dir() or not (marker.exists() or environment.exists()):
@@ -325,8 +369,11 @@ def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
             f"{out} exists and is not a run folder.", "Choose another folder with --out."
         )
     unfinished = marker.exists()
-    stored = read_json(marker if unfinished else environment, "Choose another folder with --out.")
-    stored_identity = stored if unfinished else stored["identity"]
+    hint = f"Choose another folder with --out, or remove {out}."
+    if unfinished:
+        stored_identity = read_json_object(marker, hint=hint)
+    else:
+        stored_identity = read_json_object(environment, ("identity",), hint)["identity"]
     if differences := _differences(stored_identity, to_json(identity)):
         raise InputError(
             f"{out} contains {'an unfinished' if unfinished else 'another'} run with "

@@ -80,7 +80,11 @@ def _prepare_checkpoints(trainer: MilmerTrainer, resume: bool) -> Path | None:
     folder = trainer.spec.checkpoint_dir
     if folder is None:
         return None
-    checkpoint = checkpoints.last_checkpoint(folder) if resume else None
+    checkpoint = None
+    if resume:
+        has_average = trainer.weight_average is not None
+        parts = checkpoints.required_parts(trainer.world_size, has_average)
+        checkpoint = checkpoints.checkpoint_to_resume(folder, parts, trainer.spec.log.progress)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main_process:
         remove_tree(folder / checkpoints.STAGING)

@@ -293,7 +293,7 @@ class MilmerTrainer(MicroBatchTrainer):
         for name, value in trainable_parameters(self._plain_model).items():
             self._check_finite(value, f"the weights {name} are not finite")
         epoch_sums = self._total_epoch_sums().tolist()
-        with checkpoints.explain_write_errors(folder):
+        with checkpoints.explain_checkpoint_errors(folder):
             super()._save_checkpoint(model, trial)
             staged = folder / checkpoints.STAGING / f"checkpoint-{self.state.global_step}"
             if self.is_main_process:

@@ -36,6 +36,13 @@ def _restore_logging() -> Iterator[None]:
         del os.environ[name]
 
 
+@pytest.fixture(autouse=True)
+def _no_files_in_the_home_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("home")))
+
+
 @pytest.fixture
 def milmer(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,6 @@
 import errno
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,7 @@ from helpers import run_python
 from milmer_cli import __version__
 from milmer_cli.cli.app import COMMANDS, _load_command
 from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.process_end import Terminated
 
 EVERY_COMMAND = [
     ["demo"],
@@ -106,7 +109,7 @@ def test_main_of_the_module_reports_errors_like_the_script():
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines()[0] == (
-        "Error: seed: expected an integer >= 0, got 'x' (--set)."
+        "Error: seed: expected an integer >= 0 and <= 2147483647, got 'x' (--set)."
     )
 
 
@@ -160,6 +163,11 @@ def test_run_reports_an_invalid_call_in_one_sentence(milmer, tmp_path, arguments
         ),
         (ValueError("odd"), 1, "Unexpected error: ValueError: odd", "--verbose"),
         (KeyboardInterrupt(), 130, "Interrupted.", ""),
+        (Terminated(), 130, "again with --resume to continue.", ""),
+        (EOFError("Ran out of input"), 1, "EOFError: Ran out of input", "--verbose"),
+        (MemoryError(), 1, "Memory ran out.", "--workers"),
+        (RuntimeError("CUDA out of memory. Tried"), 1, "Memory ran out.", "--workers"),
+        (RuntimeError("DataLoader worker (pid 7) is killed"), 1, "memory ran out", "--workers"),
     ],
 )
 @pytest.mark.parametrize("as_json", [False, True])
@@ -178,6 +186,21 @@ def test_run_reports_errors_of_a_stage(milmer, stage, error, code, first, hint, 
         assert reported["exit_code"] == code
     else:
         assert outcome.out == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_run_stops_on_sigterm_and_names_the_command_that_resumes(milmer, stage):
+    class Stop(list):
+        def append(self, call):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stage("run_demo", module="milmer_cli.stages.demo").calls = Stop()
+    outcome = milmer("demo")
+    assert outcome.code == 130
+    assert outcome.err == (
+        "Error: Interrupted. Finished parts are kept; run the same command again to resume.\n"
+    )
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_command_rejects_quiet_with_verbose(milmer, stage):
@@ -204,6 +227,16 @@ def test_run_accepts_that_the_reader_closes_the_pipe(tmp_path):
         process.stdout.close()  # as `| head` does, here before the first line
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_run_reports_a_full_disk_on_stdout_in_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "milmer_cli", "settings", "schema"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: No space left on device.\nHint: Free some space")
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_command_rejects_an_unwritable_output_folder_before_the_work(

@@ -191,3 +191,22 @@ def test_print_result_prints_only_in_the_main_process(monkeypatch, capsys):
         monkeypatch.setenv("RANK", rank)
         CommandContext(load_settings(), {}, Console()).print_result(Done())
         assert capsys.readouterr().out == shown
+
+
+def test_info_report_has_versions_and_the_last_error_but_no_names_or_paths(milmer, stage):
+    secret = "/home/ada/secret"
+    first = milmer("info", "--report", "--json", "--device", "cpu").document
+    assert first["last error"] == "none"
+    stage("train", ValueError(secret))
+    milmer("train", "--prepared", ".", "--out", "secret")
+    options = ["--set", f"faces.weights_dir={secret}", "--set", "train.epochs=7"]
+    facts = milmer("info", "--report", "--json", "--device", "cpu", *options).document
+    assert facts["settings that differ from the defaults"] == (
+        "faces.weights_dir, train.epochs, run.device"
+    )
+    assert facts["last error"].startswith("ValueError in train (cli/")
+    assert {"milmer", "python", "platform", "device"} < set(facts)
+    assert "torch" in facts["packages"]
+    text = milmer("info", "--report", "--device", "cpu", *options).out
+    for private in ("secret", "ada", str(Path.cwd()), str(Path.home())):
+        assert private not in text

@@ -16,6 +16,7 @@ from helpers import RecordingProgress, read_csv
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY, MEAN_POOLING
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
@@ -277,6 +278,14 @@ def test_evaluate_repeats_only_trainings_whose_identity_changed(
     assert len(trained) == 5
     evaluate(prepared, tmp_path, eeg_only(small_settings, "data.target=valence"))
     assert len(trained) == 7
+
+
+def test_evaluate_rejects_a_folder_that_another_evaluation_writes(
+    tmp_path, prepared, small_settings, trained
+):
+    with FolderLock(tmp_path), pytest.raises(InputError, match="is being written by process"):
+        evaluate(prepared, tmp_path, eeg_only(small_settings))
+    assert trained == []
 
 
 def test_evaluate_parallel_workers_give_the_same_predictions(tmp_path, prepared, small_settings):

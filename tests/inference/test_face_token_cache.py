@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.utils.data import default_collate
 
-from helpers import write_labeled_store
+from helpers import RecordingProgress, write_labeled_store
 from milmer_cli.data.dataset import BagDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.device import Device
@@ -84,10 +84,18 @@ def test_cache_face_tokens_computes_once_per_weights(prepared, tmp_path, monkeyp
     first["s02"].unlink()  # as if killed before the second was whole
     cache_face_tokens(model, *args)
     assert sum(calls) == 48
+    content = bytearray(first["s01"].read_bytes())
+    content[-5] ^= 1
+    first["s01"].write_bytes(content)
+    progress = RecordingProgress()
+    cache_face_tokens(model, *args, progress)
+    assert sum(calls) == 64
+    assert progress.warnings == [f"{first['s01']} is damaged and is computed again."]
+    calls.clear()
     with torch.no_grad():
         next(model.backbone.parameters()).add_(1)
     again = cache_face_tokens(model, *args)
-    assert sum(calls) == 80
+    assert sum(calls) == 32
     assert not set(again.values()) & set(first.values())
 
 

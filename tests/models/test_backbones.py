@@ -20,7 +20,9 @@ from transformers import (
 )
 
 from milmer_cli.errors import InputError, SettingsError, WeightsError
-from milmer_cli.models.backbones import backbone_config, load_backbone
+from milmer_cli.integrity import folder_checksums
+from milmer_cli.io import write_json
+from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, backbone_config, load_backbone
 from milmer_cli.models.image_features import feature_shape
 
 SMALL = {"embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2]}
@@ -31,6 +33,20 @@ def classifier(tmp_path: Path, tiny_swin: SwinConfig) -> tuple[Path, SwinForImag
     model = SwinForImageClassification(tiny_swin)
     model.save_pretrained(tmp_path / "swin")
     return tmp_path / "swin", model
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_load_backbone_refuses_a_folder_that_has_changed_since_its_training(
+    classifier: tuple[Path, SwinForImageClassification], name: str
+) -> None:
+    folder, _ = classifier
+    write_json(folder / "environment.json", {DIGESTS: folder_checksums(folder, MODEL_FILES)})
+    load_backbone(folder)
+    content = bytearray((folder / name).read_bytes())
+    content[-3:-2] = b" " if name == "config.json" else bytes([content[-3] ^ 8])
+    (folder / name).write_bytes(content)
+    with pytest.raises(WeightsError, match=f"is damaged: {name} changed since the training"):
+        load_backbone(folder)
 
 
 def test_load_backbone_drops_the_head_of_a_classifier(

@@ -36,6 +36,22 @@ def test_predictor_matches_names_order_and_unit_of_channels(
     assert not any(segment.interpolated for segment in other.segments)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "{", "[]", "{}", '{"headline": "x", "calibration": 1}', '{"headline": "x", '
+     '"calibration": {"as_trained": {}}}', '{"headline": "x", "headline_per_modality": []}'],
+)  # fmt: skip
+def test_predictor_reads_the_metrics_of_the_run_before_any_segment(tmp_path, write_run, content):
+    run = write_run(tmp_path / "run")
+    (run / "metrics.json").unlink()
+    if content is not None:
+        (run / "metrics.json").write_text(content)
+    with pytest.raises(InputError, match=r"metrics\.json") as caught:
+        load_model(run)
+    assert "Train again" in caught.value.hint
+    assert "\n" not in caught.value.message
+
+
 def test_predictor_detects_faces_on_the_device_of_the_model(
     recording_files, untrained_run, monkeypatch
 ):

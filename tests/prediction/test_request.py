@@ -24,6 +24,8 @@ from milmer_cli.prediction.request import Request
         ({"duration_s": math.inf}, "--duration: expected seconds, got inf"),
         ({"duration_s": 0.0}, "--duration: expected more than 0 seconds, got 0"),
         ({"video_stream": 0}, "--video-stream: expected a whole number from 1, got 0"),
+        ({"duration_s": 1e20}, "--duration: expected at most 10000000 seconds, got 1e.20"),
+        ({"video_fps": 1e9}, "--video-fps: expected at most 10000 per second, got 1e.09"),
         ({"video_fps": 0.0}, "--video-fps: expected frames per second, more than 0, got 0"),
         ({"video_fps": math.nan}, "--video-fps: expected frames per second, more than 0, got nan"),
         ({"video": None, "video_stream": 1}, "--video-stream requires a video"),

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -88,8 +89,8 @@ def test_load_settings_avoids_the_traps_of_yaml_1_1(write):
             "eeg.segment_s=99",
             "eeg.segment_s: expected a number >= 0.5 and <= 60, got '99' (--set).",
         ),
-        ("seed=1.5", "seed: expected an integer >= 0, got '1.5'"),
-        ("seed=true", "seed: expected an integer >= 0, got 'true'"),
+        ("seed=1.5", "seed: expected an integer >= 0 and <= 2147483647, got '1.5'"),
+        ("seed=true", "seed: expected an integer >= 0 and <= 2147483647, got 'true'"),
         ("data.source=edf", "data.source: expected one of auto, bdf, dat, mat, got 'edf'"),
         (
             "model.freeze_backbone=maybe",
@@ -98,8 +99,8 @@ def test_load_settings_avoids_the_traps_of_yaml_1_1(write):
         ("eeg.band_hz=3", "eeg.band_hz: expected a list of 2, each a number, got '3'"),
         ("eeg.band_hz=[1, x]", "eeg.band_hz: expected a list of 2, each a number, got ['1', 'x']"),
         ("eeg.band_hz=[3, 70]", "eeg: band_hz must satisfy 0 < low < high < sfreq_hz / 2 = 64"),
-        ("train.lr=nan", "train.lr: expected a number > 0, got 'nan'"),
-        ("train.lr=~", "train.lr: expected a number > 0, got null"),
+        ("train.lr=nan", "train.lr: expected a number > 0 and <= 100, got 'nan'"),
+        ("train.lr=~", "train.lr: expected a number > 0 and <= 100, got null"),
         ("segment_s", "--set: expected section.key=value, got 'segment_s'"),
         ("seed=[1", "--set seed=[1, line 1 is not valid YAML"),
         ("seed=!!python/name:os.system", "could not determine a constructor"),
@@ -137,6 +138,18 @@ def test_load_settings_reports_all_errors_together():
         ("eeg: [1\n", "line 2 is not valid YAML"),
         ("seed: 1\n---\nseed: 2\n", "is not valid YAML"),
         ("? [a]\n: 1\n", "a key must be a scalar"),
+        ("~: 1\n", "Unknown setting None"),
+        (
+            "seed: &a 1\ntrain: {epochs: *a}\n",
+            "line 2 is not valid YAML: aliases are not supported",
+        ),
+        (f"seed: {'[' * 21}{']' * 21}\n", "expected at most 20 levels"),
+        (f"seed: {'[' * 100_000}", "expected at most 20 levels"),
+        ("seed: !!timestamp 2020-99-99\n", "an explicit tag with an invalid value"),
+        ("seed: !!int x\n", "an explicit tag with an invalid value"),
+        (f"seed: {'9' * 100_000}\n", "seed: expected an integer"),
+        (f"{'x' * 1000}: 1\n", "Unknown setting xxx"),
+        ("#" * 2**20 + "\n", "has 1048577 bytes, expected at most 1048576"),
         ("eeg:\n\tsegment_s: 2\n", "line 2 is not valid YAML"),
     ],
 )
@@ -145,6 +158,7 @@ def test_load_settings_names_an_invalid_file_and_its_line(write, text, expected)
     assert expected in message
     assert "my.yaml" in message
     assert "\n" not in message
+    assert len(message) < 500
 
 
 def test_load_settings_names_an_unreadable_file(tmp_path):
@@ -154,3 +168,39 @@ def test_load_settings_names_an_unreadable_file(tmp_path):
     binary.write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(SettingsError, match="not UTF-8"):
         load_settings(file=binary)
+
+
+def test_load_settings_rejects_ten_levels_of_aliases(write):
+    levels = ["a0: &a0 [1, 1]"]
+    levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 11)]
+    assert "aliases are not supported" in error_message(file=write("\n".join(levels) + "\n"))
+
+
+def test_load_settings_lists_a_limited_number_of_problems(write):
+    message = error_message(file=write("".join(f"x{i}: 1\n" for i in range(5000))))
+    assert message.endswith(" and 4980 more")
+    assert len(message.splitlines()) == 20
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_load_settings_never_waits_for_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(InputError, match="it is not a regular file"):
+        load_settings(file=pipe)
+
+
+def numbers() -> list[str]:
+    """Keys of all settings that are numbers, except fractions of a fixed band."""
+    return [
+        key
+        for key, schema in property_schemas().items()
+        if {"integer", "number"}
+        & {schema.get("type"), *(o.get("type") for o in schema.get("anyOf", ()))}
+    ]
+
+
+@pytest.mark.parametrize("key", numbers())
+@pytest.mark.parametrize("value", ["1e20", "100000000000000000000", "4294967296", "-2"])
+def test_load_settings_bounds_every_number(key, value):
+    assert f"{key}: expected a" in error_message(f"{key}={value}")

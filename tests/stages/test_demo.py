@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+import os
+import signal
+import threading
 
 import pytest
 
 from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.schedule import draw_truth
-from milmer_cli.errors import MilmerError, SettingsError
+from milmer_cli.errors import InputError, MilmerError, SettingsError
+from milmer_cli.folder_lock import FolderLock
+from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import run_demo, stage_arguments
 
@@ -33,10 +37,16 @@ def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):
     assert not (tmp_path / "demo").exists()
 
 
+def test_run_demo_rejects_the_folder_of_a_running_demo(tmp_path):
+    with FolderLock(tmp_path), pytest.raises(InputError, match="is being run by process"):
+        run_demo(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_run_demo_names_the_stage_that_failed(tmp_path, monkeypatch):
     truth = draw_truth(SyntheticConfig())
     monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
-    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    monkeypatch.setattr(demo, "run_stage", lambda *_: 1)
     with pytest.raises(MilmerError, match="milmer prepare failed with exit code 1"):
         run_demo(tmp_path / "demo")
 
@@ -54,15 +64,35 @@ def test_run_demo_reports_every_model_and_the_verdict(tmp_path, monkeypatch):
         "protocols": {"trial": {"models": models}},
     }
 
-    def run_stage(command, **_):
-        if "evaluate" in command:
+    def run_stage(arguments, _):
+        if "evaluate" in arguments:
             (tmp_path / "evaluation").mkdir()
             (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
-        return SimpleNamespace(returncode=0)
+        return 0
 
     monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
-    monkeypatch.setattr(demo.subprocess, "run", run_stage)
+    monkeypatch.setattr(demo, "run_stage", run_stage)
     result = run_demo(tmp_path)
     assert dict(result.summary())["models"] == "Milmer 88 %, EEG only 50 %"
     assert result.to_json()["accuracies"] == {"Milmer": 0.875, "EEG only": 0.5}
     assert result.verdict == "The emotion."
+
+
+def test_run_demo_is_interrupted_with_its_stage(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "generate_dataset", lambda *_: draw_truth(SyntheticConfig()))
+    monkeypatch.setattr(demo, "run_stage", lambda *_: 130)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_run_stage_lets_the_stage_stop_after_sigterm(tmp_path, monkeypatch):
+    stopped = tmp_path / "stopped"
+    script = tmp_path / "stage"
+    script.write_text(f"#!/bin/sh\ntrap 'touch {stopped}; exit 130' TERM\nsleep 30 & wait\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(demo.sys, "executable", str(script))
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    with pytest.raises(Terminated), interrupted_by_sigterm():
+        demo.run_stage([], None)
+    assert stopped.exists()

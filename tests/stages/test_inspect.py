@@ -13,7 +13,7 @@ from milmer_cli.datasets.synthetic import TRUTH_NAME, read_truth
 from milmer_cli.errors import InputError
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.inspect import inspect
-from milmer_cli.store import PreparedParticipant
+from milmer_cli.store import PreparedParticipant, PreparedStore, write_index
 
 
 def page_of(result):
@@ -82,6 +82,7 @@ def test_inspect_store_without_eeg(prepared, tmp_path):
     for path in store.glob("*.h5"):
         with h5py.File(path, "r+") as file:
             file["eeg_found"][:] = False
+    write_index(store, PreparedStore.open(prepared).settings, ["s01", "s29"])
     page = page_of(inspect(store, tmp_path / "page.html", load_settings()))
     assert page.count("no EEG") == 2
     assert 'aria-label="EEG' not in page

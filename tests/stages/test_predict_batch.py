@@ -9,6 +9,7 @@ from helpers import RecordingProgress, read_csv
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
@@ -70,6 +71,13 @@ def test_predict_batch_predicts_all_and_reports_failures(
         overrides=["run.device=cpu", "run.workers=1", "quality.reject_ptp_uv=90"]
     )
     assert predict_batch(table, untrained_run, out, stricter).kept == ()
+
+
+def test_predict_batch_rejects_a_folder_that_another_process_writes(tmp_path, untrained_run):
+    table = tmp_path / "recordings.csv"
+    table.write_text("name,video\na,a.mp4\n")
+    with FolderLock(tmp_path / "out"), pytest.raises(InputError, match="is being written by"):
+        predict_batch(table, untrained_run, tmp_path / "out", SETTINGS)
 
 
 def test_predict_batch_isolates_unexpected_errors(tmp_path, monkeypatch, table, untrained_run):

@@ -16,13 +16,14 @@ from scipy.signal import welch
 from helpers import RecordingProgress
 from milmer_cli.datasets.deap.recordings import DeapRecordings
 from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.preparation import jobs, plan
 from milmer_cli.preparation.plan import plan_participant
 from milmer_cli.progress import SILENT
 from milmer_cli.settings import load_settings
+from milmer_cli.stages import prepare as stage
 from milmer_cli.stages.prepare import prepare
-from milmer_cli.store import PreparedParticipant, PreparedStore, validate_store
-from milmer_cli.store.lock import StoreLock
+from milmer_cli.store import PreparedParticipant, PreparedStore, validate_store, write_index
 from milmer_cli.store.schema import CACHE_FOLDER
 
 SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.image_size=64", "run.workers=1"]
@@ -108,6 +109,7 @@ def test_prepare_replaces_the_eeg_of_a_store_of_format_1(deap, prepared, store, 
         file.attrs["format"] = 1
         prints = json.loads(file.attrs["fingerprints"])
         file.attrs["fingerprints"] = json.dumps(prints | {"eeg": "of format 1"})
+    write_index(store, PreparedStore.open(prepared).settings, ["s01", "s29"])
     monkeypatch.setattr(jobs, "iter_face_segments", None)
     progress_sink = RecordingProgress()
     run(deap, store, progress=progress_sink)
@@ -212,7 +214,10 @@ def test_prepare_warns_of_few_faces(deap, tmp_path, monkeypatch):
 
 
 def test_prepare_refuses_a_locked_store(deap, tmp_path):
-    with StoreLock(tmp_path / "p"), pytest.raises(InputError, match="is being prepared by process"):
+    with (
+        FolderLock(tmp_path / "p"),
+        pytest.raises(InputError, match="is being prepared by process"),
+    ):
         run(deap, tmp_path / "p")
 
 
@@ -309,3 +314,35 @@ def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
     with PreparedParticipant.open(tmp_path / "p" / "s01.h5") as participant:
         assert participant.notes["warnings"] == ["Most channels are bad."]
         assert set(sum(messages, ())) <= set(participant.notes["messages"])
+
+
+@pytest.mark.parametrize("with_index", [True, False])
+def test_prepare_replaces_a_damaged_file(deap, prepared, store, with_index):
+    path = store / "s01.h5"
+    content = bytearray(path.read_bytes())
+    position = len(content) // 2 if with_index else 0  # in the data, or in the header
+    content[position : position + 64] = bytes(64)
+    path.write_bytes(content)
+    if with_index:
+        with pytest.raises(InputError, match=r"s01\.h5 is damaged or has changed") as caught:
+            PreparedStore.open(store).participant("s01")
+        assert "milmer prepare" in caught.value.hint
+    else:
+        (store / "index.json").unlink()
+    run(deap, store)
+    assert differing(prepared, store) == set()
+
+
+def test_prepare_killed_before_the_index_keeps_the_new_file(deap, store, monkeypatch):
+    """The index still has the checksum of the previous file."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stage, "_update_index", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(deap, store, "eeg.band_hz=[4,40]")
+    monkeypatch.undo()
+    monkeypatch.setattr(jobs, "segment_eeg", None)  # calling it would fail
+    run(deap, store, "eeg.band_hz=[4,40]")
+    assert not (store / ".written.json").exists()

@@ -65,14 +65,15 @@ def test_prepare_killed_repeatedly_gives_the_same_store(deap, prepared, tmp_path
     assert {p.name for p in out.iterdir()} == {p.name for p in prepared.iterdir()}
 
 
-def test_prepare_interrupted_says_how_to_resume_and_resumes(deap, prepared, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_prepare_interrupted_says_how_to_resume_and_resumes(deap, prepared, tmp_path, number):
     out = tmp_path / "prepared"
     command = [sys.executable, "-m", "milmer_cli", "prepare", "--deap-root", deap, "--out", out]
     command += [argument for setting in SMALL for argument in ("--set", setting)]
     command += ["--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until(lambda: list(out.glob(".trials/s01/*-faces-*.npz")), process)
-    os.killpg(process.pid, signal.SIGINT)  # like a terminal: also to the workers
+    os.killpg(process.pid, number)  # like a terminal or a cluster: also to the workers
     _, output = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "run the same command again to resume" in output

@@ -18,6 +18,7 @@ from milmer_cli.data.splits import holdout
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError, WeightsError
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.models import MilmerModel
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train, train_dry_run
@@ -107,6 +108,16 @@ def test_train_stores_the_model_that_gives_the_scores(run, prepared):
     assert accuracy > 0.5, "the classes of this store are easy to learn"
 
 
+@pytest.mark.parametrize("resume", [False, True])
+def test_train_rejects_a_folder_that_another_training_writes(prepared, tmp_path, resume):
+    with (
+        FolderLock(tmp_path / "run"),
+        pytest.raises(InputError, match=r"run is being trained by process \d+"),
+    ):
+        train(prepared, tmp_path / "run", small_settings("seed=7"), resume=resume)
+    assert not (tmp_path / "run").exists()
+
+
 def test_train_splits_by_trial(run, prepared):
     opened = Run.open(run.run)
     labeled = LabeledSegments.open(prepared, opened.settings)
@@ -193,6 +204,22 @@ def test_run_load_model_refuses_incomplete_weights(run, tmp_path):
     save_file(state, weights, metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=r"lacks 1 of .*channel_embedding"):
         Run.open(copy).load_model()
+
+
+@pytest.mark.parametrize("position", [0.3, 0.9])
+def test_run_load_model_refuses_damaged_weights(run, tmp_path, position):
+    copy = tmp_path / "run"
+    shutil.copytree(run.run, copy)
+    weights = copy / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[int(position * len(content))] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"damaged: model/model\.safetensors changed"):
+        Run.open(copy).load_model()
+    (copy / "environment.json").write_text(
+        (copy / "environment.json").read_text().replace('"digests"', '"of an older version"')
+    )
+    Run.open(copy).load_model()
 
 
 @pytest.mark.parametrize("text", ["2", "s02 - s03", "1 - 2", " S03 , 1", "s01,s02-s03", "1-9"])

@@ -96,6 +96,13 @@ def test_open_unfinished_store(store):
         ("[]", "not the index of a prepared store"),
         ('{"format": 3, "settings": {}, "participants": {"s01": {}}}', "format 3"),
         ('{"format": 1, "settings": {}, "participants": {}}', "lists no participants"),
+        ('{"format": 2, "settings": {}, "participants": [1]}', "an entry is incomplete"),
+        ('{"format": 2, "settings": {}, "participants": {"s01": {}}}', "an entry is incomplete"),
+        (
+            '{"format": 2, "settings": {}, "participants": {"s01": {"file": "../s01.h5", '
+            '"bytes": 1, "fingerprints": {}}}}',
+            "an entry is incomplete",
+        ),
     ],
 )
 def test_open_damaged_or_newer_index(store, text, message):

@@ -1,13 +1,16 @@
 """Writing the file of a participant: atomic, reproducible, consistent with its header."""
 
 import pickle
+import shutil
 import subprocess
 import sys
+from collections import namedtuple
 from dataclasses import replace
 
 import pytest
 
 from milmer_cli.errors import MilmerError
+from milmer_cli.integrity import file_checksum
 from milmer_cli.store import write_participant
 
 
@@ -73,3 +76,46 @@ def test_write_participant_full_disk(tmp_path, header, trials, monkeypatch):
         write_participant(tmp_path / "s01.h5", header("s01"), trials)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_write_participant_returns_the_checksum_of_the_file(tmp_path, header, trials):
+    path = tmp_path / "s01.h5"
+    assert write_participant(path, header("s01"), trials) == file_checksum(path)
+
+
+def test_write_participant_names_the_space_that_is_needed(tmp_path, header, trials, monkeypatch):
+    path = tmp_path / "s01.h5"
+    write_participant(path, header("s01"), trials)
+    before = path.read_bytes()
+    usage = namedtuple("usage", "total used free")(10**6, 10**6 - 1000, 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(MilmerError, match=r"disk is full: .*s01\.h5 needs 0\.\d MiB, and 0\.0 MiB"):
+        write_participant(path, header("s01"), trials)
+    assert path.read_bytes() == before
+    assert [other.name for other in tmp_path.iterdir()] == ["s01.h5"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB, which the user may not be allowed to mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    mount = shutil.which("mount")
+    if (
+        mount is None
+        or subprocess.run([mount, *options], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_write_participant_on_a_full_disk_is_one_sentence(small_disk, header, trials, monkeypatch):
+    for check in (shutil.disk_usage, lambda _: shutil._ntuple_diskusage(10**9, 0, 10**9)):
+        monkeypatch.setattr(shutil, "disk_usage", check)  # also if the check is too optimistic
+        with pytest.raises(MilmerError, match="disk is full") as caught:
+            write_participant(small_disk / "s01.h5", header("s01"), trials)
+        assert "\n" not in str(caught.value)
+        assert caught.value.exit_code == 1
+        assert not list(small_disk.iterdir())

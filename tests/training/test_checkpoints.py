@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from helpers import RecordingProgress, run_python
 from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.progress import SILENT
 from milmer_cli.training import checkpoints
 from milmer_cli.training.callbacks import FlowCallback
 
@@ -218,3 +220,74 @@ def test_full_disk_is_reported_for_the_best_weights(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(MilmerError, match="the disk is full; there is no earlier one"):
         toy.train(toy.net(), toy.Points(20, 0), toy.Points(6, 1), out=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def interrupted(toy, tmp_path_factory):
+    """A folder with a checkpoint in the middle of a training with a moving average."""
+    out = tmp_path_factory.mktemp("interrupted")
+
+    def stop():
+        if last_step(out):
+            raise InterruptedError
+
+    data = toy.Points(40, 0), toy.Points(12, 1)
+    with pytest.raises(InterruptedError):
+        toy.train(
+            toy.net(), *data, "train.ema_decay=0.5", out=out, progress=RecordingProgress(stop)
+        )
+    return out
+
+
+def resume(toy, out, progress=SILENT):
+    data = toy.Points(40, 0), toy.Points(12, 1)
+    toy.train(toy.net(), *data, "train.ema_decay=0.5", out=out, resume=True, progress=progress)
+
+
+@pytest.mark.parametrize("with_checksums", [True, False])
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half"])
+@pytest.mark.parametrize("name", [*checkpoints.PARTS, checkpoints.AVERAGE])
+def test_resume_rejects_a_checkpoint_without_one_of_its_parts(
+    toy, interrupted, tmp_path, name, content, with_checksums
+):
+    out = shutil.copytree(interrupted, tmp_path / "run")
+    checkpoint = checkpoints.last_checkpoint(out / "checkpoints")
+    if not with_checksums:
+        (checkpoint / checkpoints.CHECKSUMS).unlink()
+    (checkpoint / name).unlink()
+    if content is not None:
+        (checkpoint / name).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be resumed") as caught:
+        resume(toy, out)
+    assert name in caught.value.message
+    assert "start again" in caught.value.hint
+    assert checkpoint.is_dir(), "nothing is removed"
+
+
+def test_resume_rejects_the_loss_of_the_best_weights(toy, interrupted, tmp_path):
+    out = shutil.copytree(interrupted, tmp_path / "run")
+    [best] = (out / "checkpoints").glob("best-*.safetensors")
+    best.write_bytes(best.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"best-0001\.safetensors is missing or damaged"):
+        resume(toy, out)
+
+
+def test_resume_falls_back_to_the_newest_complete_checkpoint(toy, interrupted, tmp_path):
+    out = shutil.copytree(interrupted, tmp_path / "run")
+    older = checkpoints.last_checkpoint(out / "checkpoints")
+    newer = shutil.copytree(older, older.with_name("checkpoint-9"))
+    (newer / "scheduler.pt").unlink()
+    (older.parent / "checkpoint-backup").mkdir()
+    progress = RecordingProgress()
+    resume(toy, out, progress)
+    [warning] = progress.warnings
+    assert "scheduler.pt with the state of the learning rate schedule is missing" in warning
+    assert f"continues from {older.name}" in warning
+
+
+def test_resume_rejects_a_checkpoint_of_another_number_of_processes(toy, interrupted, tmp_path):
+    out = shutil.copytree(interrupted, tmp_path / "run")
+    checkpoint = checkpoints.last_checkpoint(out / "checkpoints")
+    (checkpoint / "rng_state.pth").rename(checkpoint / "rng_state_0.pth")
+    with pytest.raises(InputError, match="because another number of processes saved it"):
+        resume(toy, out)

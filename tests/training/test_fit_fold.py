@@ -16,7 +16,7 @@ from milmer_cli.device import Device
 from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.settings.schema import FacesSettings
-from milmer_cli.store import PreparedStore
+from milmer_cli.store import PreparedStore, write_index
 from milmer_cli.training import fit_fold as module
 
 SMALL = [
@@ -110,6 +110,7 @@ def test_factor_on_the_eeg_of_a_participant_has_no_effect_on_its_predictions(
         for name in ("s02", "s03"):  # one of two in the training set, and the test set
             with h5py.File(folder / f"{name}.h5", "r+") as file:
                 file["eeg"][...] = factor * file["eeg"][...]
+        write_index(folder, PreparedStore.open(folder).settings, ["s01", "s02", "s03"])
         labeled = LabeledSegments.open(folder, settings)
         fold = Fold(np.arange(8, 32), np.arange(8), np.arange(32, 48))
         model, _ = module.fit_fold(labeled, fold, settings, device)

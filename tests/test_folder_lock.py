@@ -1,4 +1,4 @@
-"""The lock of a store: one holder at a time, released when its process ends."""
+"""The lock of an output folder: one holder at a time, released when its process ends."""
 
 import json
 import os
@@ -8,14 +8,13 @@ import sys
 import pytest
 
 from milmer_cli.errors import InputError
-from milmer_cli.store.lock import StoreLock, is_holder
-from milmer_cli.store.schema import HOLDER_FILE
+from milmer_cli.folder_lock import HOLDER_FILE, FolderLock, is_holder, is_unused
 
 HOLD = """
 import sys
 from pathlib import Path
-from milmer_cli.store.lock import StoreLock
-with StoreLock(Path(sys.argv[1])) as lock:
+from milmer_cli.folder_lock import FolderLock
+with FolderLock(Path(sys.argv[1])) as lock:
     print(lock.token, flush=True)
     sys.stdin.read()
 """
@@ -36,46 +35,62 @@ def other_process(tmp_path):
     process.communicate()
 
 
-def test_store_lock_refuses_a_second_process(tmp_path, other_process):
+def test_folder_lock_refuses_a_second_process(tmp_path, other_process):
     process, token = other_process
 
-    with pytest.raises(InputError, match=rf"prepared by process {process.pid} on"):
-        StoreLock(tmp_path).__enter__()
+    with pytest.raises(InputError, match=rf"written by process {process.pid} on"):
+        FolderLock(tmp_path).__enter__()
     assert is_holder(tmp_path, token)
 
 
-def test_store_lock_is_free_after_its_process_was_killed(tmp_path, other_process):
+def test_folder_lock_is_free_after_its_process_was_killed(tmp_path, other_process):
     process, token = other_process
     process.kill()
     process.wait()
     assert is_holder(tmp_path, token)  # its workers may still write ...
 
-    with StoreLock(tmp_path) as lock:
+    with FolderLock(tmp_path) as lock:
         assert is_holder(tmp_path, lock.token)
         assert not is_holder(tmp_path, token)  # ... until another process takes the lock
         assert json.loads((tmp_path / HOLDER_FILE).read_text())["pid"] == os.getpid()
     assert not is_holder(tmp_path, lock.token)
 
 
-def test_store_lock_can_be_taken_again(tmp_path):
+def test_folder_lock_can_be_taken_again(tmp_path):
     for _ in range(2):
-        with StoreLock(tmp_path):
+        with FolderLock(tmp_path):
             pass
 
 
-def test_store_lock_removes_partial_files(tmp_path):
+def test_folder_lock_removes_partial_files(tmp_path):
     (tmp_path / ".s01.h5.4711.part").write_bytes(b"half")
 
-    with StoreLock(tmp_path):
+    with FolderLock(tmp_path):
         assert not list(tmp_path.glob("*.part"))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="folder permissions of POSIX")
 @pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write anywhere")
-def test_store_lock_read_only_folder(tmp_path):
+def test_folder_lock_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(InputError, match="cannot be written"):
-            StoreLock(tmp_path).__enter__()
+            FolderLock(tmp_path).__enter__()
     finally:
         tmp_path.chmod(0o700)
+
+
+def test_folder_lock_leaves_nothing_behind(tmp_path):
+    with FolderLock(tmp_path / "new") as lock:
+        assert is_unused(lock.folder)
+    assert not lock.folder.exists()
+    (tmp_path / "result").write_text("kept")
+    with FolderLock(tmp_path):
+        assert not is_unused(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
+
+
+def test_folder_lock_of_a_file_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        FolderLock(tmp_path / "file").__enter__()
