@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import open_input
 
 _BLOCK_BYTES = 2**20
 _verified: set[tuple[Path, str, int, int]] = set()
@@ -32,7 +33,7 @@ def file_checksum(path: Path) -> str:
         The file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_input(path) as file:
             return _format(iter(lambda: file.read(_BLOCK_BYTES), b""))
     except OSError as error:
         raise InputError(

@@ -227,5 +227,5 @@ def test_read_json_object_requires_its_keys(tmp_path, content, problem):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_read_json_never_waits_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
-    with pytest.raises(InputError, match="not a regular file"):
+    with pytest.raises(InputError, match="expected a regular file"):
         io.read_json(tmp_path / "pipe.json")

@@ -245,11 +245,6 @@ def _parse_yaml(text: str | bytes, origin: str) -> Any:
 
 
 def _read_file(file: Path) -> bytes:
-    if file.exists() and not file.is_file():  # reading a pipe would not return
-        raise InputError(
-            f"The settings file {file} cannot be read: it is not a regular file.",
-            "`milmer settings init` writes a new one.",
-        )
     try:
         with open_input(file) as opened:
             return opened.read(MAX_YAML_BYTES + 1)

@@ -8,10 +8,10 @@ import pytest
 
 from milmer_cli.errors import MilmerError
 from milmer_cli.faces.segment_faces import SegmentFaces
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.preparation import jobs
 from milmer_cli.preparation.jobs import FacesJob, JobContext
 from milmer_cli.settings import load_settings
-from milmer_cli.store.lock import StoreLock
 from milmer_cli.video.frames import VideoSpan
 
 
@@ -45,9 +45,9 @@ def test_faces_job_detects_on_the_device_of_its_worker(uses_gpu, device, monkeyp
 
 def test_job_context_opens_no_cache_while_another_process_holds_the_lock(tmp_path):
     plan = SimpleNamespace(participant="s01", fingerprints={})
-    with StoreLock(tmp_path) as killed:
+    with FolderLock(tmp_path) as killed:
         context = JobContext(None, plan, tmp_path, None, killed.token)
         context.open_cache()
 
-    with StoreLock(tmp_path), pytest.raises(MilmerError, match="by another process"):
+    with FolderLock(tmp_path), pytest.raises(MilmerError, match="by another process"):
         context.open_cache()
