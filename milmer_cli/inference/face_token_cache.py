@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from torch.utils.data import Dataset
 
 from milmer_cli.data.feature_cache import token_file
 from milmer_cli.device import Device
+from milmer_cli.errors import InputError
 from milmer_cli.inference.predict_proba import Batch, map_batches
+from milmer_cli.input_files import read_input
 from milmer_cli.integrity import file_checksum, is_intact
 from milmer_cli.io import atomic_path, atomic_write, digest
 from milmer_cli.models import MilmerModel
@@ -100,15 +103,12 @@ def backbone_fingerprint(model: MilmerModel) -> str:
 
 
 def _is_valid(path: Path, progress: Progress) -> bool:
-    """Whether a token file exists and has its checksum; one without a checksum is accepted."""
+    """Whether a token file exists and is intact according to the checksum beside it."""
     if not path.exists():
         return False
-    try:
-        expected = _checksum_file(path).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        return True
-    if is_intact(path, expected):
-        return True
+    with contextlib.suppress(InputError, OSError, UnicodeDecodeError):
+        if is_intact(path, read_input(_checksum_file(path)).decode().strip()):
+            return True
     progress.note(f"{path} is damaged and is computed again.", "warning")
     return False
 

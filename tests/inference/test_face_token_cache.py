@@ -91,6 +91,9 @@ def test_cache_face_tokens_computes_once_per_weights(prepared, tmp_path, monkeyp
     cache_face_tokens(model, *args, progress)
     assert sum(calls) == 64
     assert progress.warnings == [f"{first['s01']} is damaged and is computed again."]
+    first["s02"].with_name(f"{first['s02'].name}.checksum").unlink()  # as if killed before it
+    cache_face_tokens(model, *args)
+    assert sum(calls) == 80
     calls.clear()
     with torch.no_grad():
         next(model.backbone.parameters()).add_(1)

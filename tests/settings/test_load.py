@@ -186,7 +186,7 @@ def test_load_settings_lists_a_limited_number_of_problems(write):
 def test_load_settings_never_waits_for_a_pipe(tmp_path):
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
-    with pytest.raises(InputError, match="it is not a regular file"):
+    with pytest.raises(InputError, match="expected a regular file"):
         load_settings(file=pipe)
 
 
