@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,16 @@ overrides = ["train.epochs=3", "run.checkpoint_interval_min=1e-9"]
 settings = load_settings(file=Path(sys.argv[3]), overrides=overrides)
 train(Path(sys.argv[1]), Path(sys.argv[2]), settings, progress=Killer())
 """
+
+
+def prepare_corpus(out: Path) -> Path:
+    """Return the corpus in a folder; it is built if it is missing."""
+    corpus = out.resolve() / "corpus"
+    if not (corpus / "complete").exists():
+        shutil.rmtree(corpus, ignore_errors=True)
+        build(corpus)
+        (corpus / "complete").touch()
+    return corpus
 
 
 def build(folder: Path) -> None:

@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from corpus import prepare_corpus
+
 REMAINS_S = 10.0
 DONE = 0
 
@@ -70,30 +72,29 @@ def commands(corpus: Path) -> dict[str, Command]:
     }  # fmt: skip
 
 
-def start(command: Command, out: Path, again: bool) -> subprocess.Popen[str]:
-    """Start a command in a session of its own."""
+def start(command: Command, out: Path, again: bool, log: Path) -> subprocess.Popen[bytes]:
+    """Start a command in a session of its own; what it prints goes to ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
     resume = command.resume if again and out.exists() else ()
     milmer = (sys.executable, "-m", "milmer_cli", *command.arguments, "--out", str(out), *resume)
-    log = (out.parent / "log.txt").open("w")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        milmer, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        env=environment,
-    )  # fmt: skip
+    with log.open("w") as file:
+        return subprocess.Popen(
+            milmer, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+        )
 
 
 def interrupt(command: Command, out: Path, after_s: float, number: int) -> Iterator[str]:
     """Start a command, send it a signal after a while, and yield what is wrong."""
-    process = start(command, out, again=True)
+    log = log_of(out)
+    process = start(command, out, True, log)
     try:
         process.wait(after_s)
     except subprocess.TimeoutExpired:
         os.kill(process.pid, number)
-    status = process.wait(60)
-    if status == 2 and "--resume" in read_log(out):
-        yield ""  # nothing to resume yet
-    if "Traceback" in read_log(out):
-        yield f"traceback: {read_log(out)[-300:]}"
+    process.wait(60)
+    if "Traceback" in read_log(log):
+        yield f"traceback: {read_log(log)[-300:]}"
     deadline = time.monotonic() + REMAINS_S
     while (remaining := session_processes(process.pid)) and time.monotonic() < deadline:
         time.sleep(0.2)
@@ -116,20 +117,25 @@ def session_processes(session: int) -> list[int]:
     return found
 
 
-def read_log(out: Path) -> str:
+def log_of(out: Path) -> Path:
+    """Return the file for the messages of the command that writes a folder."""
+    return out.parent / "log.txt"
+
+
+def read_log(log: Path) -> str:
     """Return what the last command printed."""
-    return (out.parent / "log.txt").read_text()
+    return log.read_text(encoding="utf-8", errors="replace")
 
 
-def finish(command: Command, out: Path) -> str:
+def finish(command: Command, out: Path, log: Path) -> str:
     """Run a command to its end; return what is wrong, or an empty string."""
     for again in (True, False):  # a run that was killed at its very start cannot be resumed
-        status = start(command, out, again).wait()
+        status = start(command, out, again, log).wait()
         if status == DONE:
             return ""
         if status != 2:
             break
-    return f"exit status {status}: {read_log(out)[-300:]}"
+    return f"exit status {status}: {read_log(log)[-300:]}"
 
 
 def contents(command: Command, out: Path) -> dict[str, str]:
@@ -168,7 +174,7 @@ def try_command(name: str, command: Command, n: dict[int, int], per_run: int, fo
     reference = folder / "unbroken" / "out"
     reference.parent.mkdir(parents=True)
     started = time.monotonic()
-    if problem := finish(command, reference):
+    if problem := finish(command, reference, log_of(reference)):
         raise RuntimeError(f"{name}: {problem}")
     duration_s, expected = time.monotonic() - started, contents(command, reference)
     random, problems, n_runs = np.random.default_rng(0), list[str](), 0
@@ -179,7 +185,7 @@ def try_command(name: str, command: Command, n: dict[int, int], per_run: int, fo
             for _ in range(min(per_run, count - first)):
                 after_s = float(random.uniform(0.2, duration_s))
                 problems += filter(None, interrupt(command, out, after_s, number))
-            problems += filter(None, [finish(command, out)])
+            problems += filter(None, [finish(command, out, log_of(out))])
             if contents(command, out) != expected:
                 problems.append(f"{out}: other results")
             problems += [f"partial file {file}" for file in partial_files(out)]
@@ -203,14 +209,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
     out = arguments.out.resolve()
-    corpus = out / "corpus"
-    if not (corpus / "complete").exists():
-        from corpus import build
-
-        shutil.rmtree(corpus, ignore_errors=True)
-        build(corpus)
-        (corpus / "complete").touch()
-    known = commands(corpus)
+    known = commands(prepare_corpus(out))
     names = [name for name in arguments.commands.split(";") if name] or list(known)
     counts = {signal.SIGKILL: arguments.kills, signal.SIGTERM: arguments.terminations}
     print("| command | unbroken, s | signals | runs | wrong |\n|---|---|---|---|---|")

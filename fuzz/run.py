@@ -25,6 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from corpus import prepare_corpus
+from targets import targets
+from worker import mutant
+
 HERE = Path(__file__).parent
 TIME_LIMIT_S = 30.0
 _START_LIMIT_S = 300.0
@@ -125,10 +129,6 @@ def _next(lines: queue.Queue[str], limit_s: float) -> str | None:
 
 def _keep(name: str, original: Path, seed: int, ended: dict[str, object], out: Path) -> None:
     """Save the mutant of a finding and its message."""
-    sys.path.insert(0, str(HERE))
-    from targets import targets
-    from worker import mutant
-
     target = targets(original)[name]
     number = int(ended["end"])  # type: ignore[call-overload]
     stem = f"{name.replace('/', '_').replace(' ', '-')}-{number}"
@@ -152,16 +152,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
     out, seed = arguments.out.resolve(), arguments.seed
-    original = out / "corpus"
-    sys.path.insert(0, str(HERE))
-    if not (original / "complete").exists():
-        from corpus import build
-
-        shutil.rmtree(original, ignore_errors=True)
-        build(original)
-        (original / "complete").touch()
-    from targets import targets
-
+    original = prepare_corpus(out)
     names = [name for name in arguments.formats.split(",") if name] or list(targets(original))
     print("| format | accepted | refused | findings | slowest, s | memory growth, MiB |")
     print("|---|---|---|---|---|---|")
