@@ -57,8 +57,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises
     ------
     InputError
-        The file is missing or empty, cannot be opened, is a playlist or an image, or has no video
-        stream other than cover art.
+        The file is missing or empty, cannot be opened, is a playlist or an image, or has no
+        decodable video stream other than cover art.
     """
     if not path.is_file():
         raise InputError(f"The video {path} does not exist.", "Check the path.")
@@ -68,18 +68,33 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         container = av.open(file_url(path), options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, ValueError) as error:
-        reason = _reason(error)
-        if lacks_mp4_index(path):
-            reason = "its index (moov) is missing, as in a partly copied or downloaded file"
+        require_index(path)
         raise InputError(
-            f"The video {path} cannot be opened: {reason}.",
+            f"The video {path} cannot be opened: {_reason(error)}.",
             "Copy the file again: it may be truncated, or not be a video.",
         ) from error
     problem = _content_problem(container)
     if problem:
         container.close()
+        require_index(path)
         raise InputError(f"The file {path} contains {problem}.", "Give the face video.")
     return container
+
+
+def require_index(path: Path) -> None:
+    """Name the cause if a video whose frames cannot be read has no complete index.
+
+    Raises
+    ------
+    InputError
+        See `file_size.lacks_mp4_index`.
+    """
+    if lacks_mp4_index(path):
+        raise InputError(
+            f"The video {path} cannot be opened: its index (moov) is missing or incomplete, as in "
+            "a partly copied or downloaded file.",
+            "Copy the file again.",
+        )
 
 
 def _require_no_playlist(path: Path) -> None:
@@ -97,16 +112,18 @@ def _content_problem(container: av.container.InputContainer) -> str:
     if names[0] == "image2" or names[0].endswith("_pipe"):
         return "an image"
     if not video_streams(container):
+        if any(stream.codec_context is None for stream in container.streams.video):
+            return "a video stream in a format without a decoder"
         return "only audio" if container.streams.audio else "no video stream"
     return ""
 
 
 def video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """Return the video streams without cover art, in the order of their numbers."""
+    """Return the streams with a decoder, without cover art, in the order of their numbers."""
     return [
         stream
         for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
     ]
 
 

@@ -26,6 +26,7 @@ from milmer_cli.video.decode import (
     decode_frames,
     may_restart,
     open_container,
+    require_index,
     states_end_time,
     video_stream,
 )
@@ -135,6 +136,7 @@ class VideoReader:
             frames = decode_frames(container, stream)
             first = next((frame for frame, valid in frames if frame is not None and valid), None)
             if first is None:
+                require_index(path)
                 raise InputError(
                     f"No frame of the video {path} is decodable.",
                     "Copy the file again, or prepare its trial without a video.",
