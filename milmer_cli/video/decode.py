@@ -11,7 +11,7 @@ from av.format import Flags
 from av.stream import Disposition
 
 from milmer_cli.errors import InputError
-from milmer_cli.video.file_size import lacks_mp4_index
+from milmer_cli.video.file_size import lacks_mp4_index, stated_size
 
 _PLAYLISTS = ("hls", "dash", "concat", "sdp", "imf")
 """Formats of FFmpeg that refer to other files or to the network."""
@@ -205,6 +205,17 @@ def states_end_time(container: av.container.InputContainer, stream: av.VideoStre
     if container.format.name != _COUNTED_FROM_ZERO or stream.time_base is None:
         return False
     return (stream.start_time or 0) * stream.time_base > _LATE_START_S
+
+
+def seeks_exactly(container: av.container.InputContainer, path: Path) -> bool:
+    """Return whether frames have their own times after seeking.
+
+    Without its index, which is in the footer, FFmpeg estimates positions in an MXF file.
+    """
+    if container.format.name != "mxf":
+        return True
+    size = stated_size(path)
+    return size is not None and size <= path.stat().st_size
 
 
 def may_restart(container: av.container.InputContainer) -> bool:

@@ -27,6 +27,7 @@ from milmer_cli.video.decode import (
     may_restart,
     open_container,
     require_index,
+    seeks_exactly,
     states_end_time,
     video_stream,
 )
@@ -240,6 +241,8 @@ class VideoReader:
         """Decode from any frame near a time; nothing if the file does not support seeking."""
         origin_s = 0.0 if np.isnan(self._origin_s) else self._origin_s
         with open_container(self.path) as container:
+            if not seeks_exactly(container, self.path):
+                return
             try:
                 container.seek(int((origin_s + time_s) * 1e6))
             except av.error.FFmpegError:
@@ -259,7 +262,7 @@ class VideoReader:
         stream = video_stream(container, self.options, threads)
         timestamps = FrameTimestamps(container, self.fps, self._origin_s)
         has_times = timestamps.has_pts and stream.time_base and not np.isnan(self._origin_s)
-        if not has_times or self.restarts_s:
+        if not has_times or self.restarts_s or not seeks_exactly(container, self.path):
             return
         target_s = self._origin_s + time_s - _TOLERANCE_S
         try:
