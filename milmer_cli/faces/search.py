@@ -16,6 +16,10 @@ from milmer_cli.faces.detector import FaceDetector
 
 _MIN_SIDE, _MAX_ENLARGED_SIDE = 64, 640
 """Copies are not smaller than the first, and only small images are enlarged, up to the second."""
+_MAX_ASPECT_RATIO = 100
+"""A face in a longer and thinner image is too small for any detector at any resolution."""
+_MIN_SHORTER_SIDE = 32
+"""Thinner copies get a black border: networks halve the resolution five times."""
 _CONTRAST_LIMIT, _CONTRAST_TILES = 4.0, (4, 4)
 
 
@@ -74,8 +78,8 @@ def find_faces(
     list of Box
         In pixels of ``image``, the largest first; empty if no attempt finds a face.
     """
-    longer = max(image.shape[:2])
-    for attempt, factor in _resolutions(attempts, longer, side, detector.fixed_input_size):
+    resolutions = _resolutions(attempts, image.shape, side, detector.fixed_input_size)
+    for attempt, factor in resolutions:
         if boxes := _detect_in_copy(detector, image, attempt, factor):
             return boxes
     return []
@@ -95,16 +99,19 @@ def find_faces_in_batch(
     """
     if not images:
         return []
-    longer = max(images[0].shape[:2])
-    ((_, factor),) = _resolutions(USUAL, longer, side, detector.fixed_input_size)
-    found = detector.detect_batch([_resize(image, factor) for image in images])
-    return [[box.scaled(1 / factor) for box in boxes] for boxes in found]
+    for _, factor in _resolutions(USUAL, images[0].shape, side, detector.fixed_input_size):
+        found = detector.detect_batch([_resize(image, factor) for image in images])
+        return [[box.scaled(1 / factor) for box in boxes] for boxes in found]
+    return [[] for _ in images]
 
 
 def _resolutions(
-    attempts: Sequence[Attempt], longer: int, side: int, fixed_input_size: bool
+    attempts: Sequence[Attempt], shape: tuple[int, ...], side: int, fixed_input_size: bool
 ) -> Iterator[tuple[Attempt, float]]:
     """Yield each attempt that makes sense for an image, with the factor of its size."""
+    shorter, longer = sorted(shape[:2])
+    if longer > _MAX_ASPECT_RATIO * shorter:
+        return
     largest = max(longer, _MAX_ENLARGED_SIDE)
     usual = min(side, largest) if side else longer
     for attempt in attempts:
@@ -133,11 +140,11 @@ def _detect_in_copy(
 def _resize(image: np.ndarray, factor: float) -> np.ndarray:
     import cv2  # imported late: the detector reports it if OpenCV lacks a system library
 
-    if factor == 1:
-        return image
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    resized: np.ndarray = cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
-    return resized
+    if factor != 1:
+        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=method)
+    below, beside = (max(0, _MIN_SHORTER_SIDE - side) for side in image.shape[:2])
+    return np.pad(image, ((0, below), (0, beside), (0, 0))) if below or beside else image
 
 
 def _equalize(image: np.ndarray) -> np.ndarray:

@@ -13,9 +13,13 @@ from PIL import Image, ImageOps
 
 from milmer_cli.images import open_image
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 """Tags of TIFF 6.0; a photometric interpretation of 0 means that 0 is white."""
-_UNUSED_BITS = 4
+_SIGNED = 2
+_MIN_USED_BITS = 15
+"""Sensors of 10, 12 and 14 bits store their samples in 16 bits without stating their range."""
+_SCALED_8_BITS = 257
+"""Factor of samples that were converted from 8 to 16 bits."""
 _CONVERTIBLE = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
 
 
@@ -34,36 +38,56 @@ def read_rgb(path: Path) -> Image.Image:
         mode cannot be converted.
     """
     with open_image(path) as opened:
+        tags = getattr(opened, "tag_v2", {})
+        has_16_bits = ";16" in str(
+            getattr(opened, "tile", "")
+        )  # Pillow keeps the upper 8 bits of a color
         opened.load()
         upright = ImageOps.exif_transpose(opened)
+        zero_is_white = tags.get(_PHOTOMETRIC) == 0
         if opened.mode.startswith("I;16"):
-            return _gray(_scaled_integers(opened, np.asarray(upright)))
+            bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+            return _gray(_scaled_integers(np.asarray(upright), bits), zero_is_white)
         if opened.mode == "F":
-            return _gray(_scaled_floats(np.asarray(upright)))
+            return _gray(_scaled_floats(np.asarray(upright)), zero_is_white)
         if opened.mode not in _CONVERTIBLE:
             raise ValueError(f"samples of Pillow's mode {opened.mode} have no defined range")
+        if _SIGNED in tags.get(_SAMPLE_FORMAT, ()):
+            raise ValueError("signed samples have no defined range")
+        if has_16_bits:
+            _require_used_bits(int(np.asarray(opened)[..., :3].max()) << 8)
         return _opaque(upright).convert("RGB")
 
 
-def _gray(values: np.ndarray) -> Image.Image:
+def _gray(values: np.ndarray, zero_is_white: bool) -> Image.Image:
     """Return (height, width) values from 0 to 255 as an image."""
+    values = 255 - values if zero_is_white else values
     return Image.fromarray(values.round().astype(np.uint8)).convert("RGB")
 
 
-def _scaled_integers(image: Image.Image, values: np.ndarray) -> np.ndarray:
+def _scaled_integers(values: np.ndarray, bits: int) -> np.ndarray:
     """Scale 12- or 16-bit samples to 255.
 
     Raises
     ------
     ValueError
-        The upper bits are unused, as when a 12-bit sensor stores 16-bit samples.
+        See `_require_used_bits`.
     """
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
-    if bits == 16 and values.max() < 2 ** (16 - _UNUSED_BITS):
-        raise ValueError(f"16-bit samples up to {values.max()} only: their range is unknown")
-    scaled = values * (255 / (2**bits - 1))
-    return 255 - scaled if tags.get(_PHOTOMETRIC) == 0 else scaled
+    if bits == 16 and np.any(values % _SCALED_8_BITS):
+        _require_used_bits(int(values.max()))
+    return values * (255 / (2**bits - 1))
+
+
+def _require_used_bits(highest: int) -> None:
+    """Reject 16-bit samples whose upper bits are unused, given the highest one.
+
+    Raises
+    ------
+    ValueError
+        The samples may come from a sensor with fewer bits.
+    """
+    if highest < 2 ** (_MIN_USED_BITS - 1):
+        raise ValueError(f"16-bit samples up to {highest} only: their range is unknown")
 
 
 def _scaled_floats(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import open_input, require_regular_file
-from milmer_cli.video.file_size import lacks_mp4_index
+from milmer_cli.video.file_size import lacks_mp4_index, stated_size
 
 _PLAYLISTS = ("hls", "dash", "concat", "sdp", "imf")
 """Formats of FFmpeg that refer to other files or to the network."""
@@ -58,8 +58,8 @@ def open_container(path: Path) -> av.container.InputContainer:
     Raises
     ------
     InputError
-        The file is missing or empty, cannot be opened, is a playlist or an image, or has no video
-        stream other than cover art.
+        The file is missing or empty, cannot be opened, is a playlist or an image, or has no
+        decodable video stream other than cover art.
     """
     if not path.exists():
         raise InputError(f"The video {path} does not exist.", "Check the path.")
@@ -70,18 +70,33 @@ def open_container(path: Path) -> av.container.InputContainer:
     try:
         container = av.open(file_url(path), options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, ValueError) as error:
-        reason = _reason(error)
-        if lacks_mp4_index(path):
-            reason = "its index (moov) is missing, as in a partly copied or downloaded file"
+        require_index(path)
         raise InputError(
-            f"The video {path} cannot be opened: {reason}.",
+            f"The video {path} cannot be opened: {_reason(error)}.",
             "Copy the file again: it may be truncated, or not be a video.",
         ) from error
     problem = _content_problem(container)
     if problem:
         container.close()
+        require_index(path)
         raise InputError(f"The file {path} contains {problem}.", "Give the face video.")
     return container
+
+
+def require_index(path: Path) -> None:
+    """Name the cause if a video whose frames cannot be read has no complete index.
+
+    Raises
+    ------
+    InputError
+        See `file_size.lacks_mp4_index`.
+    """
+    if lacks_mp4_index(path):
+        raise InputError(
+            f"The video {path} cannot be opened: its index (moov) is missing or incomplete, as in "
+            "a partly copied or downloaded file.",
+            "Copy the file again.",
+        )
 
 
 def _require_no_playlist(path: Path) -> None:
@@ -99,16 +114,18 @@ def _content_problem(container: av.container.InputContainer) -> str:
     if names[0] == "image2" or names[0].endswith("_pipe"):
         return "an image"
     if not video_streams(container):
+        if any(stream.codec_context is None for stream in container.streams.video):
+            return "a video stream in a format without a decoder"
         return "only audio" if container.streams.audio else "no video stream"
     return ""
 
 
 def video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
-    """Return the video streams without cover art, in the order of their numbers."""
+    """Return the streams with a decoder, without cover art, in the order of their numbers."""
     return [
         stream
         for stream in container.streams.video
-        if not stream.disposition & Disposition.attached_pic
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
     ]
 
 
@@ -190,6 +207,17 @@ def states_end_time(container: av.container.InputContainer, stream: av.VideoStre
     if container.format.name != _COUNTED_FROM_ZERO or stream.time_base is None:
         return False
     return (stream.start_time or 0) * stream.time_base > _LATE_START_S
+
+
+def seeks_exactly(container: av.container.InputContainer, path: Path) -> bool:
+    """Return whether frames have their own times after seeking.
+
+    Without its index, which is in the footer, FFmpeg estimates positions in an MXF file.
+    """
+    if container.format.name != "mxf":
+        return True
+    size = stated_size(path)
+    return size is not None and size <= path.stat().st_size
 
 
 def may_restart(container: av.container.InputContainer) -> bool:

@@ -26,6 +26,8 @@ from milmer_cli.video.decode import (
     decode_frames,
     may_restart,
     open_container,
+    require_index,
+    seeks_exactly,
     states_end_time,
     video_stream,
 )
@@ -40,6 +42,7 @@ _TOLERANCE_S = 1e-3
 """Containers round timestamps to milliseconds; a frame this much later still counts as shown."""
 _SEEK_AFTER_S = 20.0
 """Seeking to a key frame is faster than decoding from the start if the first time is later."""
+_LAST_S = 1.0
 _DEFAULT_FPS = 25.0
 
 
@@ -134,6 +137,7 @@ class VideoReader:
             frames = decode_frames(container, stream)
             first = next((frame for frame, valid in frames if frame is not None and valid), None)
             if first is None:
+                require_index(path)
                 raise InputError(
                     f"No frame of the video {path} is decodable.",
                     "Copy the file again, or prepare its trial without a video.",
@@ -189,19 +193,29 @@ class VideoReader:
 
     def last_frame_decodes(self) -> bool:
         """Whether a frame that ends in the last second of the declared duration is decodable."""
-        with open_container(self.path) as container:
-            stream = video_stream(container, self.options)
-            if np.isnan(self.duration_s) or self.restarts_s:
-                return any(valid for _, valid in decode_frames(container, stream))
-            try:
-                container.seek(int(max(0.0, self.duration_s - 1.0) * 1e6))
-            except av.error.FFmpegError:
+        if np.isnan(self.duration_s) or self.restarts_s:
+            return any(frame.valid for frame in self._decode_from_start())
+        # Transport streams have no index: a seek ends at any frame, and the decoder skips all
+        # frames before the next key frame. The end is lost only if it is missing after a key frame.
+        for start_s in self._starts_near_end():
+            found_key_frame = False
+            for frame in self._decode_near(start_s):
+                if self._is_near_end(frame):
+                    return True
+                found_key_frame |= frame.starts_cleanly
+            if found_key_frame:
                 return False
-            timestamps = FrameTimestamps(container, self.fps, self._origin_s)
-            frames = timestamps.assign(decode_frames(container, stream))
-            ends_s = (frame.end_s(1.0 / self.fps) for frame in frames if frame.valid)
-            last_s = max(ends_s, default=float("nan"))
-        return bool(last_s >= self.duration_s - 1.0)
+        return any(self._is_near_end(frame) for frame in self._decode_from_start())
+
+    def _is_near_end(self, frame: DecodedFrame) -> bool:
+        return frame.valid and frame.end_s(1.0 / self.fps) >= self.duration_s - _LAST_S
+
+    def _starts_near_end(self) -> Iterator[float]:
+        """Yield times before the last second, each four times as far from the end as before."""
+        margin_s = _LAST_S
+        while margin_s < self.duration_s:
+            yield self.duration_s - margin_s
+            margin_s *= 4.0
 
     def _decode_from(self, times_s: np.ndarray, threads: int) -> Iterator[DecodedFrame]:
         """Decode from a key frame before the first requested time, or from the start."""
@@ -215,8 +229,25 @@ class VideoReader:
                     yield first
                     yield from frames
                     return
+        yield from self._decode_from_start(threads)
+
+    def _decode_from_start(self, threads: int = 0) -> Iterator[DecodedFrame]:
         with open_container(self.path) as container:
             stream = video_stream(container, self.options, threads)
+            timestamps = FrameTimestamps(container, self.fps, self._origin_s)
+            yield from timestamps.assign(decode_frames(container, stream))
+
+    def _decode_near(self, time_s: float) -> Iterator[DecodedFrame]:
+        """Decode from any frame near a time; nothing if the file does not support seeking."""
+        origin_s = 0.0 if np.isnan(self._origin_s) else self._origin_s
+        with open_container(self.path) as container:
+            if not seeks_exactly(container, self.path):
+                return
+            try:
+                container.seek(int((origin_s + time_s) * 1e6))
+            except av.error.FFmpegError:
+                return
+            stream = video_stream(container, self.options)
             timestamps = FrameTimestamps(container, self.fps, self._origin_s)
             yield from timestamps.assign(decode_frames(container, stream))
 
@@ -231,7 +262,7 @@ class VideoReader:
         stream = video_stream(container, self.options, threads)
         timestamps = FrameTimestamps(container, self.fps, self._origin_s)
         has_times = timestamps.has_pts and stream.time_base and not np.isnan(self._origin_s)
-        if not has_times or self.restarts_s:
+        if not has_times or self.restarts_s or not seeks_exactly(container, self.path):
             return
         target_s = self._origin_s + time_s - _TOLERANCE_S
         try:

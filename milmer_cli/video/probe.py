@@ -17,6 +17,7 @@ from milmer_cli.video.decode import (
     declared_duration,
     describe_streams,
     open_container,
+    require_index,
     video_stream,
     video_streams,
 )
@@ -90,6 +91,7 @@ def probe_video(path: Path, options: VideoOptions = AS_STORED) -> VideoProbe:
     try:
         video = VideoReader(path, options)
     except InputError:
+        require_index(path)
         fps = 0.0 if np.isnan(fps) else fps
         return VideoProbe(fps, duration_s, size, codec_name, False, False)
     last_decodable = video.last_frame_decodes()

@@ -6,7 +6,7 @@ from PIL import Image
 from skimage import data
 
 from milmer_cli.faces.boxes import Box
-from milmer_cli.faces.search import USUAL, Attempt, find_faces
+from milmer_cli.faces.search import USUAL, Attempt, find_faces, find_faces_in_batch
 
 NOSE = (223.0, 125.0)
 FACE = data.astronaut()[0:300, 60:380]
@@ -86,6 +86,34 @@ def test_find_faces_sizes(longer, side, fixed_input_size, expected):
 
     assert find_faces(detector, np.zeros((longer // 2, longer, 3), np.uint8), side) == []
     assert detector.sides == expected
+
+
+THIN = [(1, 1000), (3, 1500), (1000, 1), (2, 2000), (1, 1), (2, 2), (1, 65), (9, 700), (31, 40)]
+"""(height, width) of images whose copies have hardly any pixels in one direction."""
+
+
+@pytest.mark.parametrize("side", [0, 160, 320])
+@pytest.mark.parametrize("shape", THIN)
+def test_find_faces_thin_image_has_none(shape, side):
+    class Network(Counting):
+        """Halves the resolution five times, as networks do."""
+
+        def detect(self, image):
+            assert min(image.shape[:2]) >= 32
+            return super().detect(image)
+
+        def detect_batch(self, images):
+            return [self.detect(image) for image in images]
+
+    image = np.zeros((*shape, 3), np.uint8)
+
+    assert find_faces(Network(), image, side) == []
+    assert find_faces_in_batch(Network(), [image, image], side) == [[], []]
+
+
+def test_find_faces_thin_image_has_none_for_a_detector(centerface):
+    for shape in THIN:
+        assert find_faces(centerface, np.zeros((*shape, 3), np.uint8), centerface.frame_side) == []
 
 
 def test_find_faces_boxes_are_in_pixels_of_the_image():

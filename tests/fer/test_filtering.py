@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from skimage import data
 
 from helpers import RecordingProgress
 from milmer_cli.errors import InputError
+from milmer_cli.faces.detector import FaceDetector
 from milmer_cli.fer.filtering import usable_images
 from milmer_cli.fer.labeled_images import LabeledImage, LabeledImages
 from milmer_cli.settings import load_settings
@@ -53,6 +55,18 @@ def test_usable_images_rejects_a_set_without_any(tmp_path):
     image = LabeledImage(tmp_path / "text.jpg", "x", "text.jpg")
     with pytest.raises(InputError, match=r"None of the 1 images can be used: text\.jpg"):
         usable_images([data_set(image)], None, load_settings())
+
+
+def test_usable_images_excludes_an_image_of_one_row(tmp_path):
+    Image.new("RGB", (1000, 1)).save(tmp_path / "thin.png")
+    Image.fromarray(data.astronaut()[:300]).save(tmp_path / "face.png")
+    images = [LabeledImage(tmp_path / name, "x", name) for name in ("thin.png", "face.png")]
+    settings = load_settings(overrides=["finetune.crop=true", "faces.detector=centerface"])
+
+    usable, skipped, _ = usable_images([data_set(*images)], FaceDetector(settings.faces), settings)
+
+    assert [image.name for image in usable] == ["face.png"]
+    assert skipped == [("thin.png", "no face detected")]
 
 
 class NoFace:

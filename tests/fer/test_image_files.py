@@ -30,7 +30,10 @@ def test_read_rgb_gray_of_16_bits(tmp_path, suffix):
     np.testing.assert_array_equal(gray(path), LEVELS)
 
 
-@pytest.mark.parametrize(("dtype", "scale"), [(np.uint8, 1), (np.uint16, 257)])
+@pytest.mark.parametrize(
+    ("dtype", "scale"),
+    [(np.uint8, 1), (np.uint16, 257), (np.float32, 1), (np.float32, 1 / 255)],
+)
 def test_read_rgb_gray_tiff_whose_zero_is_white(tmp_path, dtype, scale):
     path = tmp_path / "a.tiff"
     tags = TiffImagePlugin.ImageFileDirectory_v2()
@@ -73,6 +76,7 @@ def test_read_rgb_floating_point(tmp_path, scale):
         (np.full((4, 4), 4000, np.float32), "floating-point samples from 4000 to 4000"),
         (np.full((4, 4), np.nan, np.float32), "floating-point samples from nan"),
         (np.full((4, 4), 4000, np.uint16), "16-bit samples up to 4000 only"),
+        (np.full((4, 4), 2**14 - 1, np.uint16), "16-bit samples up to 16383 only"),
         (np.full((4, 4), 4000, np.int32), "mode I have no defined range"),
     ],
 )
@@ -81,6 +85,34 @@ def test_read_rgb_unknown_range(tmp_path, values, message):
 
     with pytest.raises(ValueError, match=message):
         read_rgb(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_read_rgb_color_of_unused_bits(tmp_path, suffix, channels, bits):
+    path = tmp_path / f"a{suffix}"
+    samples = np.full((4, 4, channels), 2**bits - 1, np.uint16)
+    samples[..., 3:] = 2**16 - 1  # opaque
+    cv2.imwrite(str(path), samples)
+
+    with pytest.raises(ValueError, match=r"16-bit samples up to \d+ only"):
+        read_rgb(path)
+
+
+def test_read_rgb_signed_samples(tmp_path):
+    Image.fromarray(LEVELS).save(tmp_path / "a.tiff", tiffinfo={339: 2})
+
+    with pytest.raises(ValueError, match="signed samples have no defined range"):
+        read_rgb(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_read_rgb_dark_gray_converted_from_8_bits(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray((LEVELS // 8).astype(np.uint16) * 257).save(path)
+
+    np.testing.assert_array_equal(gray(path), LEVELS // 8)
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])

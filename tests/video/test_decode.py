@@ -10,7 +10,7 @@ from helpers import FPS, SIZE, brightness, write_numbered_video
 from milmer_cli.errors import InputError
 from milmer_cli.video.decode import VideoOptions, open_container
 from milmer_cli.video.frames import VideoReader
-from milmer_cli.video.probe import video_notes
+from milmer_cli.video.probe import probe_video, video_notes
 
 
 def write_streams(path, levels, count=10, attached=()):
@@ -91,6 +91,29 @@ def test_open_container_file_without_content(tmp_path, content, message):
     path.write_bytes(content)
 
     with pytest.raises(InputError, match=message):
+        open_container(path)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("v.mp4", "libx264"), ("v.3gp", "mpeg4")])
+@pytest.mark.parametrize("muxing", [{}, {"movflags": "faststart"}])
+def test_probe_video_cut_inside_the_index_names_the_cause(tmp_path, name, codec, muxing):
+    path = write_numbered_video(tmp_path / name, codec=codec, muxing=muxing)
+    content = path.read_bytes()
+    start = content.index(b"moov") - 4
+    length = int.from_bytes(content[start : start + 4], "big")
+
+    # without streams, without the format of the stream, without the positions of the frames
+    for stop in range(start + 6, start + length * 9 // 10, 60):
+        path.write_bytes(content[:stop])
+        with pytest.raises(InputError, match=r"index \(moov\) is missing or incomplete"):
+            probe_video(path)
+
+
+def test_open_container_format_without_a_decoder(tmp_path):
+    path = write_numbered_video(tmp_path / "v.mov")
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzzz"))
+
+    with pytest.raises(InputError, match="a video stream in a format without a decoder"):
         open_container(path)
 
 

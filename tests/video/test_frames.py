@@ -127,6 +127,21 @@ def test_frames_at_truncated_file_returns_the_frames_before(tmp_path):
     assert {frame.reason for frame in frames[len(good) :]} == {UNDECODABLE}
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_frames_at_truncated_mxf_without_its_index(tmp_path, monkeypatch, closed):
+    monkeypatch.setattr("milmer_cli.video.frames._SEEK_AFTER_S", 1.0)
+    path = write_numbered_video(tmp_path / "v.mxf", codec="mpeg2video", count=400, g="5")
+    content = path.read_bytes()[: path.stat().st_size * 7 // 10]
+    path.write_bytes(content if closed else content[:44] + bytes(8) + content[52:])
+    video = VideoReader(path)
+
+    for first in range(60, 200, 46):
+        times = (first + 0.5 + np.arange(3)) / FPS
+        numbers = first + np.arange(3)
+        assert_frames(read(path, times), times, numbers, numbers / FPS)
+    assert not video.last_frame_decodes()
+
+
 def test_frames_at_damage_loses_frames_until_the_next_key_frame(tmp_path):
     path = write_numbered_video(tmp_path / "v.mp4", g="25", bf="0", crf="1", sc_threshold="0")
     with av.open(str(path)) as container:

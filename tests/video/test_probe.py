@@ -160,6 +160,36 @@ def test_probe_video_long_last_frame_is_complete(tmp_path):
     assert probe.incomplete == ""
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    # the last key frame is at least 3.5 s before the end
+    [
+        ("v.ts", "libx264", {"sc_threshold": "0"}),
+        ("v.m2ts", "libx264", {"sc_threshold": "0", "g": "500", "bf": "0"}),
+        ("v.ts", "libx264", {"x264-params": "intra-refresh=1:keyint=500:scenecut=0"}),
+        ("v.ts", "libx265", {"x265-params": "log-level=0:scenecut=0"}),
+        ("v.m2ts", "mpeg2video", {"g": "250", "sc_threshold": "1000000000"}),
+    ],
+)
+def test_probe_video_distant_key_frames_are_complete(tmp_path, name, codec, options):
+    path = write_numbered_video(tmp_path / name, codec=codec, count=425, **options)
+
+    assert incomplete(path) == ""
+    assert probe_video(path).last_decodable
+
+
+def test_probe_video_damage_after_distant_key_frames_is_reported(tmp_path):
+    path = write_numbered_video(tmp_path / "v.ts", g="100", bf="0", count=300, sc_threshold="0")
+    with av.open(str(path)) as container:
+        positions = [packet.pos for packet in container.demux(video=0) if packet.size]
+    content = bytearray(path.read_bytes())
+    for start in range(positions[230], len(content), 188):  # each ends with the frame
+        content[start + 164 : start + 188] = b"\xff" * 24
+    path.write_bytes(content)
+
+    assert "cannot be decoded" in incomplete(path)
+
+
 @pytest.mark.parametrize("name", ["v.mkv", "v.flv", "v.avi", "v.mp4"])
 def test_probe_video_longer_sound_is_complete(tmp_path, name):
     path = tmp_path / name
