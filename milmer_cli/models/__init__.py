@@ -5,6 +5,7 @@ In data-flow order:
 - `hub`: names of backbones, and their files in the cache of the Hugging Face Hub
 - `image_features`: the tokens of an image from any image model of transformers
 - `face_crop`: how the images of a fine-tuned backbone were cropped
+- `transformers_processor`: what the image processors of transformers do to sizes and colors
 - `image_processor`: size and normalization of the images of a backbone
 - `backbones`: load backbones
 - `configuration_milmer`: `MilmerConfig`

@@ -32,7 +32,7 @@ from milmer_cli.weights.checksums import Checksum
 from milmer_cli.weights.download import RECIPE, TIMEOUT_S, download
 from milmer_cli.weights.result import State, WeightFile
 
-_CONFIGS = ("config.json", "preprocessor_config.json")
+_CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _WEIGHTS = (
     ("model*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ from transformers import SwinModel
 from helpers import RecordingProgress
 from milmer_cli.errors import WeightsError
 from milmer_cli.models.backbones import load_backbone
+from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.weights.hub import cached_files, fetch_backbone, model_files
 
 REPOSITORY = "somebody/some-swin"
@@ -39,6 +41,19 @@ def test_fetch_backbone_is_loaded_from_the_cache(hub, publish, swin_folder):
     assert set(states().values()) == {"verified"}
     assert states().keys() == {"config.json", "preprocessor_config.json", "model.safetensors"}
     assert len(progress.totals) == 1  # one large file
+
+
+def test_fetch_backbone_with_the_image_processor_of_a_processor(hub, publish, swin_folder):
+    (swin_folder / "preprocessor_config.json").unlink()
+    values = {"image_mean": [0.1] * 3, "image_std": [0.2] * 3, "size": 32}
+    document = json.dumps({"image_processor": values, "processor_class": "SomeProcessor"})
+    (swin_folder / "processor_config.json").write_text(document)
+    publish(swin_folder)
+
+    fetch_backbone(REPOSITORY)
+
+    assert states()["processor_config.json"] == "verified"
+    assert load_image_processor(REPOSITORY).mean == (0.1, 0.1, 0.1)
 
 
 def test_fetch_backbone_checks_the_sha256_of_the_hub(hub, publish, swin_folder):
