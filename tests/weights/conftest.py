@@ -35,6 +35,8 @@ class WeightServer:
         Bytes after which the connection breaks, for each of the next responses.
     authorizations
         Values of the header Authorization of all requests.
+    without_length
+        Whether responses have no Content-Length: their end is that of the connection.
     before_body
         Called before the content of a response is sent.
     requests
@@ -47,6 +49,7 @@ class WeightServer:
     ranges: bool = True
     break_after: list[int] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
+    without_length: bool = False
     before_body: Callable[[], object] = lambda: None
     requests: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -85,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         body = content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if not state.without_length:
+            self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         for name, value in state.headers.get(path, {}).items():
             self.send_header(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 
 import numpy as np
@@ -159,6 +160,46 @@ def test_download_without_a_checksum_does_not_reconnect(path, server, url):
         download(url, path, progress=progress)
     assert progress.finished == []
     assert server.gets() == [("/net.pth", "")]
+
+
+@pytest.mark.parametrize("checksum", [CHECKSUM, None])
+@pytest.mark.parametrize("without_length", [False, True])
+def test_download_refuses_an_empty_file(path, server, url, checksum, without_length):
+    server.files["/net.pth"], server.without_length = b"", without_length
+    with pytest.raises(WeightsError, match="got an empty file"):
+        download(url, path, checksum)
+    assert [file.name for file in path.parent.iterdir()] == [".net.pth.lock"]
+
+
+@pytest.mark.parametrize(
+    ("checksum", "hint"),
+    [(CHECKSUM, "it continues the download"), (None, "it starts from the beginning")],
+)
+def test_download_hint_after_a_break_is_what_the_next_call_does(
+    path, partial, server, url, checksum, hint
+):
+    server.break_after = [2**17, 0]
+    with pytest.raises(WeightsError, match="the connection broke") as caught:
+        download(url, path, checksum)
+    assert hint in caught.value.hint
+    assert partial.exists() == (checksum is not None)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("socks5://127.0.0.1:1", r"a SOCKS proxy needs another package \(`pip install"),
+        ("http://[::1", "that of the proxy in HTTPS_PROXY, is not valid"),
+        ("http://a b:3", "that of the proxy in HTTPS_PROXY, is not valid"),
+        ("http://", "that of the proxy in HTTPS_PROXY, is not valid"),
+    ],
+)
+def test_download_with_an_unusable_proxy_is_one_sentence(path, monkeypatch, proxy, reason):
+    monkeypatch.setitem(sys.modules, "socks", None)  # not installed
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(WeightsError, match=f"cannot be reached: .*{reason}") as caught:
+        download("https://weights.example/net.pth", path, CHECKSUM)
+    assert "\n" not in str(caught.value)
 
 
 def test_download_of_a_missing_file_names_the_status(path, server):
