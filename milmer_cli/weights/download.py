@@ -103,8 +103,9 @@ def require_address(address: str, option: str) -> None:
     """
     valid = address.startswith(("http://", "https://"))
     with suppress(errors.RequestException, ValueError):
-        host = urlsplit(str(Request("GET", address).prepare().url)).hostname or ""
-        if valid and host and not re.search(r"\s|%20", host):
+        parts = urlsplit(str(Request("GET", address).prepare().url))
+        host = parts.hostname or ""
+        if valid and host and parts.port != 0 and not re.search(r"\s|%20", host):
             return
     raise InputError(
         f"{option}: expected an address such as https://HOST/FOLDER, got {address!r}.",

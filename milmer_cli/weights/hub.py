@@ -185,7 +185,10 @@ def _git_hash(path: Path) -> str:
 @contextmanager
 def _hub_errors(repository: str, endpoint: str) -> Iterator[None]:
     """Report the errors of huggingface_hub in one sentence."""
-    hint = f"Check the name and the connection; give another source with --mirror, {RECIPE}."
+    hint = (
+        "Check the name, the connection and the variables HTTPS_PROXY and NO_PROXY; give another "
+        f"source with --mirror, {RECIPE}."
+    )
     try:
         yield
     except (MilmerError, KeyboardInterrupt):

@@ -174,6 +174,7 @@ def test_fetch_weights_with_a_wrong_checksum_leaves_the_detector_missing(
         (["sfd"], "http://[::1", "--mirror: expected an address"),
         (["sfd"], "http://a host/", "--mirror: expected an address"),
         (["a/b"], "http://host:port/", "--mirror: expected an address"),
+        (["a/b"], "http://host:99999/", "--mirror: expected an address"),
         (["./bb/vit"], "", r"No weights are named \./bb/vit: expected one of"),
         (["a/b/c"], "", "No weights are named a/b/c"),
         (["a/"], "", "No weights are named a/"),
