@@ -19,7 +19,6 @@ from milmer_cli.io import read_json, write_json
 from milmer_cli.models.hub import is_scratch
 from milmer_cli.models.transformers_processor import (
     GENERIC,
-    SPECIAL_STEPS,
     class_name,
     create_processor,
     normalization,
@@ -173,8 +172,6 @@ def _parse(values: dict[str, Any], model_type: str, name: str | Path) -> ImagePr
 
 def _explicit_values(values: dict[str, Any], name: str | Path) -> tuple[dict[str, Any], str]:
     """Return the values of a class that transformers lacks, without its defaults, and the note."""
-    if special := [key for key in SPECIAL_STEPS if values.get(key)]:
-        raise ValueError(f"{special[0]} is set, but the installed transformers has no such class")
     given = [key for key in ("image_mean", "image_std") if key in values]
     if values.get("do_normalize", True) and not given:
         return {**values, "image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}, _assumed(name)

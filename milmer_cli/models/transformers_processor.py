@@ -8,6 +8,7 @@ code in a checkpoint is never executed.
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,8 @@ def processor_class(values: Mapping[str, Any], model_type: str) -> Any:
         name = next((str(item) for item in names if item), "")
     base = name.removesuffix("Fast").removesuffix("Pil")
     for candidate in (f"{base}Pil", base):
-        found = get_image_processor_class_from_name(candidate) if base else None
+        with quiet():
+            found = get_image_processor_class_from_name(candidate) if base else None
         if isinstance(found, type) and issubclass(found, ImageProcessingMixin):
             return found
     return None
@@ -86,11 +88,15 @@ def create_processor(processor_type: Any, values: Mapping[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        A step is null although it has a default; other exceptions are those of transformers.
+        A step is null although it has a default, or is not one of the class; other exceptions are
+        those of transformers.
     """
     for key in _NOT_NULL:
         if values.get(key, 0) is None and getattr(processor_type, key, None) is not None:
             raise ValueError(f"{key} is null")
+    accepted = {*dir(processor_type), *inspect.signature(processor_type.__init__).parameters}
+    if ignored := [key for key in SPECIAL_STEPS if values.get(key) and key not in accepted]:
+        raise ValueError(f"{ignored[0]} is set, but {processor_type.__name__} has no such step")
     with quiet():
         return processor_type(**{key: values[key] for key in _VALUES if key in values})
 

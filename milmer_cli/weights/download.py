@@ -266,6 +266,8 @@ def _reason(error: Exception) -> str:
         return "a SOCKS proxy needs another package (`pip install 'requests[socks]'`)"
     if isinstance(error, errors.InvalidURL | errors.InvalidSchema | PoolError):
         return "its address, or that of the proxy in HTTPS_PROXY, is not valid"
+    if "BadStatusLine" in str(error):
+        return "it does not respond in the protocol HTTP"
     if isinstance(error, errors.TooManyRedirects):
         return "it redirects without end"
     if isinstance(error, errors.ProxyError):

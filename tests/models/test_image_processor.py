@@ -225,6 +225,16 @@ def test_load_image_processor_refuses_reordered_channels(tmp_path: Path) -> None
     assert (processor.mean, processor.std, processor.note) == ((0.0,) * 3, (1.0,) * 3, "")
 
 
+@pytest.mark.parametrize("step", ["do_flip_channel_order", "rescale_offset", "include_top"])
+def test_load_image_processor_refuses_a_step_that_its_class_ignores(
+    tmp_path: Path, step: str
+) -> None:
+    for values in ({}, {"image_processor_type": "ViTImageProcessor"}):
+        with pytest.raises(InputError, match=f"{step} is set, but ViTImageProcessor"):
+            load(tmp_path, **HALF, **values, **{step: True})
+        assert load(tmp_path, **HALF, **values, **{step: False}).note == ""
+
+
 def test_load_image_processor_of_an_unknown_class_has_a_note(tmp_path: Path) -> None:
     unknown = {"image_processor_type": "OwnImageProcessor"}
     assert "OwnImageProcessor" in load(tmp_path, **unknown, **HALF).note

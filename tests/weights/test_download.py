@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import sys
 import threading
 
@@ -233,6 +234,28 @@ def test_download_without_a_connection_keeps_the_partial_file(path, partial, fre
     with pytest.raises(WeightsError, match="cannot be reached: Connection refused"):
         download(f"http://127.0.0.1:{free_port}/net.pth", path, CHECKSUM)
     assert partial.read_bytes() == CONTENT[:400_000]
+
+
+def test_download_from_a_server_of_another_protocol(path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 files ready\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(WeightsError, match="it does not respond in the protocol HTTP"):
+            download(f"http://127.0.0.1:{listener.getsockname()[1]}/net.pth", path, CHECKSUM)
+        thread.join()
+
+
+def test_download_from_a_server_that_redirects_to_itself(path, server, url):
+    server.redirects = {"/net.pth"}
+    with pytest.raises(WeightsError, match="it redirects without end"):
+        download(url, path, CHECKSUM)
 
 
 def test_download_from_a_server_that_closes_the_connection(path, server, url):
