@@ -35,7 +35,7 @@ def load_image(image: LabeledImage) -> Image.Image:
 class ImageDataset(Dataset[Batch]):
     """Images of one size with their labels.
 
-    An item has ``pixels``, (3, size, size) uint8 RGB, and ``labels``, () int64.
+    An item has ``pixels``, (3, height, width) uint8 RGB, and ``labels``, () int64.
 
     Parameters
     ----------
@@ -44,10 +44,12 @@ class ImageDataset(Dataset[Batch]):
     labels
         (n,) class indices.
     size
-        Width and height in pixels. Images are resized without keeping their aspect ratio.
+        Height and width in pixels. Images are resized without keeping their aspect ratio.
     """
 
-    def __init__(self, images: Sequence[LabeledImage], labels: np.ndarray, size: int) -> None:
+    def __init__(
+        self, images: Sequence[LabeledImage], labels: np.ndarray, size: tuple[int, int]
+    ) -> None:
         self.images = list(images)
         self.labels = np.asarray(labels, dtype=np.int64)
         self.size = size
@@ -57,6 +59,7 @@ class ImageDataset(Dataset[Batch]):
 
     def __getitem__(self, item: int) -> Batch:
         image = load_image(self.images[item])
-        image = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        height, width = self.size
+        image = image.resize((width, height), Image.Resampling.BICUBIC)
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
         return {"pixels": pixels, "labels": torch.tensor(self.labels[item])}

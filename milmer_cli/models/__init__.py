@@ -6,6 +6,7 @@ In data-flow order:
 - `pretrained_files`: configuration and weights of a model folder, without running code from it
 - `image_features`: the tokens of an image from any image model of transformers
 - `face_crop`: how the images of a fine-tuned backbone were cropped
+- `transformers_processor`: what the image processors of transformers do to sizes and colors
 - `image_processor`: size and normalization of the images of a backbone
 - `backbones`: load backbones
 - `configuration_milmer`: `MilmerConfig`

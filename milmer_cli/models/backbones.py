@@ -207,11 +207,12 @@ def _check_image_size(config: PretrainedConfig) -> None:
         return
     grid = _token_grid(config)
     if min(grid) < config.window_size:
-        smallest = config.image_size * config.window_size // min(grid)
+        height, width = image_size(config)
+        smallest = min(height, width) * config.window_size // min(grid)
         raise SettingsError(
-            f"Images of {config.image_size} pixels have {grid[0]} x {grid[1]} tokens after the "
+            f"Images of {height} x {width} pixels have {grid[0]} x {grid[1]} tokens after the "
             f"last stage: expected at least the backbone's windows of {config.window_size}.",
-            f"Use images of at least {smallest} pixels.",
+            f"Use images of at least {smallest} x {smallest} pixels.",
         )
 
 

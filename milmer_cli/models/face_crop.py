@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from milmer_cli.errors import InputError
 from milmer_cli.faces.detector import DETECTORS
 from milmer_cli.io import read_json, write_json
 from milmer_cli.settings.schema import FacesSettings
@@ -44,17 +46,24 @@ def describe_other_crop(backbone: str | Path, faces: FacesSettings, detector: st
     str
         Empty if both are cropped in the same way, the images were not cropped by
         ``milmer finetune-swin``, or the backbone was not written by it.
+
+    Raises
+    ------
+    InputError
+        The file of the backbone is damaged.
     """
     path = Path(backbone) / FILE
     if not path.is_file():
         return ""
-    recorded, of_store = read_json(path), _crop(faces, detector)
+    recorded, of_store = _read(path), _crop(faces, detector)
     if not any(recorded["cropped"].values()):
         return ""
+    if recorded["align"] and of_store["align"]:
+        recorded.pop("detector", None)  # the crop follows the landmarks, not the box
     differences = [
         f"faces.{name}={recorded[name]} instead of {value}"
         for name, value in of_store.items()
-        if recorded[name] != value
+        if name in recorded and recorded[name] != value
     ]
     if not differences:
         return ""
@@ -65,7 +74,16 @@ def describe_other_crop(backbone: str | Path, faces: FacesSettings, detector: st
     )
 
 
+def _read(path: Path) -> dict[str, Any]:
+    hint = "Restore the file from a copy, or run `milmer finetune-swin` again."
+    document: dict[str, Any] = read_json(path, hint)
+    is_object = isinstance(document, dict) and isinstance(document.get("cropped"), dict)
+    if not is_object or "align" not in document:
+        raise InputError(f"{path}: expected an object with the values cropped and align.", hint)
+    return document
+
+
 def _crop(faces: FacesSettings, detector: str) -> dict[str, object]:
     """Return what determines the crop; only detectors with landmarks can align."""
     aligns = faces.align and bool(detector) and DETECTORS[detector].landmarks
-    return {"margin": faces.margin, "align": aligns}
+    return {"detector": detector, "margin": faces.margin, "align": aligns}

@@ -110,7 +110,7 @@ def _finetune_swin(
     progress.note(f"Fine-tuning {backbone} on {device.describe()}: {counts} images.", "info")
     device.compile(model.base_model)
     datasets = {
-        name: ImageDataset([images[row] for row in rows], labels[rows], size[0])
+        name: ImageDataset([images[row] for row in rows], labels[rows], size)
         for name, rows in fold.sets()
     }
     transform = ImageTransform(finetune.augment, processor.mean, processor.std)

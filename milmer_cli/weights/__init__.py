@@ -4,6 +4,7 @@ Only ``milmer weights fetch`` downloads; every other command uses the files on t
 
 - `checksums`: the published SHA-256 of weight files
 - `result`: the state of weight files (`WeightsResult`)
+- `contents`: whether a file without a published checksum is complete
 - `download`: resumable and verified download of one file
 - `hub`: backbones in the cache of the Hugging Face Hub
 - `catalog`: list, verify and fetch the face detectors and the backbone

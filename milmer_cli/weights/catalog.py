@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from milmer_cli.errors import InputError, WeightsError
@@ -12,8 +13,9 @@ from milmer_cli.faces.detector import DETECTORS, weights_dir
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import Settings
 from milmer_cli.weights.checksums import find_checksum, record_checksum
-from milmer_cli.weights.download import download
-from milmer_cli.weights.hub import cached_files, fetch_backbone, hub_cache
+from milmer_cli.weights.contents import require_complete
+from milmer_cli.weights.download import download, require_address
+from milmer_cli.weights.hub import cached_files, fetch_backbone, hub_cache, is_repository
 from milmer_cli.weights.result import State, WeightFile, Weights, WeightsResult
 
 
@@ -55,29 +57,40 @@ def fetch_weights(
     WeightsError
         The files cannot be downloaded, or have another checksum.
     """
-    if unknown := [name for name in names if name not in DETECTORS and "/" not in name]:
-        raise InputError(
-            f"No weights are named {unknown[0]}: expected one of {', '.join(DETECTORS)}, or a "
-            "model on the Hugging Face Hub as OWNER/NAME.",
-            "Run `milmer weights list` for the names.",
-        )
-    if mirror and not mirror.startswith(("http://", "https://")):
-        raise InputError(
-            f"--mirror: expected an address that begins with https:// or http://, got {mirror!r}.",
-            "To use files from a folder, copy them (docs/weights.md).",
-        )
+    for name in names:
+        _require_name(name)
+    if mirror:
+        require_address(mirror, "--mirror")
+    recorded: list[Path] = []
     for name in dict.fromkeys(names):
         if name in DETECTORS:
-            _fetch_detector(name, weights_dir(settings.faces), mirror, progress)
+            recorded += _fetch_detector(name, weights_dir(settings.faces), mirror, progress)
         else:
             fetch_backbone(name, mirror, progress)
-    return _result(list(dict.fromkeys(names)), settings, verify=True)
+    return _result(list(dict.fromkeys(names)), settings, verify=True, recorded=recorded)
 
 
-def _result(names: Sequence[str], settings: Settings, verify: bool) -> WeightsResult:
+def _require_name(name: str) -> None:
+    if name in DETECTORS or is_repository(name):
+        return
+    if Path(name).expanduser().exists():
+        raise InputError(
+            f"{name} is a path on this machine: expected the name of weights to download.",
+            f"A folder with a backbone needs no download; use it with --swin {name}.",
+        )
+    raise InputError(
+        f"No weights are named {name}: expected one of {', '.join(DETECTORS)}, or a model on the "
+        "Hugging Face Hub as OWNER/NAME.",
+        "Run `milmer weights list` for the names.",
+    )
+
+
+def _result(
+    names: Sequence[str], settings: Settings, verify: bool, recorded: Sequence[Path] = ()
+) -> WeightsResult:
     folder = weights_dir(settings.faces)
     weights = (
-        _detector(name, folder, verify)
+        _detector(name, folder, verify, recorded)
         if name in DETECTORS
         else Weights(name, "backbone", cached_files(name, verify))
         for name in names
@@ -87,15 +100,16 @@ def _result(names: Sequence[str], settings: Settings, verify: bool) -> WeightsRe
 
 def _is_on_hub(settings: Settings) -> bool:
     name = settings.model.backbone
-    return "/" in name and not Path(name).is_dir()
+    return is_repository(name) and not Path(name).is_dir()
 
 
-def _detector(name: str, folder: Path, verify: bool) -> Weights:
+def _detector(name: str, folder: Path, verify: bool, recorded: Sequence[Path]) -> Weights:
     spec = DETECTORS[name]
     if name == "centerface":
         files = [_centerface_file(verify)]
     else:
         files = [_detector_file(folder / file, url, verify) for file, url in spec.weights]
+    files = [replace(file, state="recorded") if file.path in recorded else file for file in files]
     lacks_package = spec.package and importlib.util.find_spec(spec.package) is None
     note = f"needs `pip install {spec.package}`" if lacks_package else ""
     return Weights(name, "face detector", tuple(files), note)
@@ -123,12 +137,17 @@ def _centerface_file(verify: bool) -> WeightFile:
     return WeightFile(path, "", "verified" if verify else "present", checksum)
 
 
-def _fetch_detector(name: str, folder: Path, mirror: str, progress: Progress) -> None:
+def _fetch_detector(name: str, folder: Path, mirror: str, progress: Progress) -> list[Path]:
+    """Download the files of a detector; return those whose checksum was recorded only now."""
+    recorded = []
     for file, url in DETECTORS[name].weights:
         if _detector_file(folder / file, url, verify=True).state == "verified":
             continue
         checksum = find_checksum(folder / file)
         source = f"{mirror.rstrip('/')}/{file}" if mirror else url
-        download(source, folder / file, checksum, progress=progress)
+        require = None if checksum else require_complete
+        download(source, folder / file, checksum, progress=progress, require=require)
         if checksum is None:
             record_checksum(folder / file)
+            recorded.append(folder / file)
+    return recorded

@@ -8,16 +8,18 @@ can show that both parts belong to the same file. Proxies are those of the envir
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
 from pooch import HTTPDownloader
-from requests import Response
+from requests import Request, Response
 from requests import exceptions as errors
+from urllib3.exceptions import HTTPError as PoolError
 
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.io import atomic_path, file_digest, require_writable
@@ -38,6 +40,7 @@ def download(
     checksum: Checksum | None = None,
     headers: Mapping[str, str] | None = None,
     progress: Progress = SILENT,
+    require: Callable[[Path, str, str], None] | None = None,
 ) -> None:
     """Download a file.
 
@@ -53,25 +56,73 @@ def download(
         Additional headers of the request.
     progress
         Advanced by megabytes.
+    require
+        Raises an error unless the file is complete, as `contents.require_complete`.
 
     Raises
     ------
     WeightsError
-        The file cannot be downloaded, or has another checksum and was removed.
+        The file cannot be downloaded, or is empty, incomplete or has another checksum, and was
+        removed.
     InputError
         The folder is not writable, or another process downloads the same file.
     """
     require_writable(path.parent).mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
     with _lock(path):
-        if checksum is None:
-            partial.unlink(missing_ok=True)
-        transfer = _Transfer(url, partial, headers or {}, progress)
-        transfer.run(retry=checksum is not None)
-        if checksum is not None:
-            _require_checksum(url, partial, checksum)
-        with atomic_path(path) as temporary:
-            partial.replace(temporary)
+        try:
+            if checksum is None:
+                partial.unlink(missing_ok=True)
+            transfer = _Transfer(url, partial, headers or {}, progress)
+            transfer.run(resume=checksum is not None)
+            _require_content(url, partial)
+            if checksum is not None:
+                _require_checksum(url, partial, checksum)
+            if require is not None:
+                require(partial, path.name, url)
+            with atomic_path(path) as temporary:
+                partial.replace(temporary)
+        finally:
+            if checksum is None:
+                partial.unlink(missing_ok=True)
+
+
+def require_address(address: str, option: str) -> None:
+    """Require an address that can be requested.
+
+    Parameters
+    ----------
+    address
+        Address of a file or a folder.
+    option
+        What gives it; named in the message.
+
+    Raises
+    ------
+    InputError
+        It is not an address of http or https.
+    """
+    valid = address.startswith(("http://", "https://"))
+    with suppress(errors.RequestException, ValueError):
+        parts = urlsplit(str(Request("GET", address).prepare().url))
+        host = parts.hostname or ""
+        if valid and host and parts.port != 0 and not re.search(r"\s|%20", host):
+            return
+    raise InputError(
+        f"{option}: expected an address such as https://HOST/FOLDER, got {address!r}.",
+        "To use files from a folder, copy them (docs/weights.md).",
+    )
+
+
+def _require_content(url: str, partial: Path) -> None:
+    if partial.exists() and partial.stat().st_size:
+        return
+    partial.unlink(missing_ok=True)
+    raise WeightsError(
+        f"{url}: expected a file of weights, got an empty file, which was removed.",
+        f"Run the same command again; if it fails again, give another source with --mirror, "
+        f"{RECIPE}.",
+    )
 
 
 def _require_checksum(url: str, partial: Path, checksum: Checksum) -> None:
@@ -112,14 +163,15 @@ class _Transfer:
         self, url: str, partial: Path, headers: Mapping[str, str], progress: Progress
     ) -> None:
         self._url, self._partial, self._headers = url, partial, headers
-        self._progress = progress
+        self._progress, self._resume = progress, False
         self._task = f"download {partial.name.removeprefix('.').removesuffix(PARTIAL_SUFFIX)}"
         self._file: IO[bytes]
         self._shown_mb = 0.0
         self.total = 0  # pooch sets it
 
-    def run(self, retry: bool) -> None:
-        """Receive the rest; with ``retry``, reconnect as long as the partial file grows."""
+    def run(self, resume: bool) -> None:
+        """Receive the rest; with ``resume``, reconnect as long as the partial file grows."""
+        self._resume = resume
         while True:
             before = self._size()
             try:
@@ -129,8 +181,8 @@ class _Transfer:
                 if not (before and error.response.status_code == _RANGE_REFUSED):
                     raise self._refused(error.response) from error
                 self._partial.unlink()  # it is longer than the file
-            except errors.RequestException as error:
-                if not (retry and self._size() > before):
+            except (errors.RequestException, PoolError) as error:
+                if not (resume and self._size() > before):
                     raise self._broken(error, before) from error
 
     def begin(self, response: Response, **_: Any) -> None:
@@ -183,7 +235,13 @@ class _Transfer:
         if size > before or (size and isinstance(error, errors.ChunkedEncodingError)):
             return WeightsError(
                 f"{self._url}: the connection broke after {_megabytes(size):g} MB.",
-                "Run the same command again: it continues the download if the checksum is known.",
+                "Run the same command again: "
+                + (
+                    "it continues the download, if the server can send the rest of a file."
+                    if self._resume
+                    else "it starts from the beginning, because no checksum is known with which "
+                    "two parts of the file could be joined."
+                ),
             )
         return WeightsError(
             f"{self._url} cannot be reached: {_reason(error)}.",
@@ -205,6 +263,14 @@ def _megabytes(size: int) -> float:
 
 def _reason(error: Exception) -> str:
     """Shorten the message of requests, which repeats the address."""
+    if "SOCKS" in str(error):
+        return "a SOCKS proxy needs another package (`pip install 'requests[socks]'`)"
+    if isinstance(error, errors.InvalidURL | errors.InvalidSchema | PoolError):
+        return "its address, or that of the proxy in HTTPS_PROXY, is not valid"
+    if "BadStatusLine" in str(error):
+        return "it does not respond in the protocol HTTP"
+    if isinstance(error, errors.TooManyRedirects):
+        return "it redirects without end"
     if isinstance(error, errors.ProxyError):
         return "the proxy does not respond as expected"
     if isinstance(error, errors.SSLError):
@@ -214,4 +280,4 @@ def _reason(error: Exception) -> str:
     if isinstance(error, errors.Timeout) or "timed out" in str(error):
         return f"no response within {TIMEOUT_S:g} s"
     number = re.search(r"\[Errno -?\d+\] ([\w ]+)", str(error))
-    return number[1] if number else type(error).__name__
+    return number[1] if number else f"{type(error).__name__} ({str(error)[:100]})"

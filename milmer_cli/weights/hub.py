@@ -9,6 +9,7 @@ adds the small files and links all of them.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -22,21 +23,28 @@ from huggingface_hub import (
     hf_hub_url,
     try_to_load_from_cache,
 )
-from huggingface_hub.errors import OfflineModeIsEnabled, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import RepoSibling
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from milmer_cli.errors import MilmerError, WeightsError
+from milmer_cli.errors import InputError, MilmerError, WeightsError
+from milmer_cli.io import read_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.checksums import Checksum
 from milmer_cli.weights.download import RECIPE, TIMEOUT_S, download
 from milmer_cli.weights.result import State, WeightFile
 
-_CONFIGS = ("config.json", "preprocessor_config.json")
+_CONFIGS = ("config.json", "preprocessor_config.json", "processor_config.json")
 _WEIGHTS = (
     ("model*.safetensors", "model.safetensors.index.json"),
     ("pytorch_model*.bin", "pytorch_model.bin.index.json"),
 )
+_INDEX_SUFFIX = ".index.json"
 """Patterns of the files of a model; the second line if there is no file of the first."""
 _SHA256_LENGTH = 64
 
@@ -63,7 +71,38 @@ def cached_files(repository: str, verify: bool) -> tuple[WeightFile, ...]:
     names = model_files(list(paths))
     if set(names) <= set(_CONFIGS):
         return ()
-    return tuple(_weight_file(repository, paths[name], verify) for name in names)
+    folder = Path(config).parent
+    lacking = _missing_shards(folder, names)
+    return tuple(_weight_file(repository, folder / name, verify) for name in [*names, *lacking])
+
+
+def is_repository(name: str) -> bool:
+    """Return whether ``name`` can be one on the Hub, ``OWNER/NAME``."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
+
+
+def _missing_shards(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return the weight files that an index or the number of another one requires."""
+    required = set()
+    for name in names:
+        if numbers := re.fullmatch(r"(.*-)(\d{5})-of-(\d{5})(\..*)", name):
+            stem, _, count, suffix = numbers.groups()
+            required |= {f"{stem}{i:05}-of-{count}{suffix}" for i in range(1, int(count) + 1)}
+        if name.endswith(_INDEX_SUFFIX) and (folder / name).is_file():
+            required |= _indexed_files(folder / name)
+    return sorted(required - set(names))
+
+
+def _indexed_files(index: Path) -> set[str]:
+    try:
+        weight_map = read_json(index)["weight_map"]
+        return {Path(file).name for file in weight_map.values()}
+    except (InputError, KeyError, TypeError, AttributeError):
+        return set()  # a damaged index is found by its checksum
 
 
 def model_files(names: Sequence[str]) -> list[str]:
@@ -128,7 +167,7 @@ def _weight_file(repository: str, path: Path, verify: bool) -> WeightFile:
     if len(digest) == _SHA256_LENGTH:
         checksum = Checksum(digest, "given by the Hugging Face Hub")
     state: State = "present"
-    if verify and not path.exists():
+    if not path.is_file():  # also a link in the cache to a file that was removed
         state = "missing"
     elif verify and path.is_symlink():
         intact = checksum.matches(path) if checksum else _git_hash(path) == digest
@@ -146,7 +185,10 @@ def _git_hash(path: Path) -> str:
 @contextmanager
 def _hub_errors(repository: str, endpoint: str) -> Iterator[None]:
     """Report the errors of huggingface_hub in one sentence."""
-    hint = f"Check the name and the connection; give another source with --mirror, {RECIPE}."
+    hint = (
+        "Check the name, the connection and the variables HTTPS_PROXY and NO_PROXY; give another "
+        f"source with --mirror, {RECIPE}."
+    )
     try:
         yield
     except (MilmerError, KeyboardInterrupt):

@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 from milmer_cli.weights.checksums import Checksum
 
-State = Literal["missing", "damaged", "unverified", "present", "verified"]
-"""``unverified``: no checksum is known. ``present``: the checksum was not computed."""
-_WORST_FIRST: tuple[State, ...] = ("missing", "damaged", "unverified", "present", "verified")
+State = Literal["missing", "damaged", "unverified", "recorded", "present", "verified"]
+"""``unverified``: no checksum is known. ``recorded``: downloaded just now without a published
+checksum, which was recorded. ``present``: the checksum was not computed."""
+_WORST_FIRST: tuple[State, ...] = (
+    *("missing", "damaged", "unverified", "recorded", "present", "verified"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,13 @@ class Weights:
         return min((file.state for file in self.files), key=_WORST_FIRST.index)
 
     def describe(self) -> str:
-        """Return the state, the damaged files, the checksums and the note."""
-        damaged = [str(file.path) for file in self.files if file.state == "damaged"]
+        """Return the state, the damaged and lacking files, the checksums and the note."""
+        absent = [file for file in self.files if file.state == "missing"]
+        lacking = absent if len(absent) < len(self.files) else []
+        damaged = [file for file in self.files if file.state == "damaged"]
+        paths = [str(file.path) for file in (*damaged, *lacking)]
         checksums = dict.fromkeys(file.describe_checksum() for file in self.files)
-        return ", ".join(text for text in (self.state, *damaged, *checksums, self.note) if text)
+        return ", ".join(text for text in (self.state, *paths, *checksums, self.note) if text)
 
 
 @dataclass(frozen=True)

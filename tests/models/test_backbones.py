@@ -69,6 +69,13 @@ def test_load_backbone_of_swinv2(tmp_path: Path) -> None:
     assert tokens.shape == (1, *feature_shape(config)) == (1, 16, 16)
 
 
+def test_load_backbone_that_is_not_square_for_too_small_images(tmp_path: Path) -> None:
+    SwinConfig(image_size=[16, 64], patch_size=4, window_size=4, **SMALL).save_pretrained(tmp_path)
+    with pytest.raises(SettingsError, match="Images of 16 x 64 pixels have 2 x 8 tokens") as caught:
+        load_backbone(tmp_path)
+    assert caught.value.hint == "Use images of at least 32 x 32 pixels."
+
+
 def test_load_backbone_with_another_image_size(
     classifier: tuple[Path, SwinForImageClassification],
 ) -> None:

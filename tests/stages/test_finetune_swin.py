@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForImageClassification, ViTConfig, ViTModel
+from transformers import (
+    AutoModelForImageClassification,
+    SwinConfig,
+    SwinModel,
+    ViTConfig,
+    ViTModel,
+)
+from transformers.models.swin.modeling_swin import SwinEmbeddings
 
 from helpers import RecordingProgress
 from milmer_cli.errors import InputError
@@ -167,6 +174,33 @@ def test_finetune_swin_keeps_the_normalization_of_its_backbone(tmp_path):
     model = build_model(tuned, ("a", "b"))
     assert (model.config.image_mean, model.config.image_std) == ([0.5] * 3, [0.25] * 3)
     assert model.config.image_size == (32, 32)
+
+
+def test_finetune_swin_trains_a_backbone_that_is_not_square_on_its_size(tmp_path, monkeypatch):
+    config = SwinConfig(
+        image_size=[32, 64], patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2],
+        window_size=4,
+    )  # fmt: skip
+    SwinModel(config).save_pretrained(tmp_path / "swin")
+    write_images(tmp_path / "data", 4)
+    backbone = f"model.backbone={tmp_path / 'swin'}"
+    settings = load_settings(overrides=[*SMALL, "finetune.epochs=1", backbone])
+    trained_on = set()
+    embed = SwinEmbeddings.forward
+
+    def record(self, pixel_values, *args, **options):
+        trained_on.add(tuple(pixel_values.shape[-2:]))
+        return embed(self, pixel_values, *args, **options)
+
+    monkeypatch.setattr(SwinEmbeddings, "forward", record)
+    finetune_swin(tmp_path / "data", tmp_path / "tuned", settings)
+
+    tuned = f"model.backbone={tmp_path / 'tuned'}"
+    model = build_model(load_settings(overrides=[tuned, "model.num_heads=4"]).model, ("a", "b"))
+    assert trained_on == {(32, 64)}
+    assert model.config.image_size == (32, 64)
+    written = json.loads((tmp_path / "tuned" / "preprocessor_config.json").read_text())
+    assert written["size"] == {"height": 32, "width": 64}
 
 
 def test_finetune_swin_rejects_unusable_classes_before_writing(tmp_path):

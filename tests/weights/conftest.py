@@ -35,6 +35,10 @@ class WeightServer:
         Bytes after which the connection breaks, for each of the next responses.
     authorizations
         Values of the header Authorization of all requests.
+    without_length
+        Whether responses have no Content-Length: their end is that of the connection.
+    redirects
+        Paths that redirect to themselves.
     before_body
         Called before the content of a response is sent.
     requests
@@ -47,6 +51,8 @@ class WeightServer:
     ranges: bool = True
     break_after: list[int] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
+    without_length: bool = False
+    redirects: set[str] = field(default_factory=set)
     before_body: Callable[[], object] = lambda: None
     requests: list[tuple[str, str, str]] = field(default_factory=list)
 
@@ -72,6 +78,12 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         state.requests.append((self.command, path, self.headers.get("Range", "")))
         state.authorizations.add(self.headers.get("Authorization", ""))
+        if path in state.redirects:
+            self.send_response(302)
+            self.send_header("Location", path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         content = state.files.get(path)
         self.close_connection = True
         if content is None:
@@ -85,7 +97,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         body = content[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if not state.without_length:
+            self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
         for name, value in state.headers.get(path, {}).items():
             self.send_header(name, value)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 
+import numpy as np
 import pytest
+import torch
 
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.faces import centerface
@@ -39,6 +42,15 @@ def sfd(server, monkeypatch):
     return file
 
 
+@pytest.fixture
+def blazeface():
+    """Files in the format of those of blazeface."""
+    tensors, anchors = io.BytesIO(), io.BytesIO()
+    torch.save({"weight": torch.zeros(3)}, tensors)
+    np.save(anchors, np.zeros((896, 4)))
+    return {"/blazeface.pth": tensors.getvalue(), "/anchors.npy": anchors.getvalue()}
+
+
 def test_list_weights_lists_every_detector_and_the_backbone(settings):
     result = list_weights(settings)
 
@@ -53,6 +65,12 @@ def test_list_weights_lists_every_detector_and_the_backbone(settings):
 
 def test_list_weights_without_a_backbone_of_the_hub(tmp_path):
     for backbone in ("scratch:tiny", str(tmp_path)):
+        settings = load_settings(overrides=[f"model.backbone={backbone}"])
+        assert [item.name for item in list_weights(settings).weights] == list(DETECTORS)
+
+
+def test_list_weights_of_a_path_that_does_not_exist_lists_no_backbone(tmp_path):
+    for backbone in ("./nowhere/swin", str(tmp_path / "nowhere"), "a/b/c"):
         settings = load_settings(overrides=[f"model.backbone={backbone}"])
         assert [item.name for item in list_weights(settings).weights] == list(DETECTORS)
 
@@ -103,10 +121,9 @@ def test_fetch_weights_replaces_a_damaged_file(settings, folder, server, sfd):
 
 
 def test_fetch_weights_records_the_checksum_of_files_without_a_published_one(
-    settings, folder, server
+    settings, folder, server, blazeface
 ):
-    for file in ("blazeface.pth", "anchors.npy"):
-        server.files[f"/{file}"] = file.encode()
+    server.files |= blazeface
     folder.mkdir()
     (folder / "blazeface.pth").write_bytes(b"of unknown origin")
     (folder / "anchors.npy").write_bytes(b"of unknown origin")
@@ -114,10 +131,22 @@ def test_fetch_weights_records_the_checksum_of_files_without_a_published_one(
 
     result = fetch_weights(["blazeface"], settings, mirror=server.url)
 
-    assert state(result, "blazeface") == "verified"
+    assert state(result, "blazeface") == "recorded"  # nobody knows whether it is genuine
+    assert state(list_weights(settings, verify=True), "blazeface") == "verified"
     assert "SHA-256 recorded at the download" in dict(result.summary())["blazeface"]
     (folder / "anchors.npy").write_bytes(b"damaged")
     assert state(list_weights(settings, verify=True), "blazeface") == "damaged"
+
+
+def test_fetch_weights_refuses_a_truncated_file_without_a_published_checksum(
+    settings, folder, server, blazeface
+):
+    for cut in (0, 1, 100, len(blazeface["/blazeface.pth"]) - 1):
+        server.files = {**blazeface, "/blazeface.pth": blazeface["/blazeface.pth"][:cut]}
+        with pytest.raises(WeightsError, match=r"blazeface\.pth: expected"):
+            fetch_weights(["blazeface"], settings, mirror=server.url)
+        assert state(list_weights(settings), "blazeface") == "missing"
+        assert {path.name for path in folder.iterdir()} == {".blazeface.pth.lock"}
 
 
 def test_fetch_weights_of_an_installed_detector_downloads_nothing(settings, server):
@@ -140,6 +169,16 @@ def test_fetch_weights_with_a_wrong_checksum_leaves_the_detector_missing(
     [
         (["sdf"], "", "No weights are named sdf: expected one of sfd, scrfd"),
         (["sfd"], "/mnt/weights", "--mirror: expected an address"),
+        (["sfd"], "ftp://host/weights", "--mirror: expected an address"),
+        (["sfd"], "http://", "--mirror: expected an address"),
+        (["sfd"], "http://[::1", "--mirror: expected an address"),
+        (["sfd"], "http://a host/", "--mirror: expected an address"),
+        (["a/b"], "http://host:port/", "--mirror: expected an address"),
+        (["a/b"], "http://host:99999/", "--mirror: expected an address"),
+        (["./bb/vit"], "", r"No weights are named \./bb/vit: expected one of"),
+        (["a/b/c"], "", "No weights are named a/b/c"),
+        (["a/"], "", "No weights are named a/"),
+        (["/"], "", "/ is a path on this machine"),
     ],
 )
 def test_fetch_weights_refuses_an_invalid_call(settings, names, mirror, expected):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+import sys
 import threading
 
 import numpy as np
@@ -161,6 +163,46 @@ def test_download_without_a_checksum_does_not_reconnect(path, server, url):
     assert server.gets() == [("/net.pth", "")]
 
 
+@pytest.mark.parametrize("checksum", [CHECKSUM, None])
+@pytest.mark.parametrize("without_length", [False, True])
+def test_download_refuses_an_empty_file(path, server, url, checksum, without_length):
+    server.files["/net.pth"], server.without_length = b"", without_length
+    with pytest.raises(WeightsError, match="got an empty file"):
+        download(url, path, checksum)
+    assert [file.name for file in path.parent.iterdir()] == [".net.pth.lock"]
+
+
+@pytest.mark.parametrize(
+    ("checksum", "hint"),
+    [(CHECKSUM, "it continues the download"), (None, "it starts from the beginning")],
+)
+def test_download_hint_after_a_break_is_what_the_next_call_does(
+    path, partial, server, url, checksum, hint
+):
+    server.break_after = [2**17, 0]
+    with pytest.raises(WeightsError, match="the connection broke") as caught:
+        download(url, path, checksum)
+    assert hint in caught.value.hint
+    assert partial.exists() == (checksum is not None)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [
+        ("socks5://127.0.0.1:1", r"a SOCKS proxy needs another package \(`pip install"),
+        ("http://[::1", "that of the proxy in HTTPS_PROXY, is not valid"),
+        ("http://a b:3", "that of the proxy in HTTPS_PROXY, is not valid"),
+        ("http://", "that of the proxy in HTTPS_PROXY, is not valid"),
+    ],
+)
+def test_download_with_an_unusable_proxy_is_one_sentence(path, monkeypatch, proxy, reason):
+    monkeypatch.setitem(sys.modules, "socks", None)  # not installed
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(WeightsError, match=f"cannot be reached: .*{reason}") as caught:
+        download("https://weights.example/net.pth", path, CHECKSUM)
+    assert "\n" not in str(caught.value)
+
+
 def test_download_of_a_missing_file_names_the_status(path, server):
     with pytest.raises(WeightsError, match=r"/gone\.pth: .* HTTP status 404 \(Not Found\)"):
         download(f"{server.url}/gone.pth", path, CHECKSUM)
@@ -192,6 +234,28 @@ def test_download_without_a_connection_keeps_the_partial_file(path, partial, fre
     with pytest.raises(WeightsError, match="cannot be reached: Connection refused"):
         download(f"http://127.0.0.1:{free_port}/net.pth", path, CHECKSUM)
     assert partial.read_bytes() == CONTENT[:400_000]
+
+
+def test_download_from_a_server_of_another_protocol(path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"220 files ready\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(WeightsError, match="it does not respond in the protocol HTTP"):
+            download(f"http://127.0.0.1:{listener.getsockname()[1]}/net.pth", path, CHECKSUM)
+        thread.join()
+
+
+def test_download_from_a_server_that_redirects_to_itself(path, server, url):
+    server.redirects = {"/net.pth"}
+    with pytest.raises(WeightsError, match="it redirects without end"):
+        download(url, path, CHECKSUM)
 
 
 def test_download_from_a_server_that_closes_the_connection(path, server, url):

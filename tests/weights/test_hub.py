@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -11,7 +12,9 @@ from transformers import SwinModel
 from helpers import RecordingProgress
 from milmer_cli.errors import WeightsError
 from milmer_cli.models.backbones import load_backbone
+from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.weights.hub import cached_files, fetch_backbone, model_files
+from milmer_cli.weights.result import Weights
 
 REPOSITORY = "somebody/some-swin"
 WEIGHTS = f"/{REPOSITORY}/resolve/main/model.safetensors"
@@ -39,6 +42,19 @@ def test_fetch_backbone_is_loaded_from_the_cache(hub, publish, swin_folder):
     assert set(states().values()) == {"verified"}
     assert states().keys() == {"config.json", "preprocessor_config.json", "model.safetensors"}
     assert len(progress.totals) == 1  # one large file
+
+
+def test_fetch_backbone_with_the_image_processor_of_a_processor(hub, publish, swin_folder):
+    (swin_folder / "preprocessor_config.json").unlink()
+    values = {"image_mean": [0.1] * 3, "image_std": [0.2] * 3, "size": 32}
+    document = json.dumps({"image_processor": values, "processor_class": "SomeProcessor"})
+    (swin_folder / "processor_config.json").write_text(document)
+    publish(swin_folder)
+
+    fetch_backbone(REPOSITORY)
+
+    assert states()["processor_config.json"] == "verified"
+    assert load_image_processor(REPOSITORY).mean == (0.1, 0.1, 0.1)
 
 
 def test_fetch_backbone_checks_the_sha256_of_the_hub(hub, publish, swin_folder):
@@ -83,6 +99,49 @@ def test_fetch_backbone_again_downloads_only_damaged_files(hub, publish, swin_fo
     assert states(verify=False)["model.safetensors"] == "present"
     fetch_backbone(REPOSITORY)
     assert states()["model.safetensors"] == "verified"
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_cached_files_of_a_dangling_link_is_missing(hub, publish, swin_folder, verify):
+    publish(swin_folder)
+    fetch_backbone(REPOSITORY)
+    [weights] = [file.path for file in cached_files(REPOSITORY, False) if "model" in file.path.name]
+    weights.resolve().unlink()
+
+    assert states(verify)["model.safetensors"] == "missing"
+    backbone = Weights(REPOSITORY, "backbone", cached_files(REPOSITORY, verify))
+    assert backbone.state == "missing"
+    assert str(weights) in backbone.describe()
+    fetch_backbone(REPOSITORY)
+    assert states()["model.safetensors"] == "verified"
+
+
+@pytest.mark.parametrize("verify", [False, True])
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+@pytest.mark.parametrize("with_index", [False, True])
+def test_cached_files_lists_missing_shards(hub, publish, swin_folder, suffix, with_index, verify):
+    stem = {"safetensors": "model", "bin": "pytorch_model"}[suffix]
+    (swin_folder / "model.safetensors").unlink()
+    shards = [f"{stem}-{number:05}-of-00003.{suffix}" for number in (1, 2, 3)]
+    (swin_folder / shards[0]).write_bytes(b"weights")
+    if with_index:
+        index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[2]}}
+        (swin_folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index))
+    publish(swin_folder)
+    fetch_backbone(REPOSITORY)
+
+    found = states(verify)
+
+    assert found[shards[0]] == ("verified" if verify else "present")
+    assert [found[name] for name in shards[1:]] == ["missing", "missing"]
+
+
+@pytest.mark.parametrize("content", ["[]", '{"weight_map": [1]}', '{"weight_map": {"a": 3}}', "{"])
+def test_cached_files_with_a_damaged_index(hub, publish, swin_folder, content):
+    (swin_folder / "model.safetensors.index.json").write_text(content)
+    publish(swin_folder)
+    fetch_backbone(REPOSITORY)
+    assert set(states().values()) == {"verified"}
 
 
 def test_cached_files_notices_a_damaged_configuration(hub, publish, swin_folder):
