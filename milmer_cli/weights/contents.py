@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from milmer_cli.errors import WeightsError
+from milmer_cli.input_files import open_input, read_input
 
 _GRAPH_FIELD = 7
 """Number of the field ``graph`` of an ONNX model."""
@@ -53,13 +54,13 @@ def _read_tensors(path: Path) -> None:
 
 
 def _read_array(path: Path) -> None:
-    with path.open("rb") as file:
+    with open_input(path) as file:
         np.load(file, allow_pickle=False)
 
 
 def _read_onnx(path: Path) -> None:
     """Walk over the fields of the protobuf message; no installed package needs to read them."""
-    content = path.read_bytes()
+    content = read_input(path)
     position, fields = 0, set()
     while position < len(content):
         tag, position = _varint(content, position)

@@ -33,6 +33,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from milmer_cli.errors import InputError, MilmerError, WeightsError
+from milmer_cli.input_files import read_input
 from milmer_cli.io import read_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.checksums import Checksum
@@ -178,7 +179,7 @@ def _weight_file(repository: str, path: Path, verify: bool) -> WeightFile:
 
 
 def _git_hash(path: Path) -> str:
-    content = path.read_bytes()
+    content = read_input(path)
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
