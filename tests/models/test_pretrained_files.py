@@ -171,7 +171,7 @@ def test_read_weights_of_several_files(swin: Path, tmp_path: Path) -> None:
         ("model.safetensors", HTML),
         ("model.safetensors", b""),
         ("preprocessor_config.json", b"[1]"),
-        ("preprocessor_config.json", b'{"image_mean": 3}'),
+        ("preprocessor_config.json", b'{"image_mean": [3, 3]}'),
         ("preprocessor_config.json", b'{"image_mean": ["a", "b", "c"], "image_std": [1, 1, 1]}'),
         (
             "preprocessor_config.json",
