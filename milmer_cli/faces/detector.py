@@ -90,10 +90,10 @@ class DetectorSpec:
         return usable and device_type in self.devices
 
 
-# The best first, by average precision on WIDER FACE "easy" (faces as large as a participant's):
-# S3FD and SCRFD-2.5G 94 %, RetinaFace-MobileNet-0.25 91 %, YuNet 89 %. BlazeFace is for phones.
-# The last two need no download. `auto` uses CenterFace (93 %) if no weights were downloaded; dlib,
-# which finds few faces below a cap, is used only if the settings name it.
+# By average precision on WIDER FACE "easy" (faces as large as a participant's): S3FD and SCRFD-2.5G
+# 94 %, RetinaFace-MobileNet-0.25 91 %, YuNet 89 %. CenterFace (93 %) needs no download, so `auto`
+# uses it if none of these was downloaded. BlazeFace, for phones, and dlib, which finds few faces
+# below a cap, are used only if the settings name them.
 DETECTORS: dict[str, DetectorSpec] = {
     "sfd": DetectorSpec(
         (("s3fd-619a316812.pth", _FAN_URL + "s3fd-619a316812.pth"),),
@@ -127,14 +127,6 @@ DETECTORS: dict[str, DetectorSpec] = {
             ),
         )
     ),
-    "blazeface": DetectorSpec(
-        tuple(
-            (name, f"https://github.com/hollance/BlazeFace-PyTorch/raw/master/{name}")
-            for name in ("blazeface.pth", "anchors.npy")
-        ),
-        fixed_input_size=True,
-        devices=_TORCH_DEVICES,
-    ),
     "centerface": DetectorSpec(
         frame_side=320,
         region_side=160,
@@ -142,6 +134,14 @@ DETECTORS: dict[str, DetectorSpec] = {
         batched=True,
         devices=_TORCH_DEVICES,
         gpu_package="onnx",
+    ),
+    "blazeface": DetectorSpec(
+        tuple(
+            (name, f"https://github.com/hollance/BlazeFace-PyTorch/raw/master/{name}")
+            for name in ("blazeface.pth", "anchors.npy")
+        ),
+        fixed_input_size=True,
+        devices=_TORCH_DEVICES,
     ),
     "dlib": DetectorSpec(),
 }

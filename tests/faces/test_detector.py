@@ -72,6 +72,8 @@ def test_choose_detector_auto_without_weights_is_centerface(tmp_path):
 
 def test_choose_detector_auto_is_the_best_available(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda package: object())
+    put(tmp_path, "blazeface")  # for phones
+    assert choose_detector(settings(tmp_path))[0] == "centerface"
     put(tmp_path, "yunet")
     assert choose_detector(settings(tmp_path))[0] == "yunet"
     put(tmp_path, "retinaface")
