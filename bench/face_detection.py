@@ -50,7 +50,7 @@ from sklearn.preprocessing import StandardScaler
 
 from milmer_cli.datasets.synthetic.effects import QUADRANT_EXPRESSIONS
 from milmer_cli.datasets.synthetic.face_image import EYES, LEFT, TOP, render_face
-from milmer_cli.faces.appearance import Appearance
+from milmer_cli.faces.appearance import SAME_STRUCTURE_DISTANCE, Appearance
 from milmer_cli.faces.boxes import Box
 from milmer_cli.faces.crop import crop_face
 from milmer_cli.faces.detector import FaceDetector
@@ -237,6 +237,18 @@ def appearance(detector: FaceDetector, seed: int) -> None:
         shape = np.quantile([a.structure_distance(b) for a, b in pairs], [0.01, 0.5, 0.99])
         quantiles = (" / ".join(f"{value:.2f}" for value in values) for values in (color, shape))
         print(f"| {name} | {len(pairs)} | {matches:.1%} | {' | '.join(quantiles)} |")
+    pairs = list(itertools.combinations(lfw_looks(), 2))
+    similar = np.mean([a.structure_distance(b) <= SAME_STRUCTURE_DISTANCE for a, b in pairs])
+    print(f"\n{len(pairs)} pairs of LFW, the same person by structure alone: {similar:.1%}")
+
+
+def lfw_looks() -> list[Appearance]:
+    """Return the appearances of 100 gray faces of scikit-image's subset of LFW."""
+    looks = []
+    for face in (255 * data.lfw_subset()[:100]).astype(np.uint8):
+        image = cv2.resize(np.repeat(face[..., None], 3, axis=-1), (100, 100))
+        looks.append(Appearance.of(image, Box(8, 8, 92, 92)))
+    return looks
 
 
 SECTIONS = {"views": views, "sides": sides, "alignment": alignment, "appearance": appearance}

@@ -73,32 +73,16 @@ def _read_node(onnx: Any, node: Any) -> tuple[Operation, dict[str, Any], list[st
     return _OPERATIONS[node.op_type], attributes, list(node.input), node.output[0]
 
 
-def _convolve(
-    attributes: dict[str, Any],
-    images: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-) -> torch.Tensor:
-    options = _convolution_options(attributes)
-    return functional.conv2d(images, weight, bias, **options)
+def _convolution(function: Callable[..., torch.Tensor]) -> Operation:
+    def convolve(attributes: dict[str, Any], *tensors: torch.Tensor) -> torch.Tensor:
+        return function(
+            *tensors,
+            stride=attributes["strides"],
+            padding=attributes["pads"][:2],
+            groups=attributes["group"],
+        )
 
-
-def _convolve_transposed(
-    attributes: dict[str, Any],
-    images: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None = None,
-) -> torch.Tensor:
-    options = _convolution_options(attributes)
-    return functional.conv_transpose2d(images, weight, bias, **options)
-
-
-def _convolution_options(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "stride": attributes["strides"],
-        "padding": attributes["pads"][:2],
-        "groups": attributes["group"],
-    }
+    return convolve
 
 
 def _normalize(
@@ -114,8 +98,8 @@ def _normalize(
 
 
 _OPERATIONS: dict[str, Operation] = {
-    "Conv": _convolve,
-    "ConvTranspose": _convolve_transposed,
+    "Conv": _convolution(functional.conv2d),
+    "ConvTranspose": _convolution(functional.conv_transpose2d),
     "BatchNormalization": _normalize,
     "Relu": lambda _, images: images.relu(),
     "Sigmoid": lambda _, images: images.sigmoid(),
