@@ -27,7 +27,9 @@ def try_size(command: Command, disk: Path, n_bytes: int, expected: dict[str, str
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
     out, problems = disk / "out", []
     try:
-        status = start(command, out, again=False, log=disk.with_suffix(".txt")).wait()
+        process = start(command, out, again=False, log=disk.with_suffix(".txt"))
+        process.join()
+        status = process.exitcode
         text = read_log(disk.with_suffix(".txt"))
         if status == FAILED and "disk is full" not in text and "space" not in text:
             problems.append(f"{n_bytes} bytes: no word about the disk: {text[-300:]}")
