@@ -19,6 +19,7 @@ import runpy
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ def _run(arguments: tuple[str, ...], log: Path) -> None:
     try:
         runpy.run_module("milmer_cli", run_name="__main__", alter_sys=True)
     finally:
+        threading._shutdown()
         atexit._run_exitfuncs()
 
 
