@@ -1,75 +1,76 @@
 """Run the tests with the oldest allowed and with the newest versions of all dependencies.
 
+    pip install uv
     python fuzz/versions.py --oldest --newest
+    python fuzz/versions.py --oldest --newest --override torch==2.13.0+cpu    # without CUDA
 
-Each environment is created in ``--out`` and kept. `pip check` must find no conflict; pip-audit, if
-it is installed, lists known vulnerabilities.
+Each environment is created in ``--out`` and kept. The versions must be compatible with each other
+(``uv pip check``). If pip-audit is installed, it lists known vulnerabilities of the newest ones.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
-from packaging.requirements import Requirement
-
 ROOT = Path(__file__).parents[1]
+RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
+"""The oldest versions are those of the lower bounds in pyproject.toml."""
 
 
-def oldest_versions() -> list[str]:
-    """Return the constraints of the lower bounds in pyproject.toml, such as ``numpy==1.26``."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    lines = [
-        *project["dependencies"],
-        *(line for extra in ("test", "cluster", "gpu") for line in extras[extra]),
-    ]
-    pins = []
-    for requirement in map(Requirement, lines):
-        for bound in requirement.specifier:
-            if bound.operator == ">=":
-                pins.append(f"{requirement.name}=={bound.version}.*")
-    return sorted(set(pins))
-
-
-def run_tests(folder: Path, constraints: list[str]) -> bool:
+def run_tests(folder: Path, resolution: str, overrides: list[str]) -> bool:
     """Create an environment, install Milmer into it and run the default tests."""
+    shutil.rmtree(folder, ignore_errors=True)
     python = folder / "bin" / "python"
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "constraints.txt"
-    file.write_text("\n".join(constraints) + "\n")
-    install = [python, "-m", "pip", "install", "-q", "--upgrade", "-c", file, f"{ROOT}[test]"]
-    for command in (
-        [sys.executable, "-m", "venv", folder],
-        install,
-        [python, "-m", "pip", "check"],
+    overridden = folder.with_suffix(".txt")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    overridden.write_text("\n".join(overrides) + "\n")
+    uv = [sys.executable, "-m", "uv"]
+    install = ["pip", "install", "--python", python, "--resolution", resolution]
+    commands = [
+        [*uv, "venv", folder, "--python", sys.executable],
+        [*uv, *install, "--override", overridden, f"{ROOT}[test]"],
+        [*uv, "pip", "check", "--python", python],
         [python, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", ROOT / "tests"],
-    ):
+    ]
+    for command in commands:
         print("+", *command, flush=True)
         if subprocess.run(list(map(str, command)), cwd=ROOT, check=False).returncode:
             return False
     return True
 
 
+def audit(folder: Path) -> None:
+    """Print known vulnerabilities of the packages of an environment, if pip-audit is installed."""
+    if shutil.which("pip-audit") is None:
+        print("pip-audit is not installed; known vulnerabilities were not looked up.")
+        return
+    for packages in folder.glob("lib/*/site-packages"):
+        subprocess.run(["pip-audit", "--path", str(packages)], check=False)
+
+
 def main() -> int:
     """Run the program; returns 1 if the tests fail with a set of versions."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--oldest", action="store_true")
     parser.add_argument("--newest", action="store_true")
+    parser.add_argument("--override", action="append", default=[], help="version of a package")
     parser.add_argument("--out", type=Path, default=ROOT / "fuzz-results")
     arguments = parser.parse_args()
     passed = True
-    for name, chosen, constraints in (
-        ("oldest", arguments.oldest, oldest_versions()),
-        ("newest", arguments.newest, []),
-    ):
-        if chosen:
-            ok = run_tests((arguments.out / f"venv-{name}").resolve(), constraints)
+    for name, resolution in RESOLUTIONS.items():
+        if getattr(arguments, name):
+            folder = (arguments.out / f"venv-{name}").resolve()
+            ok = run_tests(folder, resolution, arguments.override)
             print(f"{name}: {'passed' if ok else 'failed'}")
             passed &= ok
+            if name == "newest":
+                audit(folder)
     return 0 if passed else 1
 
 

@@ -44,6 +44,7 @@ def test_run_parallel_explains_that_the_system_ended_a_worker():
     assert "same command" in caught.value.hint
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_run_parallel_workers_end_with_a_killed_main_process():
     with subprocess.Popen([sys.executable, "-c", MAIN], stdout=subprocess.PIPE, text=True) as main:

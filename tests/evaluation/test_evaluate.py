@@ -288,6 +288,7 @@ def test_evaluate_rejects_a_folder_that_another_evaluation_writes(
     assert trained == []
 
 
+@pytest.mark.slow
 def test_evaluate_parallel_workers_give_the_same_predictions(tmp_path, prepared, small_settings):
     one = evaluate(prepared, tmp_path / "one", eeg_only(small_settings))
     two = evaluate(prepared, tmp_path / "two", eeg_only(small_settings, "run.workers=2"))

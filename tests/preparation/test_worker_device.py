@@ -40,6 +40,7 @@ def claim(tmp_path):
         worker.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sets TMPDIR")
 def test_claim_gpu_differs_between_processes_and_is_released(claim):
     _, first = claim()

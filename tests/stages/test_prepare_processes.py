@@ -65,6 +65,7 @@ def test_prepare_killed_repeatedly_gives_the_same_store(deap, prepared, tmp_path
     assert {p.name for p in out.iterdir()} == {p.name for p in prepared.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_prepare_interrupted_says_how_to_resume_and_resumes(deap, prepared, tmp_path, number):
     out = tmp_path / "prepared"

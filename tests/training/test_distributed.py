@@ -23,6 +23,7 @@ from milmer_cli.training.distributed import (
 )
 
 
+@pytest.mark.slow
 def test_launch_processes_shows_the_output_of_the_first_process_only(capfd):
     handler = signal.getsignal(signal.SIGINT)
     assert launch_processes(2, ["--version"]) == 0
@@ -32,6 +33,7 @@ def test_launch_processes_shows_the_output_of_the_first_process_only(capfd):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+@pytest.mark.slow
 def test_launch_processes_returns_exit_code_and_message_of_a_failure(capfd):
     assert launch_processes(2, ["train", "--prepared"]) == 2
     assert "--prepared" in capfd.readouterr().err
@@ -58,6 +60,7 @@ def start_launcher(folder: Path, body: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_launch_processes_shows_the_message_if_only_the_second_process_fails(tmp_path):
     body = (
         "import os, sys, time\n"
@@ -71,6 +74,7 @@ def test_launch_processes_shows_the_message_if_only_the_second_process_fails(tmp
     assert errors.count("broken in the second process") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_launch_processes_passes_a_signal_to_every_process_once(tmp_path, number):
     body = (
@@ -102,6 +106,7 @@ def test_is_launched_and_is_main_process_read_the_environment_of_the_launcher():
     assert not is_main_process({"WORLD_SIZE": "2", "RANK": "1"})
 
 
+@pytest.mark.slow
 def test_join_processes_leaves_the_process_group_before_the_interpreter_ends(tmp_path):
     # exit handlers run in reverse order: this one is registered first, so it runs last;
     # one file a process, because processes that share an output mix their lines
