@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,6 @@ from milmer_cli.store.schema import (
     QUALITY_DTYPES,
     ROW_DTYPES,
 )
-
-_BLOCK_BYTES = 2**24
-"""Steps in which the memory of a file grows."""
 
 
 @dataclass(frozen=True)
@@ -149,20 +147,17 @@ def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial
 
 def _file_image(header: Header, trials: Sequence[PreparedTrial]) -> bytes:
     """Return the bytes of the file of a participant."""
+    image = BytesIO()  # HDF5's own images of open files are not valid before HDF5 2.0
     try:
-        with h5py.File(
-            "participant", "w", driver="core", backing_store=False, block_size=_BLOCK_BYTES,
-            libver="v110",
-        ) as file:  # fmt: skip
+        with h5py.File(image, "w", libver="v110") as file:
             _write_attributes(file, header)
             _write_rows(file, trials)
             _write_eeg(file, header, trials)
             _write_quality(file.create_group("quality"), header, trials)
             _write_faces(file.create_group("faces"), header, trials)
-            file.flush()
-            return bytes(file.id.get_file_image())
     except RuntimeError as error:  # of HDF5, as an error of the system in its text
         raise OSError(str(error)) from error
+    return image.getvalue()
 
 
 def _require_match(trial: PreparedTrial, header: Header) -> None:
