@@ -51,9 +51,8 @@ class Trial:
             process.kill()
             process.join()
             yield f"still runs after {LIMIT_S:g} s"
-        text = read_log(log)
-        if "Traceback" in text:
-            yield f"traceback: {text[-300:]}"
+        if (text := read_log(log)).find("Traceback") >= 0:
+            yield text[text.index("Traceback") :][:3000]
 
 
 def make_read_only(trial: Trial) -> Iterator[str]:

@@ -115,8 +115,8 @@ def interrupt(command: Command, out: Path, after_s: float, number: int) -> Itera
     if process.is_alive():
         yield f"still runs 60 s after {signal.Signals(number).name}"
         process.kill()
-    if "Traceback" in read_log(log):
-        yield f"traceback: {read_log(log)[-300:]}"
+    if (text := read_log(log)).find("Traceback") >= 0:
+        yield text[text.index("Traceback") :][:3000]
     deadline = time.monotonic() + REMAINS_S
     while (remaining := session_processes(pid)) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -109,8 +109,8 @@ class CenterFace:
 def _run_with_opencv(weights: bytes, _: str) -> Callable[[torch.Tensor], Sequence[np.ndarray]]:
     network = cv2.dnn.readNetFromONNX(np.frombuffer(weights, np.uint8))
     if int(cv2.__version__.split(".")[0]) < 5:
-        # OpenCV 4 fuses the layers again for every new image size, and multiplies the weights by the
-        # factors of the batch normalization once more.
+        # OpenCV 4 fuses the layers again for every new image size, and multiplies the weights by
+        # the factors of the batch normalization once more.
         network.enableFusion(False)
 
     def forward(images: torch.Tensor) -> Sequence[np.ndarray]:
