@@ -11,6 +11,7 @@ Modules in data-flow order:
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
 - `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
+- `manifest_events`: onsets and durations of the trials that start at an event of the EEG
 - `manifest_durations`: durations and onsets of a manifest, compared with those of the files
 - `manifest_recordings`: the recordings of a manifest as a data set
 - `manifest_inventory`: what of a manifest can be used and what is missing

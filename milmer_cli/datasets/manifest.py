@@ -30,11 +30,12 @@ Command = Literal["prepare", "predict"]
 
 RANGES = tuple(f"{name}_range" for name in RATINGS)
 _VIDEO = ("video", "video_onset_s", "video_stream", "video_fps")
-_SHARED = ("eeg", "eeg_onset_s", *_VIDEO, "duration_s", "eog")
+_EEG = ("eeg", "eeg_onset_s", "eeg_event", "eeg_event_number")
+_SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
     "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
-    "predict": ("name", *_IDENTITY, *_SHARED, "eeg_event"),
+    "predict": ("name", *_IDENTITY, *_SHARED),
 }
 _FILES = ("eeg", "video")
 _REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
@@ -56,11 +57,15 @@ _TEMPLATE = """\
 # stimulus       stimulus (clip): a number or a name, the same for all participants
 # eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none
 # eeg_onset_s    start of the stimulus in the EEG file, in seconds; empty for 0
+# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: the text of an annotation
+#                or a code of the trigger channel; `milmer inspect EEG` lists them
+# eeg_event_number    which of several events of this name; empty for the number of the trial
 # video          any video file; empty for none. Paths are absolute, or relative to this file
 # video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0
 # video_stream   number of the video stream, from 1; empty for the first one with a face
 # video_fps      frame rate of a video without time stamps (.h264, .mjpeg); empty for any other
-# duration_s     duration of the stimulus; empty for up to the end of the EEG file
+# duration_s     duration of the stimulus; empty for that of the annotation in eeg_event, or for up
+#                to the end of the EEG file
 # valence arousal dominance liking    ratings of the participant; empty if not asked for
 # valence_range ...                   their scale, as lowest-highest; empty for 1-9
 # label          name of the class, instead of ratings
@@ -69,8 +74,6 @@ _TEMPLATE = """\
 #                like electrodes (10-05 system) in all files
 # Only for predict, which needs no participant, trial, stimulus, ratings or label:
 # name           name of the prediction; empty for participant_trial, or the name of the file
-# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: a code of the trigger
-#                channel or the text of an annotation; trial selects one of several
 # In predict, an empty eeg_onset_s of a BDF file means the start of `trial` by DEAP's event codes.
 participant,session,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,valence,\
 valence_range,arousal,arousal_range,eog
@@ -112,8 +115,9 @@ class ManifestRow:
         Start of the stimulus in each file; None if the cell is empty.
     video_options
         Number of the video stream and frame rate, if the cells state them.
-    eeg_event
-        Event at which the stimulus starts in the EEG.
+    eeg_event, eeg_event_number
+        Event at which the stimulus starts in the EEG, and which of several of this name; None if
+        the cell is empty.
     duration_s
         Duration of the stimulus; None if the cell is empty.
     ratings
@@ -133,6 +137,7 @@ class ManifestRow:
     eeg: Path | None
     eeg_onset_s: float | None
     eeg_event: str
+    eeg_event_number: int | None
     video: Path | None
     video_onset_s: float | None
     video_options: VideoOptions
@@ -193,7 +198,8 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         stimulus=_name(row, "stimulus"),
         eeg=row.file("eeg"),
         eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
-        eeg_event=row.given("eeg_event"),
+        eeg_event=_name(row, "eeg_event"),
+        eeg_event_number=row.value("eeg_event_number", positive_integer, POSITIVE_INTEGER),
         video=row.file("video"),
         video_onset_s=row.value("video_onset_s", nonnegative_number, seconds),
         video_options=VideoOptions(
@@ -212,8 +218,6 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
 def _check_prepare(row: TableRow) -> None:
     if not row.given("eeg") and not row.given("duration_s"):
         row.error("duration_s is empty, and there is no EEG file whose end could be used")
-    if row.given("eeg_event") and not row.given("eeg_onset_s"):
-        row.error("eeg_onset_s is empty: prepare does not use eeg_event")
 
 
 def _participant(row: TableRow) -> str:

@@ -63,10 +63,11 @@ def _request(row: ManifestRow) -> Request:
     # In a manifest, `trial` is the number of the trial. It also selects an event where the start of
     # the stimulus is given by events: by `eeg_event`, or by the event codes of a BDF file.
     marked = row.eeg is not None and row.eeg.suffix.lower() == ".bdf" and row.eeg_onset_s is None
+    number = (row.eeg_event_number if row.eeg_event else None) or row.trial
     return Request(
         video=row.video,
         eeg=row.eeg,
-        trial=row.trial if row.eeg and (row.eeg_event or marked) else None,
+        trial=number if row.eeg and (row.eeg_event or marked) else None,
         eeg_event=(row.eeg_event or None) if row.eeg else None,
         video_onset_s=row.video_onset_s if row.video else None,
         eeg_onset_s=row.eeg_onset_s if row.eeg else None,

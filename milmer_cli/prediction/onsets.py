@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
-from milmer_cli.eeg.events import event_onsets
+from milmer_cli.eeg.events import find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.messages import Messages
@@ -92,14 +92,20 @@ def find_mark(request: Request, block: EegBlock | None) -> StimulusMark | None:
 
 
 def _find_event(request: Request, eeg: Path, block: EegBlock, event: str) -> StimulusMark:
-    onsets = event_onsets(eeg, block.raw, event)
+    sfreq = float(block.raw.info["sfreq"])
+    events = find_event(eeg, read_events(eeg, block.raw), event, sfreq)
     occurrence = request.trial or 1
-    if occurrence > len(onsets) or (request.trial is None and len(onsets) > 1):
+    if occurrence > len(events) or (request.trial is None and len(events) > 1):
         raise InputError(
-            f"{eeg} contains the event {event} {len(onsets)} times.",
-            f"Select one with --trial 1 to --trial {len(onsets)}.",
+            f"{eeg} contains the event {event} {len(events)} times.",
+            f"Select one with --trial 1 to --trial {len(events)}, or predict each with "
+            "--all-events.",
         )
-    return StimulusMark(onsets[occurrence - 1], None)
+    selected = events[occurrence - 1]
+    # a duration that the user states has priority, as in a manifest for prepare
+    return StimulusMark(
+        selected.onset_s, selected.duration_s if request.duration_s is None else None
+    )
 
 
 def _find_trial(eeg: Path, trial: int) -> StimulusMark:
@@ -151,7 +157,8 @@ def find_onsets(
         if given_s is not None:
             onsets[name] = Onset(given_s, "given")
     undetermined = VIDEO not in onsets and request.eeg_onset_s is None
-    if undetermined and (mark is None or mark.duration_s is None):
+    # a video of DEAP starts with the stimulus that the status codes mark
+    if undetermined and (mark is None or request.eeg_event is not None):
         onsets = _from_start_times(request, block, mark, durations, messages) | onsets
     if block is not None and block.onset_s and EEG not in onsets:
         messages.warn(
