@@ -45,6 +45,9 @@ _REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
 _NO_RATINGS = (math.nan, math.nan, math.nan, math.nan)
 COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
 
+PARTICIPANT_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+"""Names of participants, as a regular expression: each is the name of a file in the store."""
+
 _MAX_DURATION_S = 86_400
 _DURATION = f"seconds, more than 0 and at most {_MAX_DURATION_S}"
 
@@ -222,8 +225,7 @@ def _check_prepare(row: TableRow) -> None:
 
 def _participant(row: TableRow) -> str:
     name = _name(row, "participant")
-    # the participant's file in the store has this name
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+    if re.fullmatch(PARTICIPANT_NAME, name):
         return name
     row.error(f"participant: expected letters, digits and . _ -, got {quoted(name)}")
     return ""
