@@ -3,6 +3,7 @@
 Modules, in the order of the data flow:
 
 - `request`: the files, onsets and outputs that the user asks for
+- `event_requests`: a request for each occurrence of an event
 - `manifest`: requests from the rows of a manifest
 - `messages`: warnings and notes, forwarded to the progress sink and kept for the result
 - `modalities`: which of EEG and video the model receives

@@ -38,6 +38,8 @@ class SummaryRow:
         Share of the images with a face; None without video.
     flags
         Flags of any segment, sorted.
+    eeg_onset_s
+        Start of the stimulus in the EEG, in seconds; None without EEG or after an error.
     error
         Why the recording could not be predicted; empty otherwise.
     """
@@ -50,6 +52,7 @@ class SummaryRow:
     abstained: int = 0
     faces_found: float | None = None
     flags: Sequence[str] = ()
+    eeg_onset_s: float | None = None
     error: str = ""
 
     @classmethod
@@ -63,6 +66,7 @@ class SummaryRow:
             abstained=int(result.abstained.sum()),
             faces_found=None if result.face_share is None else result.faces_found,
             flags=sorted({flag for segment in result.segments for flag in segment.flags}),
+            eeg_onset_s=None if result.timing.eeg is None else result.timing.eeg_onset_s,
         )
 
     @classmethod
@@ -93,11 +97,17 @@ class BatchResult:
         Name of the recording -> its row, in the order of the manifest.
     kept
         Recordings that were predicted before and have not changed.
+    class_names
+        In the order of the probabilities.
+    test_score
+        Score of the model on its test set, in one line.
     """
 
     out: Path
     rows: Mapping[str, SummaryRow]
     kept: tuple[str, ...]
+    class_names: tuple[str, ...]
+    test_score: str
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -115,6 +125,7 @@ class BatchResult:
             "out": str(self.out),
             "kept": list(self.kept),
             "failed": list(self.failed),
+            "test_score": self.test_score,
             "recordings": [{"name": name, **row.to_json()} for name, row in self.rows.items()],
         }
 
@@ -127,7 +138,8 @@ class BatchResult:
         if self.failed:
             names = shorten(self.failed)
             rows.append(("failed", f"{names}; the same command retries them and keeps the others"))
-        return [*rows, ("table", str(self.out / SUMMARY))]
+        rows.append(("test score of the model", self.test_score))
+        return [*rows, ("table", str(self.out / SUMMARY)), ("report", str(self.out / PAGE))]
 
 
 def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
@@ -173,13 +185,14 @@ def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
 
 def summary_table(rows: Mapping[str, SummaryRow], class_names: Sequence[str]) -> str:
     """Return the summary table as CSV text."""
-    other = ("segments", "abstained", "faces_found", "flags", "error", "video", "eeg")
+    other = ("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "error", "video", "eeg")
     table: list[list[object]] = [["name", "class", *(f"p_{name}" for name in class_names), *other]]
     for name, row in rows.items():
         mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
         cells = row.to_json() | {
             "flags": " ".join(row.flags),
             "faces_found": "" if row.faces_found is None else f"{row.faces_found:.4f}",
+            "eeg_onset_s": "" if row.eeg_onset_s is None else f"{row.eeg_onset_s:g}",
         }
         table.append([name, row.label, *mean, *(cells[column] for column in other)])
     return csv_text(table)

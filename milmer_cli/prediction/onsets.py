@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
-from milmer_cli.eeg.events import find_event, read_events
+from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.messages import Messages
@@ -165,7 +166,24 @@ def find_onsets(
             f"{request.eeg} marks {len(block.onset_s)} stimuli and none was selected, so the "
             "prediction starts with the recording. Select a stimulus with --trial N."
         )
+    elif block is not None and request.eeg is not None and mark is None:
+        if request.eeg_onset_s is None and not block.onset_s:
+            messages.warn(*_repeated_events(request.eeg, block))
     return {name: onsets.get(name, Onset(0.0, "file_start")) for name in durations}
+
+
+def _repeated_events(eeg: Path, block: EegBlock) -> Iterator[str]:
+    """Yield a warning if the recording seems to contain several stimuli."""
+    events = read_events(eeg, block.raw)
+    counts = Counter(event.name for event in events)
+    repeated = [event for event in events if counts[event.name] > 1]
+    if repeated:
+        name = repeated[0].name
+        yield (
+            f"{eeg} contains events that repeat, {describe_events(repeated)}, and none was "
+            "selected, so the recording is predicted as one stimulus. Predict each stimulus with "
+            f'--eeg-event "{name}" --all-events, or one with --eeg-event "{name}" --trial N.'
+        )
 
 
 def _from_start_times(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import torch
 
+from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
 from milmer_cli.io import atomic_write
@@ -20,6 +23,7 @@ from milmer_cli.prediction.batch import (
     prediction_identity,
     summary_table,
 )
+from milmer_cli.prediction.event_requests import event_requests
 from milmer_cli.prediction.manifest import read_requests
 from milmer_cli.prediction.output import (
     SUMMARY,
@@ -27,8 +31,11 @@ from milmer_cli.prediction.output import (
     require_batch_folder,
     require_prediction_folder,
 )
+from milmer_cli.prediction.reliability import summarize_model
 from milmer_cli.prediction.request import Outputs, Request
+from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.reports.prediction_batch import batch_page
 from milmer_cli.settings import Settings
 from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
 from milmer_cli.training.run_dir import Run
@@ -48,7 +55,8 @@ def predict_batch(
     run
         Run folder of the model.
     out
-        Gets one folder per recording, and the summary table, rewritten after each recording.
+        Gets one folder per recording, the summary table, rewritten after each recording, and a
+        page of all recordings.
     settings
         Sections ``predict`` and ``run``; ``run.workers`` recordings are predicted in parallel.
     progress
@@ -73,10 +81,44 @@ def _predict_batch(
     manifest: Path, run: Path, out: Path, settings: Settings, progress: Progress
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
+    opened = Run.open(run)
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
-    opened = Run.open(run)
+    return _predict_requests(requests, opened, out, settings, progress)
+
+
+def predict_events(
+    request: Request, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+) -> BatchResult:
+    """Predict each occurrence of an event of a recording.
+
+    Parameters
+    ----------
+    request
+        See `milmer_cli.prediction.event_requests`.
+    run, out, settings, progress
+        As for `predict_batch`.
+
+    Raises
+    ------
+    InputError
+        The request is invalid, ``run`` is not a finished run, or ``out`` contains something else.
+    """
+    request.validate()
+    require_batch_folder(out)
+    with locked_prediction(out):
+        opened = Run.open(run)
+        options = replace(read_options(settings.data), eeg_channels=opened.channels)
+        requests = event_requests(request, options)
+        return _predict_requests(requests, opened, out, settings, progress)
+
+
+def _predict_requests(
+    requests: Mapping[str, Request], opened: Run, out: Path, settings: Settings, progress: Progress
+) -> BatchResult:
+    """Predict recordings into a locked folder, each into the folder of its name."""
+    test_score = summarize_model(opened, opened.settings.model.modalities).test_score
     identities = {
         name: prediction_identity(request, opened, settings) for name, request in requests.items()
     }
@@ -103,7 +145,9 @@ def _predict_batch(
         if row.error:
             progress.note(f"{folder.name}: {row.error}", "warning")
     progress.done(TASK)
-    return BatchResult(out, rows, kept)
+    result = BatchResult(out, rows, kept, opened.class_names, test_score)
+    atomic_write(out / PAGE, batch_page(result))
+    return result
 
 
 def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:

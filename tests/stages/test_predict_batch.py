@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import os
 
+import edfio
 import numpy as np
 import pytest
 
-from helpers import RecordingProgress, read_csv
+from helpers import RecordingProgress, read_csv, write_numbered_video
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.io import AS_RECORDED
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import FolderLock
+from milmer_cli.prediction.event_requests import event_requests
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
-from milmer_cli.stages.predict_batch import SUMMARY, predict_batch
+from milmer_cli.stages.predict_batch import SUMMARY, predict_batch, predict_events
 
 SETTINGS = load_settings(overrides=["run.device=cpu", "run.workers=1"])
 
@@ -158,3 +161,66 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
         )
         alone = predict(request, untrained_run, Outputs(), SETTINGS)
         np.testing.assert_allclose(result.rows[f"P1_{trial.trial}"].mean, alone.mean, atol=1e-6)
+
+
+@pytest.fixture
+def session(tmp_path, make_eeg):
+    """A session of 30 s with three stimuli of 4 s, 7 s apart, and a single other event."""
+    noise = [
+        edfio.EdfSignal(row, 128, label=name, physical_dimension="uV")
+        for name, row in zip(GENEVA, make_eeg(30.0), strict=True)
+    ]
+    marks = [edfio.EdfAnnotation(3.0 + 7 * k, 4.0, "stim/a") for k in range(3)]
+    path = tmp_path / "session.edf"
+    edfio.Edf(noise, annotations=[*marks, edfio.EdfAnnotation(1.0, None, "begin")]).write(path)
+    return path
+
+
+def test_predict_events_predicts_each_event_as_if_it_was_alone(tmp_path, untrained_run, session):
+    out = tmp_path / "out"
+    request = Request(eeg=session, eeg_event="stim/a")
+    result = predict_events(request, untrained_run, out, SETTINGS)
+    assert list(result.rows) == ["stim_a_1", "stim_a_2", "stim_a_3"]
+    assert [row.eeg_onset_s for row in result.rows.values()] == [3.0, 10.0, 17.0]
+    alone = predict(
+        Request(eeg=session, eeg_onset_s=10.0, duration_s=4.0), untrained_run, Outputs(), SETTINGS
+    )
+    assert len(alone.segments) == result.rows["stim_a_2"].segments == 1
+    np.testing.assert_allclose(result.rows["stim_a_2"].mean, alone.mean, atol=1e-6)
+    page = (out / "report.html").read_text()
+    assert all(f'href="{name}/report.html"' in page for name in result.rows)
+    assert [row["eeg_onset_s"] for row in read_csv(out / SUMMARY)] == ["3", "10", "17"]
+    with pytest.raises(InputError, match="has no event clip"):
+        predict_events(Request(eeg=session, eeg_event="clip"), untrained_run, out, SETTINGS)
+
+
+def test_predict_warns_of_repeated_events_that_are_not_selected(untrained_run, session):
+    progress = RecordingProgress()
+    request = Request(eeg=session)
+    result = predict(request, untrained_run, Outputs(), SETTINGS, progress=progress)
+    [warning] = [text for text in progress.warnings if "events that repeat" in text]
+    assert "contains events that repeat, stim/a (3), and none was selected" in warning
+    assert '--eeg-event "stim/a" --all-events' in warning
+    assert warning in result.notes
+    progress = RecordingProgress()
+    request = Request(eeg=session, eeg_onset_s=3.0)
+    predict(request, untrained_run, Outputs(), SETTINGS, progress=progress)
+    assert not any("events" in text for text in progress.warnings)
+
+
+def test_event_requests_place_the_events_in_the_video(session, tmp_path):
+    (tmp_path / "face.mp4").write_bytes(b"not read")
+    request = Request(tmp_path / "face.mp4", session, eeg_event="stim/a", video_onset_s=12.5)
+    requests = event_requests(request, AS_RECORDED)
+    assert [(r.trial, r.video_onset_s) for r in requests.values()] == [
+        (1, 12.5), (2, 19.5), (3, 26.5),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="--all-events requires"):
+        event_requests(Request(eeg=session), AS_RECORDED)
+
+
+def test_event_requests_require_the_start_in_the_video(session, tmp_path):
+    write_numbered_video(tmp_path / "face.mp4")
+    with pytest.raises(InputError, match="at 3 s cannot be found in the video") as caught:
+        event_requests(Request(tmp_path / "face.mp4", session, eeg_event="stim/a"), AS_RECORDED)
+    assert "Give --video-onset, the start of the first event" in caught.value.hint
