@@ -43,6 +43,11 @@ from milmer_cli.prediction.segment_inference import SegmentInference, SegmentOut
 from milmer_cli.prediction.sync_check import SyncCheck, check_sync
 from milmer_cli.prediction.timing import StimulusTiming, locate_stimulus
 from milmer_cli.prediction.training_differences import training_differences
+from milmer_cli.prediction.training_overlap import (
+    overlap_warnings,
+    prediction_source,
+    sets_of,
+)
 from milmer_cli.preprocessing import select_face_video
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
@@ -122,6 +127,7 @@ class Predictor:
             device=self._device.describe(),
             faces=predictions.faces,
             sync=sync,
+            sets=inputs.sets,
         )
 
     def _open(self, request: Request, outputs: Outputs, messages: Messages) -> _Inputs:
@@ -135,6 +141,9 @@ class Predictor:
         messages.note(*notes, *training_differences(run, recording))
         timing = locate_stimulus(used, block, run.settings.eeg.segment_s, messages)
         messages.warn(*single_modality_warnings(run, modalities))
+        source = prediction_source(used, block, timing)
+        known = run.sources()
+        messages.warn(*overlap_warnings(source, known or ()))
         onsets = segment_onsets(timing.duration_s, run.settings.eeg)
         reader = None
         if recording is not None:
@@ -145,7 +154,8 @@ class Predictor:
         video = None
         if used.video is not None:
             video = VideoSpan(used.video, timing.video_onset_s, used.video_options)
-        return _Inputs(used, modalities, timing, onsets, recording, reader, video)
+        sets = None if known is None else sets_of(source, known)
+        return _Inputs(used, modalities, timing, onsets, recording, reader, video, sets)
 
     def _select_video_stream(self, request: Request, video: Path, messages: Messages) -> Request:
         """Select the stream with a face; report this, and what else the user should know."""
@@ -236,6 +246,8 @@ class _Inputs:
         The EEG and the reader of its segments; None if the model receives no EEG.
     video
         None if the model receives no video.
+    sets
+        Sets of the run that contain the recording; None if the run does not record its files.
     """
 
     request: Request
@@ -245,6 +257,7 @@ class _Inputs:
     recording: EegRecording | None
     eeg: EegSegmentReader | None
     video: VideoSpan | None
+    sets: tuple[str, ...] | None
 
 
 @dataclass
