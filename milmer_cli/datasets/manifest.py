@@ -35,14 +35,13 @@ _SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
     "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
-    "predict": ("name", *_IDENTITY, *_SHARED),
+    "predict": ("name", *_IDENTITY, *_SHARED, *RATINGS, *RANGES, "label"),
 }
 _FILES = ("eeg", "video")
 _REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
     "prepare": (("participant",), ("trial",), ("stimulus",), _FILES, ("label", *RATINGS)),
     "predict": (_FILES,),
 }
-_NO_RATINGS = (math.nan, math.nan, math.nan, math.nan)
 COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
 
 PARTICIPANT_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -75,7 +74,8 @@ _TEMPLATE = """\
 # eog            EOG channels separated by ; with A-B for a difference of two channels
 # eeg_channels   EEG channels to use, in order, separated by ; empty for all channels that are named
 #                like electrodes (10-05 system) in all files
-# Only for predict, which needs no participant, trial, stimulus, ratings or label:
+# Only for predict, which needs no participant, trial, stimulus, ratings or label, and compares its
+# predictions with the ratings if there are any:
 # name           name of the prediction; empty for participant_trial, or the name of the file
 # In predict, an empty eeg_onset_s of a BDF file means the start of `trial` by DEAP's event codes.
 participant,session,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,valence,\
@@ -210,7 +210,7 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
             row.value("video_fps", positive_number, "frames per second, more than 0"),
         ),
         duration_s=row.value("duration_s", _duration, _DURATION),
-        ratings=_ratings(row) if prepare else _NO_RATINGS,
+        ratings=_ratings(row),
         label=row.text("label") or None,
         eog=_split(row.text("eog")),
         eeg_channels=_split(row.text("eeg_channels")),

@@ -23,6 +23,7 @@ Modules, in the order of the data flow:
 - `reliability`: performance of the model on its test set
 - `output`: the folder of a prediction and timeline.csv
 - `predictor`: `Predictor`, which runs all of the above for one request
+- `rating_comparison`: comparison of the predictions of a manifest with its ratings
 - `batch`: identity and summary row of each recording of a manifest
 
 Pages and annotated videos are made from the result by `reports`; `stages.predict` calls both.

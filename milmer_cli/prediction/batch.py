@@ -14,8 +14,9 @@ from milmer_cli.eeg.io import open_eeg, source_files
 from milmer_cli.errors import InputError
 from milmer_cli.io import digest, read_json, shorten, write_json
 from milmer_cli.prediction.output import DONE, SUMMARY
+from milmer_cli.prediction.rating_comparison import RatingComparison
 from milmer_cli.prediction.request import Request
-from milmer_cli.prediction.result import PAGE, RESULT, PredictResult
+from milmer_cli.prediction.result import PAGE, RESULT, ModelSummary, PredictResult
 from milmer_cli.settings import Settings
 from milmer_cli.training.run_dir import Run
 
@@ -40,6 +41,8 @@ class SummaryRow:
         Flags of any segment, sorted.
     eeg_onset_s
         Start of the stimulus in the EEG, in seconds; None without EEG or after an error.
+    sets
+        As `PredictResult.sets`; None also after an error.
     error
         Why the recording could not be predicted; empty otherwise.
     """
@@ -53,6 +56,7 @@ class SummaryRow:
     faces_found: float | None = None
     flags: Sequence[str] = ()
     eeg_onset_s: float | None = None
+    sets: Sequence[str] | None = None
     error: str = ""
 
     @classmethod
@@ -67,6 +71,7 @@ class SummaryRow:
             faces_found=None if result.face_share is None else result.faces_found,
             flags=sorted({flag for segment in result.segments for flag in segment.flags}),
             eeg_onset_s=None if result.timing.eeg is None else result.timing.eeg_onset_s,
+            sets=result.sets,
         )
 
     @classmethod
@@ -99,15 +104,18 @@ class BatchResult:
         Recordings that were predicted before and have not changed.
     class_names
         In the order of the probabilities.
-    test_score
-        Score of the model on its test set, in one line.
+    model
+        The model and its performance on its test set.
+    comparison
+        Comparison with the ratings; None without ratings.
     """
 
     out: Path
     rows: Mapping[str, SummaryRow]
     kept: tuple[str, ...]
     class_names: tuple[str, ...]
-    test_score: str
+    model: ModelSummary
+    comparison: RatingComparison | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -125,7 +133,9 @@ class BatchResult:
             "out": str(self.out),
             "kept": list(self.kept),
             "failed": list(self.failed),
-            "test_score": self.test_score,
+            "test_score": self.model.test_score,
+            "test_scope": self.model.test_scope or None,
+            "ratings": self._comparison_json(),
             "recordings": [{"name": name, **row.to_json()} for name, row in self.rows.items()],
         }
 
@@ -138,8 +148,22 @@ class BatchResult:
         if self.failed:
             names = shorten(self.failed)
             rows.append(("failed", f"{names}; the same command retries them and keeps the others"))
-        rows.append(("test score of the model", self.test_score))
+        rows.append(("test score of the model", self.model.test_score))
+        if self.model.test_scope:
+            rows.append(("tested on", self.model.test_scope))
+        if self.comparison is not None:
+            rows.append(("comparison with the ratings", self.comparison.sentences))
         return [*rows, ("table", str(self.out / SUMMARY)), ("report", str(self.out / PAGE))]
+
+
+    def _comparison_json(self) -> dict[str, Any] | None:
+        if self.comparison is None:
+            return None
+        rates = {
+            "accuracy": self.comparison.accuracy,
+            "majority_rate": self.comparison.majority_rate,
+        }
+        return dataclasses.asdict(self.comparison) | rates
 
 
 def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
@@ -183,15 +207,32 @@ def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
     write_json(folder / DONE, {"identity": identity, "row": dataclasses.asdict(row)})
 
 
-def summary_table(rows: Mapping[str, SummaryRow], class_names: Sequence[str]) -> str:
-    """Return the summary table as CSV text."""
-    other = ("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "error", "video", "eeg")
+def summary_table(
+    rows: Mapping[str, SummaryRow], class_names: Sequence[str], rated: Mapping[str, str]
+) -> str:
+    """Return the summary table as CSV text.
+
+    Parameters
+    ----------
+    rows
+        Name of a recording -> its row.
+    class_names
+        In the order of the probabilities.
+    rated
+        Name of a recording -> the class of its rating, for those that have one.
+    """
+    other = (
+        *("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "rated_class", "sets"),
+        *("error", "video", "eeg"),
+    )
     table: list[list[object]] = [["name", "class", *(f"p_{name}" for name in class_names), *other]]
     for name, row in rows.items():
         mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
         cells = row.to_json() | {
             "flags": " ".join(row.flags),
             "faces_found": "" if row.faces_found is None else f"{row.faces_found:.4f}",
+            "rated_class": rated.get(name, ""),
+            "sets": " ".join(row.sets or ()),
             "eeg_onset_s": "" if row.eeg_onset_s is None else f"{row.eeg_onset_s:g}",
         }
         table.append([name, row.label, *mean, *(cells[column] for column in other)])

@@ -24,13 +24,14 @@ from milmer_cli.prediction.batch import (
     summary_table,
 )
 from milmer_cli.prediction.event_requests import event_requests
-from milmer_cli.prediction.manifest import read_requests
+from milmer_cli.prediction.manifest import read_rated_classes, read_requests
 from milmer_cli.prediction.output import (
     SUMMARY,
     remove_prediction,
     require_batch_folder,
     require_prediction_folder,
 )
+from milmer_cli.prediction.rating_comparison import compare_with_ratings
 from milmer_cli.prediction.reliability import summarize_model
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PAGE
@@ -85,7 +86,8 @@ def _predict_batch(
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
-    return _predict_requests(requests, opened, out, settings, progress)
+    rated = read_rated_classes(manifest, opened.settings.data)
+    return _predict_requests(requests, rated, opened, out, settings, progress)
 
 
 def predict_events(
@@ -111,14 +113,22 @@ def predict_events(
         opened = Run.open(run)
         options = replace(read_options(settings.data), eeg_channels=opened.channels)
         requests = event_requests(request, options)
-        return _predict_requests(requests, opened, out, settings, progress)
+        return _predict_requests(requests, {}, opened, out, settings, progress)
 
 
 def _predict_requests(
-    requests: Mapping[str, Request], opened: Run, out: Path, settings: Settings, progress: Progress
+    requests: Mapping[str, Request],
+    rated: Mapping[str, str],
+    opened: Run,
+    out: Path,
+    settings: Settings,
+    progress: Progress,
 ) -> BatchResult:
-    """Predict recordings into a locked folder, each into the folder of its name."""
-    test_score = summarize_model(opened, opened.settings.model.modalities).test_score
+    """Predict recordings into a locked folder, each into the folder of its name.
+
+    ``rated`` are the classes of the ratings, for the recordings that have one.
+    """
+    model = summarize_model(opened, opened.settings.model.modalities)
     identities = {
         name: prediction_identity(request, opened, settings) for name, request in requests.items()
     }
@@ -135,18 +145,19 @@ def _predict_requests(
         for name, request in requests.items()
         if name not in rows
     ]
-    atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+    atomic_write(out / SUMMARY, summary_table(rows, opened.class_names, rated))
     progress.start(TASK, total=len(jobs), unit="recordings")
     for folder, row in run_parallel(jobs, workers):
         rows[folder.name] = row
         rows = {name: rows[name] for name in requests if name in rows}
-        atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+        atomic_write(out / SUMMARY, summary_table(rows, opened.class_names, rated))
         progress.advance(TASK)
         if row.error:
             progress.note(f"{folder.name}: {row.error}", "warning")
     progress.done(TASK)
-    result = BatchResult(out, rows, kept, opened.class_names, test_score)
-    atomic_write(out / PAGE, batch_page(result))
+    comparison = compare_with_ratings(rows, rated)
+    result = BatchResult(out, rows, kept, opened.class_names, model, comparison)
+    atomic_write(out / PAGE, batch_page(result, rated))
     return result
 
 

@@ -153,6 +153,16 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
     assert list(result.rows) == ["P1_1", "P1_2"]
     assert result.failed == ()
     assert any("does not use the columns stimulus" in note for note in progress.messages)
+    table = summary(tmp_path / "out")
+    assert [row["rated_class"] for row in table.values()] == ["HAHV", "HALV"]
+    comparison = result.comparison
+    correct = sum(row["class"] == row["rated_class"] for row in table.values())
+    assert (comparison.n, comparison.correct, comparison.trained_on) == (2, correct, None)
+    assert result.to_json()["ratings"]["majority_rate"] == 0.5
+    text = dict(result.summary())["comparison with the ratings"]
+    assert f"{correct / 2:.1%} of 2 rated recordings" in text
+    assert "The run does not record which files" in text
+    assert text in (tmp_path / "out" / "report.html").read_text()
     for trial in recordings.trials("P1"):
         request = Request(
             eeg=tmp_path / "a.edf",
