@@ -31,8 +31,8 @@ def inspect(
 ) -> None:
     """Write a page about a prepared store: counts, classes, coverage, faces and EEG.
 
-    Check the page before training; writing it takes seconds. For an EEG file, its channels, sampling
-    rate, duration and events are printed.
+    Check the page before training; writing it takes seconds. For an EEG file, print its channels,
+    sampling rate, duration and events.
 
     Example:
       milmer inspect prepared

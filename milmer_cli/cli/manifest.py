@@ -18,7 +18,7 @@ manifest = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
 
 @manifest.callback(invoke_without_command=True)
 def _group(context: typer.Context) -> None:
-    """Write the table of recordings that `prepare --manifest` and `predict --manifest` read.
+    """Write the table of recordings that prepare and predict read.
 
     Example:
       milmer manifest events P01.edf P01.mp4 --video-onset 12.4

@@ -97,7 +97,9 @@ class EventManifestResult:
 
 
 def _span(first: Event, last: Event) -> str:
-    return f"at {first.onset_s:g} s" if first is last else f"{first.onset_s:g} to {last.onset_s:g} s"
+    return (
+        f"at {first.onset_s:g} s" if first is last else f"{first.onset_s:g} to {last.onset_s:g} s"
+    )
 
 
 def write_event_manifest(
@@ -171,7 +173,9 @@ def _previous_text(out: Path, participant: str, session: str) -> str:
             "commas.",
             "Choose another file with --out.",
         )
-    if any((row.text("participant"), row.text("session")) == (participant, session) for row in rows):
+    if any(
+        (row.text("participant"), row.text("session")) == (participant, session) for row in rows
+    ):
         of_session = f", session {session}" if session else ""
         raise InputError(
             f"{out} already contains {participant}{of_session}.",
@@ -220,7 +224,7 @@ def _to_fill(session: EventSession, events: Sequence[Event]) -> dict[str, str]:
     if any(event.duration_s is None for event in events):
         to_fill["duration_s"] = "duration of each stimulus, which the events do not state"
     to_fill["valence, arousal"] = (
-        "ratings from 1 to 9 (another scale in the columns valence_range, arousal_range, as 0-100); "
-        "or the class in a column label"
+        "ratings from 1 to 9 (for another scale, add the columns valence_range and arousal_range, "
+        "with 0-100 for example); or the class in a column label"
     )
     return to_fill

@@ -59,8 +59,8 @@ _TEMPLATE = """\
 # stimulus       stimulus (clip): a number or a name, the same for all participants
 # eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none
 # eeg_onset_s    start of the stimulus in the EEG file, in seconds; empty for 0
-# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: the text of an annotation
-#                or a code of the trigger channel; `milmer inspect EEG` lists them
+# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: text of an annotation
+#                or code of the trigger channel; `milmer inspect EEG` lists them
 # eeg_event_number    which of several events of this name; empty for the number of the trial
 # video          any video file; empty for none. Paths are absolute, or relative to this file
 # video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0

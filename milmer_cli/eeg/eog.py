@@ -113,7 +113,9 @@ def remove_eog(
     variance = float(removed.var(axis=1).sum() / max(before.var(axis=1).sum(), 1e-12))
     where = ", ".join(names[row] for row in frontal) or "all channels"
     summary = f"{method}, {100 * variance:.0f} % of the variance at {where} removed."
-    return EogRemoval(components, variance, (summary, *notes), _method(by_regression, eyes, settings))
+    return EogRemoval(
+        components, variance, (summary, *notes), _method(by_regression, eyes, settings)
+    )
 
 
 def _method(by_regression: bool, eyes: np.ndarray, settings: EegSettings) -> EogMethod:

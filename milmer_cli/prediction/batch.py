@@ -155,7 +155,6 @@ class BatchResult:
             rows.append(("comparison with the ratings", self.comparison.sentences))
         return [*rows, ("table", str(self.out / SUMMARY)), ("report", str(self.out / PAGE))]
 
-
     def _comparison_json(self) -> dict[str, Any] | None:
         if self.comparison is None:
             return None

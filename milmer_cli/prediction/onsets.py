@@ -166,21 +166,22 @@ def find_onsets(
             f"{request.eeg} marks {len(block.onset_s)} stimuli and none was selected, so the "
             "prediction starts with the recording. Select a stimulus with --trial N."
         )
-    elif block is not None and request.eeg is not None and mark is None:
-        if request.eeg_onset_s is None and not block.onset_s:
-            messages.warn(*_repeated_events(request.eeg, block))
+    elif mark is None and request.eeg_onset_s is None:
+        messages.warn(*_repeated_events(request, block))
     return {name: onsets.get(name, Onset(0.0, "file_start")) for name in durations}
 
 
-def _repeated_events(eeg: Path, block: EegBlock) -> Iterator[str]:
+def _repeated_events(request: Request, block: EegBlock | None) -> Iterator[str]:
     """Yield a warning if the recording seems to contain several stimuli."""
-    events = read_events(eeg, block.raw)
+    if block is None or request.eeg is None or block.onset_s:
+        return
+    events = read_events(request.eeg, block.raw)
     counts = Counter(event.name for event in events)
     repeated = [event for event in events if counts[event.name] > 1]
     if repeated:
         name = repeated[0].name
         yield (
-            f"{eeg} contains events that repeat, {describe_events(repeated)}, and none was "
+            f"{request.eeg} contains events that repeat, {describe_events(repeated)}, and none was "
             "selected, so the recording is predicted as one stimulus. Predict each stimulus with "
             f'--eeg-event "{name}" --all-events, or one with --eeg-event "{name}" --trial N.'
         )

@@ -61,8 +61,8 @@ class RatingComparison:
             text += f" Not counted: {self.abstained} with an abstention."
         if self.trained_on is None:
             return (
-                f"{text} The run does not record which files it was trained on: if these recordings "
-                "are among them, this is not the accuracy for new recordings."
+                f"{text} The run does not record which files it was trained on: if these "
+                "recordings are among them, this is not the accuracy for new recordings."
             )
         if self.trained_on:
             return (

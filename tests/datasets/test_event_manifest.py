@@ -49,7 +49,7 @@ def test_write_event_manifest_has_a_row_per_event(session, tmp_path):
 def test_write_event_manifest_is_valid_when_the_named_columns_are_filled(session, tmp_path):
     out = tmp_path / "recordings.csv"
     write_event_manifest(EventSession(session, participant="P1"), out)
-    with pytest.raises(InputError, match="3 errors.*\n.*stimulus is empty"):
+    with pytest.raises(InputError, match=r"3 errors.*\n.*stimulus is empty"):
         ManifestRecordings(out)
     lines = out.read_text().splitlines()
     filled = [line.replace(",,raw", ",joy,raw")[:-1] + "3,4" for line in lines[1:]]
