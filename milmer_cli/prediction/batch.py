@@ -123,6 +123,15 @@ class BatchResult:
         return tuple(name for name, row in self.rows.items() if row.error)
 
     @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Recordings in the training or validation set of the model."""
+        return tuple(
+            name
+            for name, row in self.rows.items()
+            if {"training", "validation"} & set(row.sets or ())
+        )
+
+    @property
     def complete(self) -> bool:
         """Whether all recordings were predicted."""
         return not self.failed
@@ -151,6 +160,9 @@ class BatchResult:
         rows.append(("test score of the model", self.model.test_score))
         if self.model.test_scope:
             rows.append(("tested on", self.model.test_scope))
+        if self.trained_on:
+            count = f"{len(self.trained_on)} of {len(self.rows)} recordings are in its training"
+            rows.append(("warning", f"{count} or validation set: {shorten(self.trained_on)}"))
         if self.comparison is not None:
             rows.append(("comparison with the ratings", self.comparison.sentences))
         return [*rows, ("table", str(self.out / SUMMARY)), ("report", str(self.out / PAGE))]

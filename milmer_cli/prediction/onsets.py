@@ -199,7 +199,10 @@ def _from_start_times(
     marked_s = None if mark is None else mark.onset_s
     compared = compare_start_times(request.video, request.eeg, block, marked_s, durations)
     if compared.video_onset_s is None or compared.eeg_onset_s is None:
-        messages.warn(compared.message)
+        messages.warn(
+            f"{compared.message} Both files are taken to start together; if they do not, give "
+            "--video-onset and --eeg-onset."
+        )
         return {}
     messages.note(compared.message)
     return {

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
-from milmer_cli.prediction.batch import SummaryRow
+from pathlib import Path
+
+from milmer_cli.prediction.batch import BatchResult, SummaryRow
 from milmer_cli.prediction.rating_comparison import compare_with_ratings
+from milmer_cli.prediction.result import ModelSummary
 
 
 def row(label, sets=(), error=""):
@@ -36,3 +39,10 @@ def test_compare_with_ratings_of_new_recordings_needs_no_caveat():
     found = compare_with_ratings({"a": row("HAHV")}, {"a": "HAHV"})
     assert found.trained_on == 0
     assert found.sentences.endswith("would give 100.0%.")
+
+
+def test_batch_result_warns_of_recordings_that_the_model_was_trained_on():
+    rows = {"a": row("HAHV", ["training"]), "b": row("HAHV", ["test"]), "c": row("HAHV", None)}
+    result = BatchResult(Path("out"), rows, (), ("HAHV",), ModelSummary("run", "a score"))
+    warning = dict(result.summary())["warning"]
+    assert warning == "1 of 3 recordings are in its training or validation set: a"

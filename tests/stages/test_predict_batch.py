@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import edfio
 import numpy as np
@@ -231,6 +232,8 @@ def test_event_requests_place_the_events_in_the_video(session, tmp_path):
 
 def test_event_requests_require_the_start_in_the_video(session, tmp_path):
     write_numbered_video(tmp_path / "face.mp4")
+    message = r"at 3 s cannot be found in the video. \S+session\.edf states no start time\.$"
     with pytest.raises(InputError, match="at 3 s cannot be found in the video") as caught:
         event_requests(Request(tmp_path / "face.mp4", session, eeg_event="stim/a"), AS_RECORDED)
+    assert re.search(message, caught.value.message)
     assert "Give --video-onset, the start of the first event" in caught.value.hint
