@@ -10,6 +10,7 @@ from pathlib import Path
 from milmer_cli.eeg.events import Event, find_event, read_events
 from milmer_cli.eeg.io import EegBlock, ReadOptions
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 from milmer_cli.prediction.onsets import file_durations
 from milmer_cli.prediction.recording import open_block
 from milmer_cli.prediction.request import Request
@@ -45,6 +46,13 @@ def event_requests(request: Request, options: ReadOptions) -> dict[str, Request]
     block = open_block(request.eeg, request.eog, options)
     sfreq = float(block.raw.info["sfreq"])
     events = find_event(request.eeg, read_events(request.eeg, block.raw), request.eeg_event, sfreq)
+    unknown = [f"{event.onset_s:g}" for event in events if event.duration_s is None]
+    if unknown and len(events) > 1 and request.duration_s is None:
+        raise InputError(
+            f"{request.eeg} states no duration of the event {request.eeg_event} at "
+            f"{shorten(unknown)} s.",
+            "Give the duration of each stimulus with --duration.",
+        )
     onsets_s = _video_onsets(request, request.eeg, block, events)
     name = re.sub(r"[^\w.+-]+", "_", request.eeg_event)
     return {

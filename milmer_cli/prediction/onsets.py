@@ -14,6 +14,7 @@ from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
 from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 from milmer_cli.prediction.messages import Messages
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.start_times import compare_start_times
@@ -168,6 +169,8 @@ def find_onsets(
         )
     elif mark is None and request.eeg_onset_s is None:
         messages.warn(*_repeated_events(request, block))
+    elif mark is not None and mark.duration_s is None and request.duration_s is None:
+        messages.warn(*_later_events(request, block, onsets[EEG].time_s))
     return {name: onsets.get(name, Onset(0.0, "file_start")) for name in durations}
 
 
@@ -184,6 +187,21 @@ def _repeated_events(request: Request, block: EegBlock | None) -> Iterator[str]:
             f"{request.eeg} contains events that repeat, {describe_events(repeated)}, and none was "
             "selected, so the recording is predicted as one stimulus. Predict each stimulus with "
             f'--eeg-event "{name}" --all-events, or one with --eeg-event "{name}" --trial N.'
+        )
+
+
+def _later_events(request: Request, block: EegBlock | None, onset_s: float) -> Iterator[str]:
+    """Yield a warning if a stimulus without a known end would contain the next ones."""
+    if block is None or request.eeg is None or request.eeg_event is None:
+        return
+    sfreq = float(block.raw.info["sfreq"])
+    events = find_event(request.eeg, read_events(request.eeg, block.raw), request.eeg_event, sfreq)
+    later = [f"{event.onset_s:g}" for event in events if event.onset_s > onset_s]
+    if later:
+        yield (
+            f"{request.eeg} states no duration of the event {request.eeg_event}, so the prediction "
+            f"continues to the end and includes the next ones, at {shorten(later)} s. Give the "
+            "duration of the stimulus with --duration."
         )
 
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 
 import edfio
+import mne
 import numpy as np
 import pytest
 
-from helpers import RecordingProgress, read_csv, write_numbered_video
+from helpers import RecordingProgress, read_csv, write_gdf, write_numbered_video
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import AS_RECORDED
@@ -237,3 +239,17 @@ def test_event_requests_require_the_start_in_the_video(session, tmp_path):
         event_requests(Request(tmp_path / "face.mp4", session, eeg_event="stim/a"), AS_RECORDED)
     assert re.search(message, caught.value.message)
     assert "Give --video-onset, the start of the first event" in caught.value.hint
+
+
+def test_event_requests_require_the_duration_of_triggers(tmp_path):
+    path = write_gdf(tmp_path / "x.gdf", code=7)
+    assert list(event_requests(Request(eeg=path, eeg_event="7"), AS_RECORDED)) == ["7_1"]
+    raw = mne.io.RawArray(np.zeros((1, 900)), mne.create_info(["Cz"], 100.0, "eeg"))
+    raw.set_annotations(mne.Annotations([1.0, 5.0], 0.0, "stim"))
+    raw.save(tmp_path / "x_raw.fif")
+    request = Request(eeg=tmp_path / "x_raw.fif", eeg_event="stim")
+    with pytest.raises(InputError, match="no duration of the event stim at 1, 5 s") as caught:
+        event_requests(request, AS_RECORDED)
+    assert "--duration" in caught.value.hint
+    requests = event_requests(replace(request, duration_s=3.0), AS_RECORDED)
+    assert [(r.trial, r.duration_s) for r in requests.values()] == [(1, 3.0), (2, 3.0)]
