@@ -8,16 +8,10 @@ import mne
 import numpy as np
 import pytest
 
-from helpers import write_gdf
-from milmer_cli.eeg.events import Event, find_event, read_events
+from helpers import event_onsets, write_gdf
+from milmer_cli.eeg.events import Event, read_events
 from milmer_cli.eeg.io import open_eeg
 from milmer_cli.errors import InputError
-
-
-def event_onsets(path, raw, code):
-    """Onsets of an event, in seconds."""
-    events = find_event(path, read_events(path, raw), code, raw.info["sfreq"])
-    return [event.onset_s for event in events]
 
 
 def test_event_onsets_bdf_ignores_battery_bits(tmp_path, write_bdf, status_words):
