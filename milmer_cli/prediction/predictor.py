@@ -48,7 +48,7 @@ from milmer_cli.prediction.training_overlap import (
     prediction_source,
     sets_of,
 )
-from milmer_cli.preprocessing import select_face_video
+from milmer_cli.preprocessing import LastRecording, select_face_video
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.training.run_dir import Run
@@ -69,14 +69,17 @@ class Predictor:
     settings
         Sections ``predict`` and ``run``; of ``data``, how EEG files are read (`read_options`); of
         ``quality``, what was given explicitly: the rest of the quality rule is that of the run.
+    keep_eeg
+        Whether the last preprocessed EEG is kept, for other stimuli of the same recording.
     """
 
-    def __init__(self, run: Run, settings: Settings) -> None:
+    def __init__(self, run: Run, settings: Settings, keep_eeg: bool = False) -> None:
         check_metrics(run)
         given = settings.quality.model_dump(exclude_unset=True)
         quality = run.settings.quality.model_copy(update=given)
         self.run = replace(run, settings=run.settings.model_copy(update={"quality": quality}))
         self.settings = settings
+        self._last_eeg = LastRecording() if keep_eeg else None
         device = Device.from_settings(settings.run)
         device.configure_torch()
         self._inference = SegmentInference(
@@ -150,7 +153,8 @@ class Predictor:
             messages.warn(*average_reference(run.channels)[1])
             eeg, quality, model = run.settings.eeg, run.settings.quality, run.settings.model
             relative = model.eeg_amplitude != "none" and model.eeg_amplitude_scale == "recording"
-            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative)
+            last = self._last_eeg
+            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative, last)
         video = None
         if used.video is not None:
             video = VideoSpan(used.video, timing.video_onset_s, used.video_options)

@@ -38,7 +38,7 @@ from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.prediction_batch import batch_page
 from milmer_cli.settings import Settings
-from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
+from milmer_cli.stages.predict import TrainedModel, locked_prediction
 from milmer_cli.training.run_dir import Run
 
 TASK = "predict"
@@ -173,7 +173,7 @@ def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
 @functools.lru_cache(maxsize=1)
 def _load_model(run: Path, settings: Settings) -> TrainedModel:
     """Load the model once per worker process."""
-    return load_model(run, settings)
+    return TrainedModel(Run.open(run), settings, keep_eeg=True)
 
 
 def _predict_recording(

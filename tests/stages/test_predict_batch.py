@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import RecordingProgress, read_csv, write_gdf, write_numbered_video
+from milmer_cli import preprocessing
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import AS_RECORDED
@@ -189,11 +190,18 @@ def session(tmp_path, make_eeg):
     return path
 
 
-def test_predict_events_predicts_each_event_as_if_it_was_alone(tmp_path, untrained_run, session):
-    out = tmp_path / "out"
+def test_predict_events_predicts_each_event_as_if_it_was_alone(
+    tmp_path, monkeypatch, untrained_run, session
+):
+    out, calls = tmp_path / "out", []
     request = Request(eeg=session, eeg_event="stim/a")
+    original = preprocessing.preprocess_eeg
+    monkeypatch.setattr(
+        preprocessing, "preprocess_eeg", lambda *args: calls.append(args) or original(*args)
+    )
     result = predict_events(request, untrained_run, out, SETTINGS)
     assert list(result.rows) == ["stim_a_1", "stim_a_2", "stim_a_3"]
+    assert len(calls) == 1, "the recording is preprocessed once"
     assert [row.eeg_onset_s for row in result.rows.values()] == [3.0, 10.0, 17.0]
     alone = predict(
         Request(eeg=session, eeg_onset_s=10.0, duration_s=4.0), untrained_run, Outputs(), SETTINGS
