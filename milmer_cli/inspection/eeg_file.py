@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import AS_RECORDED, ReadOptions, open_eeg
 from milmer_cli.io import shorten
 
-_LISTED = 12
+_LISTED, _LISTED_NAMES = 12, 50
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,15 @@ class EegFileResult:
     def _event_rows(self) -> Iterator[tuple[str, str]]:
         if not self.events:
             yield "events", "none"
-        for name, count in Counter(event.name for event in self.events).items():
-            own = [event for event in self.events if event.name == name]
+        by_name: dict[str, list[Event]] = {}
+        for event in self.events:
+            by_name.setdefault(event.name, []).append(event)
+        for name, own in list(by_name.items())[:_LISTED_NAMES]:
             onsets = shorten([f"{event.onset_s:g}" for event in own], _LISTED)
-            times = f"{count} time{'s' * (count > 1)}"
+            times = f"{len(own)} time{'s' * (len(own) > 1)}"
             yield f"event {name}", f"{times}, at {onsets} s, {_durations(own)}"
+        if len(by_name) > _LISTED_NAMES:
+            yield "more events", f"{len(by_name) - _LISTED_NAMES} names; --json lists all of them"
 
 
 def _durations(events: list[Event]) -> str:

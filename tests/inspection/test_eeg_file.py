@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import edfio
 import numpy as np
 import pytest
 
 from milmer_cli.cli.app import run
-from milmer_cli.inspection.eeg_file import inspect_eeg_file
+from milmer_cli.eeg.events import Event
+from milmer_cli.inspection.eeg_file import EegFileResult, inspect_eeg_file
 
 
 @pytest.fixture
@@ -53,3 +56,10 @@ def test_inspect_of_a_file_rejects_the_options_of_a_store(recording, capsys):
     assert "is a file" in capsys.readouterr().err
     assert run(["inspect", str(recording)]) == 0
     assert "event stim" in capsys.readouterr().out
+
+
+def test_eeg_file_result_lists_a_limited_number_of_events():
+    events = tuple(Event(f"e{number}", float(number)) for number in range(70))
+    rows = EegFileResult(Path("x.edf"), 90.0, 128.0, {"eeg": ("Cz",)}, events).summary()
+    assert sum(label.startswith("event ") for label, _ in rows) == 50
+    assert dict(rows)["more events"] == "20 names; --json lists all of them"
