@@ -62,8 +62,9 @@ def overlap_warnings(source: TrialSource, used: Sequence[UsedTrial]) -> list[str
     if same:
         sets = sets_of(source, same)
         places = [f"the {name} set ({_list_trials(same, name)})" for name in sets]
+        listed = " and ".join(filter(None, [", ".join(places[:-1]), places[-1]]))
         reasons = [_CONSEQUENCES[name] for name in sets]
-        return [f"This recording is in {' and '.join(places)} of the model: {'; '.join(reasons)}."]
+        return [f"This recording is in {listed} of the model: {'; '.join(reasons)}."]
     others = [trial for trial in used if trial.source.shares_files_with(source)]
     learned = [trial for trial in others if set(trial.sets) & {"training", "validation"}]
     if learned:

@@ -28,7 +28,7 @@ def test_overlap_warnings_name_the_set():
     )
     sets, [text] = warning_of(0.0, 100.0)
     assert sets == ("training", "validation", "test")
-    assert "the training set (P1 trials 1, 2) and the validation set (P1 trial 3) and the" in text
+    assert "the training set (P1 trials 1, 2), the validation set (P1 trial 3) and the" in text
 
 
 def test_overlap_warnings_of_another_part_of_a_training_recording():
