@@ -385,6 +385,21 @@ def quick_file_digest(path: Path) -> str:
     InputError
         The file cannot be read.
     """
+    return digest(path.name, *_size_and_ends(path))
+
+
+def content_digest(path: Path) -> str:
+    """Digest of a file's size and first and last 64 KiB: equal for a copy under another name.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read.
+    """
+    return digest(*_size_and_ends(path))
+
+
+def _size_and_ends(path: Path) -> tuple[int, bytes, bytes]:
     try:
         size = path.stat().st_size
         with open_input(path) as file:
@@ -393,7 +408,7 @@ def quick_file_digest(path: Path) -> str:
             tail = file.read()
     except OSError as error:
         raise _read_error(error, path, "Check the file.") from error
-    return digest(path.name, size, head, tail)
+    return size, head, tail
 
 
 # Messages ---------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -52,12 +53,51 @@ class SegmentedEeg:
     recording: PreprocessedEeg
 
 
+class LastRecording:
+    """The last preprocessed recording, for other trials of the same files."""
+
+    def __init__(self) -> None:
+        self._key: object = None
+        self._recording: PreprocessedEeg | None = None
+
+    def preprocess(
+        self, block: EegBlock, settings: EegSettings, channels: Sequence[str] | None
+    ) -> PreprocessedEeg:
+        """Preprocess a block as `preprocess_eeg`, or return the last one with its onsets."""
+        key = _block_key(block, settings, channels)
+        if key is None or key != self._key or self._recording is None:
+            self._recording = None  # frees the memory first
+            self._recording, self._key = preprocess_eeg(block, settings, channels), key
+        return replace(self._recording, onset_s=dict(block.onset_s))
+
+
+def _block_key(
+    block: EegBlock, settings: EegSettings, channels: Sequence[str] | None
+) -> tuple[object, ...] | None:
+    """Return what a preprocessed block depends on; None if it was not read from files."""
+    raw = block.raw
+    paths = [path for path in raw.filenames if path is not None]
+    if not paths:
+        return None
+    files = [
+        (str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in paths
+    ]
+    types = tuple(zip(raw.ch_names, raw.get_channel_types(), strict=True))
+    marked = tuple(raw.info["bads"]), raw.info["line_freq"]
+    wanted = None if channels is None else tuple(channels)
+    return (
+        *(tuple(files), raw.first_samp, raw.n_times, types, marked),
+        *(block.eog, block.pass_band_hz, settings, wanted),
+    )
+
+
 def segment_eeg(
     block: EegBlock,
     durations_s: Mapping[int, float],
     settings: EegSettings,
     channels: Sequence[str] | None = None,
     model_channels: Sequence[str] | None = None,
+    last: LastRecording | None = None,
 ) -> SegmentedEeg:
     """Preprocess a continuous recording and cut its trials into segments.
 
@@ -74,13 +114,18 @@ def segment_eeg(
     model_channels
         Channels of the result, in order. Those that are not in ``channels`` are interpolated. None
         for ``channels``.
+    last
+        Keeps the preprocessed recording for the next call; None to keep nothing.
 
     Raises
     ------
     InputError
         A channel is missing, the file is damaged, or the amplitudes cannot be microvolts of EEG.
     """
-    recording = preprocess_eeg(block, settings, channels)
+    if last is None:
+        recording = preprocess_eeg(block, settings, channels)
+    else:
+        recording = last.preprocess(block, settings, channels)
     eeg = recording
     if model_channels is not None:
         eeg = interpolate_missing_channels(recording, model_channels)

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import av
 import edfio
+import mne
 import numpy as np
 
 from milmer_cli.eeg.bad_channels import window_edges
 from milmer_cli.eeg.channels import montage_1005
 from milmer_cli.eeg.edf import read_record_layout
+from milmer_cli.eeg.events import find_event, read_events
 from milmer_cli.eeg.preprocess import PreprocessedEeg
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.progress import Level
@@ -149,6 +151,15 @@ def write_numbered_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+# Events ----------------------------------------------------------------------------------
+
+
+def event_onsets(path: Path, raw: mne.io.BaseRaw, code: str) -> list[float]:
+    """Onsets of an event of a recording, in seconds."""
+    events = find_event(path, read_events(path, raw), code, float(raw.info["sfreq"]))
+    return [event.onset_s for event in events]
 
 
 # A GDF file, for which there is no writer ------------------------------------------------

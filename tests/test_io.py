@@ -195,6 +195,15 @@ def test_quick_file_digest_sees_both_ends_and_the_size(tmp_path):
     assert len(digests) == 4
 
 
+def test_content_digest_is_that_of_a_renamed_copy(tmp_path):
+    content = bytes(range(256)) * 1000
+    (tmp_path / "a.edf").write_bytes(content)
+    (tmp_path / "b.edf").write_bytes(content)
+    (tmp_path / "c.edf").write_bytes(content[:-1] + b"x")
+    first, copy, other = (io.content_digest(tmp_path / f"{name}.edf") for name in "abc")
+    assert first == copy != other
+
+
 @pytest.mark.parametrize(
     ("names", "text"),
     [([], ""), (["a", "b"], "a, b"), (["a", "", "c", "d"], "a, (no name) and 2 more")],

@@ -7,10 +7,12 @@ import pytest
 
 import milmer_cli.preprocessing as preprocessing
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.io import EegBlock, open_eeg
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
 from milmer_cli.prediction import predictor
 from milmer_cli.prediction.request import Outputs, Request
-from milmer_cli.preprocessing import instance_times
+from milmer_cli.preprocessing import LastRecording, instance_times, segment_eeg
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
 from milmer_cli.stages.prepare import prepare
@@ -107,3 +109,31 @@ def test_face_detector_is_loaded_once_per_device(monkeypatch):
     assert preprocessing.face_detector(settings, "cuda:1") is first
     assert preprocessing.face_detector(settings, "cpu") is not first
     assert loaded == [(settings, "cuda:1"), (settings, "cpu")]
+
+
+def test_last_recording_is_that_of_the_same_files_channels_and_settings(
+    tmp_path, monkeypatch, write_edf, make_eeg
+):
+    paths = [tmp_path / f"{name}.edf" for name in "ab"]
+    for seed, path in enumerate(paths):
+        write_edf(path, GENEVA, make_eeg(12.0, seed))
+    first, second = (EegBlock(open_eeg(path), {1: 3.0}) for path in paths)
+    settings, last, calls = load_settings().eeg, LastRecording(), []
+    original = preprocessing.preprocess_eeg
+    monkeypatch.setattr(
+        preprocessing, "preprocess_eeg", lambda *args: calls.append(args) or original(*args)
+    )
+    other = settings.model_copy(update={"band_hz": (4.0, 40.0)})
+    for block, used, channels, n_calls in (
+        (first, settings, None, 1),
+        (replace(first, onset_s={1: 6.0}), settings, None, 1),
+        (first, other, None, 2),
+        (first, other, GENEVA[:20], 3),
+        (second, other, GENEVA[:20], 4),
+        (replace(second, raw=second.raw.copy().crop(0, 9)), other, GENEVA[:20], 5),
+    ):
+        kept = segment_eeg(block, {1: 3.0}, used, channels, last=last)
+        assert len(calls) == n_calls
+        alone = segment_eeg(block, {1: 3.0}, used, channels)
+        calls.pop()
+        np.testing.assert_array_equal(kept.trials[1], alone.trials[1])

@@ -43,6 +43,7 @@ _MORE_MEMORY = (
 COMMANDS = {
     "demo": "Run all stages on a small synthetic data set with known truth.",
     "prepare": "Preprocess the EEG, detect the faces and cut both into segments.",
+    "manifest": "Write the table of recordings that prepare and predict read.",
     "inspect": "Write a page about a prepared store: counts, classes, coverage, faces and EEG.",
     "finetune-swin": "Fine-tune the face backbone on images of facial expressions.",
     "train": "Train a Milmer model and score it once on the test set.",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from milmer_cli.cli.options import CommandContext, command, folder_option, out_option
 from milmer_cli.errors import InputError, MilmerError
+
+if TYPE_CHECKING:
+    from milmer_cli.prediction.request import Request
 
 _EXISTING_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 
@@ -59,6 +62,14 @@ def predict(
             metavar="CODE", help="Trigger code or annotation at which the stimulus starts."
         ),
     ] = None,
+    all_events: Annotated[
+        bool,
+        typer.Option(
+            "--all-events",
+            help="Predict each occurrence of --eeg-event, with one page and one table of all. "
+            "--video-onset is the start of the first one in the video.",
+        ),
+    ] = False,
     video_onset: Annotated[
         float | None, typer.Option(help="Stimulus onset in the video, in seconds.")
     ] = None,
@@ -110,20 +121,25 @@ def predict(
     Example:
       milmer predict s01_trial03.avi s01.bdf --model runs/first --trial 3 --out prediction
       milmer predict face.mp4 eeg.edf --model runs/first --video-onset 2.5 --eeg-onset 10
+      milmer predict session.edf --no-video --eeg-event stim --all-events --model runs/first
       milmer predict --manifest recordings.csv --model runs/first --out predictions
 
     Writes:
       prediction/report.html     one page to open
       prediction/timeline.csv    one row per segment, written as the prediction proceeds
       prediction/timeline.json   the same, complete
+      With --manifest and --all-events, these files are in one folder per recording, beside
+      summary.csv and report.html of all recordings.
     """
     if manifest is not None:
-        _check_manifest_flags(
+        _check_flags(
+            "--manifest",
             {
                 "VIDEO": video,
                 "EEG": eeg,
                 "--trial": trial,
                 "--eeg-event": eeg_event,
+                "--all-events": all_events or None,
                 "--video-onset": video_onset,
                 "--eeg-onset": eeg_onset,
                 "--duration": duration,
@@ -134,7 +150,8 @@ def predict(
                 "--align-check": align_check or None,
                 "--no-video": no_video or None,
                 "--no-eeg": no_eeg or None,
-            }
+            },
+            "Use the columns of the manifest instead.",
         )
         _predict_manifest(context, manifest, model, out)
         return
@@ -146,6 +163,19 @@ def predict(
     request = Request(
         video, eeg, trial, eeg_event, video_onset, eeg_onset, duration, eog, video_stream, video_fps
     )
+    if all_events:
+        _check_flags(
+            "--all-events",
+            {
+                "--trial": trial,
+                "--eeg-onset": eeg_onset,
+                "--video-out": video_out,
+                "--align-check": align_check or None,
+            },
+            "They concern a single stimulus: remove them.",
+        )
+        _predict_events(context, request, model, out)
+        return
     outputs = Outputs(out, align_check, video_out)
     result = predict_stage(request, model, outputs, context.settings, progress=context.progress)
     context.print_result(result)
@@ -155,6 +185,15 @@ def _predict_manifest(context: CommandContext, manifest: Path, model: Path, out:
     from milmer_cli.stages.predict_batch import predict_batch
 
     result = predict_batch(manifest, model, out, context.settings, progress=context.progress)
+    context.print_result(result)
+    if not result.complete:
+        raise typer.Exit(MilmerError.exit_code)
+
+
+def _predict_events(context: CommandContext, request: Request, model: Path, out: Path) -> None:
+    from milmer_cli.stages.predict_batch import predict_events
+
+    result = predict_events(request, model, out, context.settings, progress=context.progress)
     context.print_result(result)
     if not result.complete:
         raise typer.Exit(MilmerError.exit_code)
@@ -194,11 +233,11 @@ def _assign_files(
     return video, eeg
 
 
-def _check_manifest_flags(values: dict[str, Any]) -> None:
-    """Reject what describes a single recording next to a manifest."""
+def _check_flags(flag: str, values: dict[str, Any], hint: str) -> None:
+    """Reject what describes a single recording next to a flag for several."""
     conflicts = [name for name, value in values.items() if value is not None]
     if conflicts:
         raise InputError(
-            f"{', '.join(conflicts)} cannot be combined with --manifest.",
-            "Use the columns of the manifest instead.",
+            f"{', '.join(conflicts)} cannot be combined with {flag}.",
+            hint,
         )

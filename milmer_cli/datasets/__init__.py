@@ -10,7 +10,9 @@ Modules in data-flow order:
 - `missing`: missing and unusable inputs, as `prepare --check` reports them
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
+- `event_manifest`: a manifest with one row per event of an EEG file
 - `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
+- `manifest_events`: onsets and durations of the trials that start at an event of the EEG
 - `manifest_durations`: durations and onsets of a manifest, compared with those of the files
 - `manifest_recordings`: the recordings of a manifest as a data set
 - `manifest_inventory`: what of a manifest can be used and what is missing

@@ -30,19 +30,22 @@ Command = Literal["prepare", "predict"]
 
 RANGES = tuple(f"{name}_range" for name in RATINGS)
 _VIDEO = ("video", "video_onset_s", "video_stream", "video_fps")
-_SHARED = ("eeg", "eeg_onset_s", *_VIDEO, "duration_s", "eog")
+_EEG = ("eeg", "eeg_onset_s", "eeg_event", "eeg_event_number")
+_SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
     "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
-    "predict": ("name", *_IDENTITY, *_SHARED, "eeg_event"),
+    "predict": ("name", *_IDENTITY, *_SHARED, *RATINGS, *RANGES, "label"),
 }
 _FILES = ("eeg", "video")
 _REQUIRED: dict[Command, tuple[tuple[str, ...], ...]] = {
     "prepare": (("participant",), ("trial",), ("stimulus",), _FILES, ("label", *RATINGS)),
     "predict": (_FILES,),
 }
-_NO_RATINGS = (math.nan, math.nan, math.nan, math.nan)
 COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
+
+PARTICIPANT_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+"""Names of participants, as a regular expression: each is the name of a file in the store."""
 
 _MAX_DURATION_S = 86_400
 _DURATION = f"seconds, more than 0 and at most {_MAX_DURATION_S}"
@@ -56,21 +59,24 @@ _TEMPLATE = """\
 # stimulus       stimulus (clip): a number or a name, the same for all participants
 # eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none
 # eeg_onset_s    start of the stimulus in the EEG file, in seconds; empty for 0
+# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: text of an annotation
+#                or code of the trigger channel; `milmer inspect EEG` lists them
+# eeg_event_number    which of several events of this name; empty for the number of the trial
 # video          any video file; empty for none. Paths are absolute, or relative to this file
 # video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0
 # video_stream   number of the video stream, from 1; empty for the first one with a face
 # video_fps      frame rate of a video without time stamps (.h264, .mjpeg); empty for any other
-# duration_s     duration of the stimulus; empty for up to the end of the EEG file
+# duration_s     duration of the stimulus; empty for that of the annotation in eeg_event, or for up
+#                to the end of the EEG file
 # valence arousal dominance liking    ratings of the participant; empty if not asked for
 # valence_range ...                   their scale, as lowest-highest; empty for 1-9
 # label          name of the class, instead of ratings
 # eog            EOG channels separated by ; with A-B for a difference of two channels
 # eeg_channels   EEG channels to use, in order, separated by ; empty for all channels that are named
 #                like electrodes (10-05 system) in all files
-# Only for predict, which needs no participant, trial, stimulus, ratings or label:
+# Only for predict, which needs no participant, trial, stimulus, ratings or label, and compares its
+# predictions with the ratings if there are any:
 # name           name of the prediction; empty for participant_trial, or the name of the file
-# eeg_event      event at which the stimulus starts, instead of eeg_onset_s: a code of the trigger
-#                channel or the text of an annotation; trial selects one of several
 # In predict, an empty eeg_onset_s of a BDF file means the start of `trial` by DEAP's event codes.
 participant,session,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,valence,\
 valence_range,arousal,arousal_range,eog
@@ -112,8 +118,9 @@ class ManifestRow:
         Start of the stimulus in each file; None if the cell is empty.
     video_options
         Number of the video stream and frame rate, if the cells state them.
-    eeg_event
-        Event at which the stimulus starts in the EEG.
+    eeg_event, eeg_event_number
+        Event at which the stimulus starts in the EEG, and which of several of this name; None if
+        the cell is empty.
     duration_s
         Duration of the stimulus; None if the cell is empty.
     ratings
@@ -133,6 +140,7 @@ class ManifestRow:
     eeg: Path | None
     eeg_onset_s: float | None
     eeg_event: str
+    eeg_event_number: int | None
     video: Path | None
     video_onset_s: float | None
     video_options: VideoOptions
@@ -193,7 +201,8 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         stimulus=_name(row, "stimulus"),
         eeg=row.file("eeg"),
         eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
-        eeg_event=row.given("eeg_event"),
+        eeg_event=_name(row, "eeg_event"),
+        eeg_event_number=row.value("eeg_event_number", positive_integer, POSITIVE_INTEGER),
         video=row.file("video"),
         video_onset_s=row.value("video_onset_s", nonnegative_number, seconds),
         video_options=VideoOptions(
@@ -201,7 +210,7 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
             row.value("video_fps", positive_number, "frames per second, more than 0"),
         ),
         duration_s=row.value("duration_s", _duration, _DURATION),
-        ratings=_ratings(row) if prepare else _NO_RATINGS,
+        ratings=_ratings(row),
         label=row.text("label") or None,
         eog=_split(row.text("eog")),
         eeg_channels=_split(row.text("eeg_channels")),
@@ -212,14 +221,11 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
 def _check_prepare(row: TableRow) -> None:
     if not row.given("eeg") and not row.given("duration_s"):
         row.error("duration_s is empty, and there is no EEG file whose end could be used")
-    if row.given("eeg_event") and not row.given("eeg_onset_s"):
-        row.error("eeg_onset_s is empty: prepare does not use eeg_event")
 
 
 def _participant(row: TableRow) -> str:
     name = _name(row, "participant")
-    # the participant's file in the store has this name
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+    if re.fullmatch(PARTICIPANT_NAME, name):
         return name
     row.error(f"participant: expected letters, digits and . _ -, got {quoted(name)}")
     return ""

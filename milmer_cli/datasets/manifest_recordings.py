@@ -11,6 +11,7 @@ from milmer_cli.datasets.base import EegInputs, Trial
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
 from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations
 from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
+from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.eeg.channels import find_derivations
@@ -59,8 +60,10 @@ class ManifestRecordings:
         rows = [replace(row, eeg_channels=row.eeg_channels or options.eeg_channels) for row in rows]
         self._options = options
         self._headers, problems = open_files(rows, options)
+        rows, timed = resolve_events(rows, self._headers, options, errors)
         _check_eeg(rows, self._headers, errors)
         _check_duplicates(rows, errors)
+        _check_video_onsets(rows, errors)
         rows, cut = limit_durations(rows, self._headers, errors)
         if errors.found:  # the user edits the manifest anyway, so list the damaged files too
             for row in rows:
@@ -81,7 +84,7 @@ class ManifestRecordings:
             renumbered += [name] * changed
         usable_rows = {n: own for n, own in self._rows.items() if n not in self._problems}
         notes = _notes(usable_rows, self._headers, renumbered)
-        self._notes = [*unused, *unused_channels, *cut, *notes]
+        self._notes = [*unused, *unused_channels, *timed, *cut, *notes]
 
     def participants(self) -> list[str]:
         """Return the names of the participants, sorted."""
@@ -196,6 +199,21 @@ def _check_duplicates(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
             errors.add(
                 row.line,
                 f"trial {row.trial} of {row.participant} is already in row {first.line}",
+            )
+
+
+def _check_video_onsets(rows: Sequence[ManifestRow], errors: TableErrors) -> None:
+    """Check that trials at different times of an EEG file do not start at once in a video."""
+    firsts: dict[tuple[Path, Path], ManifestRow] = {}
+    for row in rows:
+        if row.video is None or row.eeg is None or row.video_onset_s is not None:
+            continue
+        first = firsts.setdefault((row.video, row.eeg), row)
+        if first.eeg_onset_s != row.eeg_onset_s:
+            errors.add(
+                row.line,
+                f"video_onset_s is empty, as in row {first.line} with the same video: state the "
+                "start of each stimulus in it",
             )
 
 

@@ -13,7 +13,7 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `biosemi`: BioSemi BDF files: header check and the event codes of the status channel
 - `gaps`: gaps of an interrupted recording, its continuous parts, and segments that contain a gap
 - `markings`: channels and intervals that the user marked as bad
-- `events`: onsets of an event, from trigger channels or annotations
+- `events`: events with their onsets and durations, from trigger channels and annotations
 - `channels`: names and orders of channels; which channels are electrodes; lookup by name
 - `amplitude`: robust amplitude; checks that the values of a recording can be microvolts of EEG
 - `line_noise`: the power line frequency

@@ -42,7 +42,9 @@ def open_eeglab(path: Path) -> mne.io.BaseRaw:
         data = arrays["data"].reshape(shape[0], -1)
     else:
         data = np.fromfile(data_file, "<f4").reshape(shape[::-1]).T
-    return _create_raw(path, data, shape, meta)
+    raw = _create_raw(path, data, shape, meta)
+    raw._filenames = [data_file or path]  # an array has none; MNE's readers state them too
+    return raw
 
 
 def _data_file(path: Path, meta: Meta) -> Path | None:

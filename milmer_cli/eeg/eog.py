@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -34,6 +35,11 @@ no EEG channel shares more than this part of its variance with it. A blink can b
 is most of the frontal channels' variance; a saccade is a smaller part of it, but not as large."""
 
 
+EogMethod = Literal["none", "eog_regression", "eog_components", "frontal_components", "icalabel"]
+"""Regression on EOG channels; or independent components that follow EOG channels, that follow the
+`FRONTAL` electrodes, or that ICLabel classifies as blinks."""
+
+
 @dataclass(frozen=True)
 class EogRemoval:
     """Result of `remove_eog`.
@@ -48,11 +54,14 @@ class EogRemoval:
         their variances before. None if eye artifacts could not be searched for.
     notes
         One sentence per finding.
+    method
+        How eye artifacts were found; ``none`` if they were not removed.
     """
 
     components: tuple[int, ...] = ()
     variance: float | None = None
     notes: tuple[str, ...] = ()
+    method: EogMethod = "none"
 
 
 def remove_eog(
@@ -104,7 +113,17 @@ def remove_eog(
     variance = float(removed.var(axis=1).sum() / max(before.var(axis=1).sum(), 1e-12))
     where = ", ".join(names[row] for row in frontal) or "all channels"
     summary = f"{method}, {100 * variance:.0f} % of the variance at {where} removed."
-    return EogRemoval(components, variance, (summary, *notes))
+    return EogRemoval(
+        components, variance, (summary, *notes), _method(by_regression, eyes, settings)
+    )
+
+
+def _method(by_regression: bool, eyes: np.ndarray, settings: EegSettings) -> EogMethod:
+    if by_regression:
+        return "eog_regression"
+    if settings.eog_correction == "icalabel":
+        return "icalabel"
+    return "eog_components" if len(eyes) else "frontal_components"
 
 
 def _component_method(

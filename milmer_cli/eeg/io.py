@@ -19,7 +19,7 @@ from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
 from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import read_input, require_regular_file
-from milmer_cli.io import shorten
+from milmer_cli.io import content_digest, shorten
 
 _POSSIBLE_HZ = (1.0, 1e6)
 
@@ -245,6 +245,11 @@ def raw_from_microvolts(
     """
     info = mne.create_info([*eeg, *eog], sfreq, ["eeg"] * len(eeg) + ["eog"] * len(eog))
     return mne.io.RawArray(data * 1e-6, info, verbose="error")
+
+
+def signal_digests(raw: mne.io.BaseRaw) -> tuple[str, ...]:
+    """Return `content_digest` of the files with the signals, without headers; none of an array."""
+    return tuple(content_digest(Path(name)) for name in raw.filenames if name is not None)
 
 
 def source_files(path: Path, raw: mne.io.BaseRaw) -> tuple[Path, ...]:

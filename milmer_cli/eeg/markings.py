@@ -15,6 +15,11 @@ Interval = tuple[float, float, tuple[str, ...]]
 """Start and end in seconds from the first sample, and the channels; none for all of them."""
 
 
+def is_bad_marking(description: str) -> bool:
+    """Return whether an annotation marks a bad interval, or a gap that MNE marks as one."""
+    return description.strip().lower().startswith("bad")
+
+
 def marked_bad_windows(
     raw: mne.io.BaseRaw, names: Sequence[str], n_windows: int, window_s: float
 ) -> np.ndarray:
@@ -77,7 +82,7 @@ def _bad_intervals(raw: mne.io.BaseRaw) -> Iterator[Interval]:
     end_s = raw.n_times / float(raw.info["sfreq"])
     for annotation in raw.annotations:
         description = str(annotation["description"])
-        if not description.strip().lower().startswith("bad") or is_gap(description):
+        if not is_bad_marking(description) or is_gap(description):
             continue
         start_s = annotation_onset_s(raw, float(annotation["onset"]))
         stop_s = min(start_s + float(annotation["duration"]), end_s)

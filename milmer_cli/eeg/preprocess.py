@@ -17,7 +17,7 @@ import numpy as np
 from milmer_cli.eeg.amplitude import check_amplitude, robust_std
 from milmer_cli.eeg.bad_channels import WINDOW_S, find_bad_windows, window_edges
 from milmer_cli.eeg.channels import average_reference, find_channels
-from milmer_cli.eeg.eog import EogRemoval, remove_eog
+from milmer_cli.eeg.eog import EogMethod, EogRemoval, remove_eog
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.gaps import Gap, continuous_parts, find_gaps, gap_notes, recorded_samples
 from milmer_cli.eeg.io import EegBlock
@@ -64,6 +64,8 @@ class PreprocessedEeg:
     eog_variance
         `eog.EogRemoval.variance`: share of the variance of the frontal electrodes that the removal
         of eye artifacts took out; None if it was not done.
+    eog_method
+        `eog.EogRemoval.method`: how eye artifacts were found.
     gaps
         Gaps of the recording; ``data`` is zero in them.
     warnings
@@ -82,6 +84,7 @@ class PreprocessedEeg:
     eog_variance: float | None = None
     gaps: tuple[Gap, ...] = ()
     warnings: tuple[str, ...] = ()
+    eog_method: EogMethod = "none"
 
 
 def preprocess_eeg(
@@ -165,6 +168,7 @@ def preprocess_eeg(
         removal.variance,
         gaps,
         (*filter(None, [unclosed_warning(Path(where))]), *repair.warnings),
+        removal.method,
     )
 
 

@@ -1,4 +1,4 @@
-"""Summarize a prepared store for a check by eye before training.
+"""Summarize an EEG file before it is prepared, and a prepared store before training.
 
 The modules, in data-flow order:
 
@@ -7,6 +7,7 @@ The modules, in data-flow order:
 - `examples`: segments to show with their faces and EEG.
 - `result`: `InspectionResult`, the content of the page.
 - `inspect_store`: computes the result.
+- `eeg_file`: channels, rate, duration and events of an EEG file.
 
-`reports.inspection` renders the result as a page.
+`reports.inspection` renders `InspectionResult` as a page.
 """

@@ -14,8 +14,9 @@ from milmer_cli.eeg.io import open_eeg, source_files
 from milmer_cli.errors import InputError
 from milmer_cli.io import digest, read_json, shorten, write_json
 from milmer_cli.prediction.output import DONE, SUMMARY
+from milmer_cli.prediction.rating_comparison import RatingComparison
 from milmer_cli.prediction.request import Request
-from milmer_cli.prediction.result import PAGE, RESULT, PredictResult
+from milmer_cli.prediction.result import PAGE, RESULT, ModelSummary, PredictResult
 from milmer_cli.settings import Settings
 from milmer_cli.training.run_dir import Run
 
@@ -38,6 +39,10 @@ class SummaryRow:
         Share of the images with a face; None without video.
     flags
         Flags of any segment, sorted.
+    eeg_onset_s
+        Start of the stimulus in the EEG, in seconds; None without EEG or after an error.
+    sets
+        As `PredictResult.sets`; None also after an error.
     error
         Why the recording could not be predicted; empty otherwise.
     """
@@ -50,6 +55,8 @@ class SummaryRow:
     abstained: int = 0
     faces_found: float | None = None
     flags: Sequence[str] = ()
+    eeg_onset_s: float | None = None
+    sets: Sequence[str] | None = None
     error: str = ""
 
     @classmethod
@@ -63,6 +70,8 @@ class SummaryRow:
             abstained=int(result.abstained.sum()),
             faces_found=None if result.face_share is None else result.faces_found,
             flags=sorted({flag for segment in result.segments for flag in segment.flags}),
+            eeg_onset_s=None if result.timing.eeg is None else result.timing.eeg_onset_s,
+            sets=result.sets,
         )
 
     @classmethod
@@ -93,16 +102,34 @@ class BatchResult:
         Name of the recording -> its row, in the order of the manifest.
     kept
         Recordings that were predicted before and have not changed.
+    class_names
+        In the order of the probabilities.
+    model
+        The model and its performance on its test set.
+    comparison
+        Comparison with the ratings; None without ratings.
     """
 
     out: Path
     rows: Mapping[str, SummaryRow]
     kept: tuple[str, ...]
+    class_names: tuple[str, ...]
+    model: ModelSummary
+    comparison: RatingComparison | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Recordings that could not be predicted."""
         return tuple(name for name, row in self.rows.items() if row.error)
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Recordings in the training or validation set of the model."""
+        return tuple(
+            name
+            for name, row in self.rows.items()
+            if {"training", "validation"} & set(row.sets or ())
+        )
 
     @property
     def complete(self) -> bool:
@@ -115,6 +142,9 @@ class BatchResult:
             "out": str(self.out),
             "kept": list(self.kept),
             "failed": list(self.failed),
+            "test_score": self.model.test_score,
+            "test_scope": self.model.test_scope or None,
+            "ratings": self._comparison_json(),
             "recordings": [{"name": name, **row.to_json()} for name, row in self.rows.items()],
         }
 
@@ -127,7 +157,24 @@ class BatchResult:
         if self.failed:
             names = shorten(self.failed)
             rows.append(("failed", f"{names}; the same command retries them and keeps the others"))
-        return [*rows, ("table", str(self.out / SUMMARY))]
+        rows.append(("test score of the model", self.model.test_score))
+        if self.model.test_scope:
+            rows.append(("tested on", self.model.test_scope))
+        if self.trained_on:
+            count = f"{len(self.trained_on)} of {len(self.rows)} recordings are in its training"
+            rows.append(("warning", f"{count} or validation set: {shorten(self.trained_on)}"))
+        if self.comparison is not None:
+            rows.append(("comparison with the ratings", self.comparison.sentences))
+        return [*rows, ("table", str(self.out / SUMMARY)), ("report", str(self.out / PAGE))]
+
+    def _comparison_json(self) -> dict[str, Any] | None:
+        if self.comparison is None:
+            return None
+        rates = {
+            "accuracy": self.comparison.accuracy,
+            "majority_rate": self.comparison.majority_rate,
+        }
+        return dataclasses.asdict(self.comparison) | rates
 
 
 def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
@@ -171,15 +218,33 @@ def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
     write_json(folder / DONE, {"identity": identity, "row": dataclasses.asdict(row)})
 
 
-def summary_table(rows: Mapping[str, SummaryRow], class_names: Sequence[str]) -> str:
-    """Return the summary table as CSV text."""
-    other = ("segments", "abstained", "faces_found", "flags", "error", "video", "eeg")
+def summary_table(
+    rows: Mapping[str, SummaryRow], class_names: Sequence[str], rated: Mapping[str, str]
+) -> str:
+    """Return the summary table as CSV text.
+
+    Parameters
+    ----------
+    rows
+        Name of a recording -> its row.
+    class_names
+        In the order of the probabilities.
+    rated
+        Name of a recording -> the class of its rating, for those that have one.
+    """
+    other = (
+        *("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "rated_class", "sets"),
+        *("error", "video", "eeg"),
+    )
     table: list[list[object]] = [["name", "class", *(f"p_{name}" for name in class_names), *other]]
     for name, row in rows.items():
         mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
         cells = row.to_json() | {
             "flags": " ".join(row.flags),
             "faces_found": "" if row.faces_found is None else f"{row.faces_found:.4f}",
+            "rated_class": rated.get(name, ""),
+            "sets": " ".join(row.sets or ()),
+            "eeg_onset_s": "" if row.eeg_onset_s is None else f"{row.eeg_onset_s:g}",
         }
         table.append([name, row.label, *mean, *(cells[column] for column in other)])
     return csv_text(table)

@@ -18,7 +18,7 @@ from milmer_cli.eeg.io import EegBlock
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.prediction.recording import EegRecording
 from milmer_cli.prediction.timing import StimulusTiming
-from milmer_cli.preprocessing import segment_eeg
+from milmer_cli.preprocessing import LastRecording, segment_eeg
 from milmer_cli.settings.schema import EegSettings, QualitySettings
 
 MAX_WHOLE_S, PIECE_S, MARGIN_S = 5400.0, 2700.0, 30.0
@@ -67,6 +67,8 @@ class EegSegmentReader:
         The quality rule.
     relative
         Bring the EEG that is preprocessed at once to a common amplitude; see `recording_gain`.
+    last
+        As for `segment_eeg`.
 
     Attributes
     ----------
@@ -82,11 +84,12 @@ class EegSegmentReader:
         settings: EegSettings,
         limits: QualitySettings,
         relative: bool = False,
+        last: LastRecording | None = None,
     ) -> None:
         self.notes: dict[str, None] = {}
         self.warnings: dict[str, None] = {}
         self._recording, self._settings, self._limits = recording, settings, limits
-        self._relative = relative
+        self._relative, self._last = relative, last
         self._onset_s, self._onsets = timing.eeg_onset_s, onsets
         raw = recording.block.raw
         duration_s = raw.n_times / float(raw.info["sfreq"])
@@ -136,6 +139,7 @@ class EegSegmentReader:
             self._settings,
             list(self._recording.match.found),
             self._recording.channels,
+            self._last,
         )
         segments = EegSegments(segmented.trials[_TRIAL], segmented.quality[_TRIAL])
         self.notes |= dict.fromkeys(segmented.recording.notes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,9 +11,10 @@ from typing import Literal
 import numpy as np
 
 from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
-from milmer_cli.eeg.events import event_onsets
+from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 from milmer_cli.prediction.messages import Messages
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.start_times import compare_start_times
@@ -92,14 +94,20 @@ def find_mark(request: Request, block: EegBlock | None) -> StimulusMark | None:
 
 
 def _find_event(request: Request, eeg: Path, block: EegBlock, event: str) -> StimulusMark:
-    onsets = event_onsets(eeg, block.raw, event)
+    sfreq = float(block.raw.info["sfreq"])
+    events = find_event(eeg, read_events(eeg, block.raw), event, sfreq)
     occurrence = request.trial or 1
-    if occurrence > len(onsets) or (request.trial is None and len(onsets) > 1):
+    if occurrence > len(events) or (request.trial is None and len(events) > 1):
         raise InputError(
-            f"{eeg} contains the event {event} {len(onsets)} times.",
-            f"Select one with --trial 1 to --trial {len(onsets)}.",
+            f"{eeg} contains the event {event} {len(events)} times.",
+            f"Select one with --trial 1 to --trial {len(events)}, or predict each with "
+            "--all-events.",
         )
-    return StimulusMark(onsets[occurrence - 1], None)
+    selected = events[occurrence - 1]
+    # a duration that the user states has priority, as in a manifest for prepare
+    return StimulusMark(
+        selected.onset_s, selected.duration_s if request.duration_s is None else None
+    )
 
 
 def _find_trial(eeg: Path, trial: int) -> StimulusMark:
@@ -151,14 +159,50 @@ def find_onsets(
         if given_s is not None:
             onsets[name] = Onset(given_s, "given")
     undetermined = VIDEO not in onsets and request.eeg_onset_s is None
-    if undetermined and (mark is None or mark.duration_s is None):
+    # a video of DEAP starts with the stimulus that the status codes mark
+    if undetermined and (mark is None or request.eeg_event is not None):
         onsets = _from_start_times(request, block, mark, durations, messages) | onsets
     if block is not None and block.onset_s and EEG not in onsets:
         messages.warn(
             f"{request.eeg} marks {len(block.onset_s)} stimuli and none was selected, so the "
             "prediction starts with the recording. Select a stimulus with --trial N."
         )
+    elif mark is None and request.eeg_onset_s is None:
+        messages.warn(*_repeated_events(request, block))
+    elif mark is not None and mark.duration_s is None and request.duration_s is None:
+        messages.warn(*_later_events(request, block, onsets[EEG].time_s))
     return {name: onsets.get(name, Onset(0.0, "file_start")) for name in durations}
+
+
+def _repeated_events(request: Request, block: EegBlock | None) -> Iterator[str]:
+    """Yield a warning if the recording seems to contain several stimuli."""
+    if block is None or request.eeg is None or block.onset_s:
+        return
+    events = read_events(request.eeg, block.raw)
+    counts = Counter(event.name for event in events)
+    repeated = [event for event in events if counts[event.name] > 1]
+    if repeated:
+        name = repeated[0].name
+        yield (
+            f"{request.eeg} contains events that repeat, {describe_events(repeated)}, and none was "
+            "selected, so the recording is predicted as one stimulus. Predict each stimulus with "
+            f'--eeg-event "{name}" --all-events, or one with --eeg-event "{name}" --trial N.'
+        )
+
+
+def _later_events(request: Request, block: EegBlock | None, onset_s: float) -> Iterator[str]:
+    """Yield a warning if a stimulus without a known end would contain the next ones."""
+    if block is None or request.eeg is None or request.eeg_event is None:
+        return
+    sfreq = float(block.raw.info["sfreq"])
+    events = find_event(request.eeg, read_events(request.eeg, block.raw), request.eeg_event, sfreq)
+    later = [f"{event.onset_s:g}" for event in events if event.onset_s > onset_s]
+    if later:
+        yield (
+            f"{request.eeg} states no duration of the event {request.eeg_event}, so the prediction "
+            f"continues to the end and includes the next ones, at {shorten(later)} s. Give the "
+            "duration of the stimulus with --duration."
+        )
 
 
 def _from_start_times(
@@ -173,7 +217,10 @@ def _from_start_times(
     marked_s = None if mark is None else mark.onset_s
     compared = compare_start_times(request.video, request.eeg, block, marked_s, durations)
     if compared.video_onset_s is None or compared.eeg_onset_s is None:
-        messages.warn(compared.message)
+        messages.warn(
+            f"{compared.message} Both files are taken to start together; if they do not, give "
+            "--video-onset and --eeg-onset."
+        )
         return {}
     messages.note(compared.message)
     return {

@@ -43,7 +43,12 @@ from milmer_cli.prediction.segment_inference import SegmentInference, SegmentOut
 from milmer_cli.prediction.sync_check import SyncCheck, check_sync
 from milmer_cli.prediction.timing import StimulusTiming, locate_stimulus
 from milmer_cli.prediction.training_differences import training_differences
-from milmer_cli.preprocessing import select_face_video
+from milmer_cli.prediction.training_overlap import (
+    overlap_warnings,
+    prediction_source,
+    sets_of,
+)
+from milmer_cli.preprocessing import LastRecording, select_face_video
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.training.run_dir import Run
@@ -64,14 +69,17 @@ class Predictor:
     settings
         Sections ``predict`` and ``run``; of ``data``, how EEG files are read (`read_options`); of
         ``quality``, what was given explicitly: the rest of the quality rule is that of the run.
+    keep_eeg
+        Whether the last preprocessed EEG is kept, for other stimuli of the same recording.
     """
 
-    def __init__(self, run: Run, settings: Settings) -> None:
+    def __init__(self, run: Run, settings: Settings, keep_eeg: bool = False) -> None:
         check_metrics(run)
         given = settings.quality.model_dump(exclude_unset=True)
         quality = run.settings.quality.model_copy(update=given)
         self.run = replace(run, settings=run.settings.model_copy(update={"quality": quality}))
         self.settings = settings
+        self._last_eeg = LastRecording() if keep_eeg else None
         device = Device.from_settings(settings.run)
         device.configure_torch()
         self._inference = SegmentInference(
@@ -122,6 +130,7 @@ class Predictor:
             device=self._device.describe(),
             faces=predictions.faces,
             sync=sync,
+            sets=inputs.sets,
         )
 
     def _open(self, request: Request, outputs: Outputs, messages: Messages) -> _Inputs:
@@ -135,17 +144,22 @@ class Predictor:
         messages.note(*notes, *training_differences(run, recording))
         timing = locate_stimulus(used, block, run.settings.eeg.segment_s, messages)
         messages.warn(*single_modality_warnings(run, modalities))
+        source = prediction_source(used, block, timing)
+        known = run.sources()
+        messages.warn(*overlap_warnings(source, known or ()))
         onsets = segment_onsets(timing.duration_s, run.settings.eeg)
         reader = None
         if recording is not None:
             messages.warn(*average_reference(run.channels)[1])
             eeg, quality, model = run.settings.eeg, run.settings.quality, run.settings.model
             relative = model.eeg_amplitude != "none" and model.eeg_amplitude_scale == "recording"
-            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative)
+            last = self._last_eeg
+            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative, last)
         video = None
         if used.video is not None:
             video = VideoSpan(used.video, timing.video_onset_s, used.video_options)
-        return _Inputs(used, modalities, timing, onsets, recording, reader, video)
+        sets = None if known is None else sets_of(source, known)
+        return _Inputs(used, modalities, timing, onsets, recording, reader, video, sets)
 
     def _select_video_stream(self, request: Request, video: Path, messages: Messages) -> Request:
         """Select the stream with a face; report this, and what else the user should know."""
@@ -236,6 +250,8 @@ class _Inputs:
         The EEG and the reader of its segments; None if the model receives no EEG.
     video
         None if the model receives no video.
+    sets
+        Sets of the run that contain the recording; None if the run does not record its files.
     """
 
     request: Request
@@ -245,6 +261,7 @@ class _Inputs:
     recording: EegRecording | None
     eeg: EegSegmentReader | None
     video: VideoSpan | None
+    sets: tuple[str, ...] | None
 
 
 @dataclass

@@ -67,11 +67,32 @@ def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> 
     return ModelSummary(
         run=str(run.path),
         test_score=test_score,
+        test_scope=_test_scope(run) if metrics.get("test") else "",
         label_rule=run.label_rule,
         settings=run.settings.model_dump(mode="json"),
         reliability=reliability,
         temperature=calibration.get("temperatures", {}).get(modalities),
     )
+
+
+_NEW_PERSON = "for a new person, run `milmer evaluate --protocol participant`"
+
+
+def _test_scope(run: Run) -> str:
+    """Describe whose data the test set of a run contains."""
+    count = len(run.environment["store"].get("participants", ()))
+    same = f"the same {count} participants" if count > 1 else "the same participant"
+    match run.protocol:
+        case "segment":
+            return f"other segments of the training trials, of {same} (LEAKY); {_NEW_PERSON}"
+        case "trial":
+            return f"new trials of {same}; {_NEW_PERSON}"
+        case "stimulus":
+            return f"new stimuli, shown to {same}; {_NEW_PERSON}"
+        case "participant":
+            return "participants that are not in the training set, with the same stimuli"
+        case _:
+            return "participants and stimuli that are not in the training set"
 
 
 def single_modality_warnings(run: Run, modalities: Modalities, reason: str = "") -> Iterator[str]:

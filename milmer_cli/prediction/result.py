@@ -150,6 +150,8 @@ class ModelSummary:
         Run folder.
     test_score
         Score on the test set with the modalities of the prediction, in one line.
+    test_scope
+        Whose data the test set contains, and what to do for a new person; empty if unknown.
     label_rule
         How ratings became classes, in words.
     settings
@@ -162,6 +164,7 @@ class ModelSummary:
 
     run: str
     test_score: str
+    test_scope: str = ""
     label_rule: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     reliability: ReliabilityPair | None = None
@@ -200,6 +203,9 @@ class PredictResult:
         Segment index -> selected faces, for the segments that the page shows.
     sync
         Synchronization check, if it was requested.
+    sets
+        Sets of the model's run (``training``, ``validation``, ``test``) that contain a part of the
+        recording; None if the run does not record its files.
     """
 
     request: Request
@@ -215,6 +221,7 @@ class PredictResult:
     device: str = ""
     faces: Mapping[int, Sequence[SelectedFace]] = field(default_factory=dict)
     sync: SyncCheck | None = None
+    sets: tuple[str, ...] | None = None
 
     @property
     def onset(self) -> np.ndarray:
@@ -276,6 +283,8 @@ class PredictResult:
             "segment_s": self.segment_s,
             "abstained": int(self.abstained.sum()),
             "test_score": self.model.test_score,
+            "test_scope": self.model.test_scope or None,
+            "in_sets": None if self.sets is None else list(self.sets),
             "notes": list(self.notes),
             "eeg_attention": dict(zip(self.channels, self.eeg_attention.tolist(), strict=True)),
             "request": {
@@ -299,6 +308,8 @@ class PredictResult:
         if not np.isnan(self.faces_found):
             rows.append(("faces found", f"{self.faces_found:.1%} of the images"))
         rows.append(("test score of the model", self.model.test_score))
+        if self.model.test_scope:
+            rows.append(("tested on", self.model.test_scope))
         if self.out is not None:
             rows.append(("timeline", str(self.out / TIMELINE)))
             rows.append(("report", str(self.out / PAGE)))

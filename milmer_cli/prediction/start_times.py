@@ -17,9 +17,6 @@ from milmer_cli.video.probe import recording_start
 
 _UTC_SUFFIXES = (".fif", ".fif.gz", ".mff")
 _EARLIEST_YEAR = 2001  # the dates of anonymized EDF and FIF files are 1985 and 2000
-_GIVE_ONSETS = (
-    "Both files are taken to start together; if they do not, give --video-onset and --eeg-onset."
-)
 
 
 @dataclass(frozen=True)
@@ -61,20 +58,20 @@ def compare_start_times(
     eeg_start, video_start = _eeg_start(block), recording_start(video)
     if eeg_start is None or video_start is None:
         missing = eeg if eeg_start is None else video
-        return StartTimes(None, None, f"{missing} states no start time. {_GIVE_ONSETS}")
+        return StartTimes(None, None, f"{missing} states no start time.")
     if not eeg.name.lower().endswith(_UTC_SUFFIXES):
         return StartTimes(
             None,
             None,
             f"{eeg} states its start time ({_text(eeg_start)}) without a time zone, so it cannot "
-            f"be compared with that of the video ({_text(video_start)} UTC). {_GIVE_ONSETS}",
+            f"be compared with that of the video ({_text(video_start)} UTC).",
         )
     stated = f"The EEG starts at {_text(eeg_start)} UTC and the video at {_text(video_start)} UTC"
     video_later_s = (video_start - eeg_start).total_seconds()
     in_eeg = max(0.0, video_later_s) if eeg_onset_s is None else eeg_onset_s
     in_video = in_eeg - video_later_s
     if not (0 <= in_video < duration_s["video"] and in_eeg < duration_s["EEG"]):
-        return StartTimes(None, None, f"{stated}, so they do not overlap. {_GIVE_ONSETS}")
+        return StartTimes(None, None, f"{stated}, so they do not overlap.")
     return StartTimes(
         in_video,
         in_eeg,

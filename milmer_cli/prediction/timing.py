@@ -37,7 +37,8 @@ class StimulusTiming:
     duration_s
         Duration that is predicted, in seconds.
     marked
-        Whether the EEG marks the start and the end of the stimulus, as DEAP's recordings do.
+        Whether the EEG marks the start and the end of the stimulus, as DEAP's recordings and
+        annotations with a duration do.
     """
 
     video: Onset | None
@@ -167,10 +168,11 @@ def _too_short(
     if request.duration_s is not None and not count_segments(request.duration_s, segment_s):
         return InputError(f"--duration {request.duration_s:g} s is {less}.", "Increase --duration.")
     if marked_s is not None and not count_segments(marked_s, segment_s):
+        mark, flag = f"trial {request.trial}", "Check --trial."
+        if request.eeg_event is not None:
+            mark, flag = f"event {request.eeg_event}", "Give the duration with --duration."
         return InputError(
-            f"The stimulus of trial {request.trial} in {request.eeg} lasts {marked_s:.1f} s, "
-            f"{less}.",
-            "Check --trial.",
+            f"The stimulus of {mark} in {request.eeg} lasts {marked_s:.1f} s, {less}.", flag
         )
     name = EEG if marked_s is not None else min(remaining, key=lambda name: remaining[name])
     onset = onsets[name]

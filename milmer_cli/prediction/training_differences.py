@@ -10,7 +10,7 @@ from milmer_cli.training.run_dir import Run
 
 
 def training_differences(run: Run, recording: EegRecording | None) -> Iterator[str]:
-    """Yield one sentence per difference: source, channels, signals.
+    """Yield one sentence per difference: source, channels, signals, eye artifacts.
 
     Parameters
     ----------
@@ -23,6 +23,7 @@ def training_differences(run: Run, recording: EegRecording | None) -> Iterator[s
         yield from _source(run)
         yield from _channels(recording)
         yield from _signals(run, recording)
+        yield from _eye_artifacts(run, recording)
 
 
 def _source(run: Run) -> Iterator[str]:
@@ -73,9 +74,23 @@ def _signals(run: Run, recording: EegRecording) -> Iterator[str]:
             f"The EEG is re-referenced to the average of the model's {len(recording.channels)} "
             "channels, as in training."
         )
-    eog = recording.block.eog or "eog" in recording.block.raw.get_channel_types()
-    if eeg.eog_correction != "none" and not eog:
+
+
+def _eye_artifacts(run: Run, recording: EegRecording) -> Iterator[str]:
+    """Compare how eye artifacts are found with what was done in the training recordings."""
+    methods = run.environment["store"].get("eog_methods") or {}
+    if run.settings.eeg.eog_correction in ("none", "icalabel") or not methods:
+        return
+    n_total = sum(methods.values())
+    n_with_eog = sum(methods.get(name, 0) for name in ("eog_regression", "eog_components"))
+    has_eog = recording.block.eog or "eog" in recording.block.raw.get_channel_types()
+    if n_with_eog and not has_eog:
         yield (
-            "In training, eye artifacts were removed with EOG channels where there were any: name "
-            "those of this recording with --eog."
+            f"In {n_with_eog} of {n_total} training recordings, eye artifacts were removed with "
+            "EOG channels, and this recording has none: name its EOG channels with --eog."
+        )
+    if has_eog and not n_with_eog:
+        yield (
+            "Eye artifacts are removed with the EOG channels of this recording; none of the "
+            f"{n_total} training recordings was cleaned with EOG channels."
         )

@@ -104,7 +104,7 @@ def check_deap(root: Path, settings: Settings, progress: Progress = SILENT) -> I
     return InputCheck(
         f"DEAP below {root}",
         (*columns, *class_names(data.target), _NO_CLASS),
-        (*rows, _totals(rows)),
+        (*rows, _totals(columns, rows)),
         (*found.missing, *group_missing(of_participants)),
         (*found.notes, *_deap_notes(found.participants), *_tie_notes(counts.values(), data)),
         found.usable,
@@ -160,7 +160,7 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
     return InputCheck(
         f"Manifest {path}",
         (*columns, *class_names(data.target, given), _NO_CLASS),
-        (*rows, _totals(rows)),
+        (*rows, _totals(columns, rows)),
         tuple(group_missing(missing)),
         (*notes, *_tie_notes(counts.values(), data), *_label_notes(given, data)),
         usable,
@@ -300,10 +300,13 @@ def _label_notes(given: np.ndarray, data: DataSettings) -> list[str]:
     return [f"The manifest states classes ({listed}): use them with --set data.target=label."]
 
 
-def _totals(rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the sums of the columns that contain numbers, or fractions such as 3/40."""
+def _totals(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the sums of the columns that contain counts, or fractions such as 3/40."""
     cells = ["all"]
-    for column in list(zip(*rows, strict=True))[1:]:
+    for number, column in list(enumerate(zip(*rows, strict=True)))[1:]:
+        if number < len(columns) and columns[number] in ("Hz", "seconds"):
+            cells.append("")
+            continue
         parts = [cell.split("/") for cell in column if cell != _NONE]
         numeric = parts and all(part.isdigit() for cell in parts for part in cell)
         sums = [str(sum(map(int, place))) for place in zip(*parts, strict=True)] if numeric else []

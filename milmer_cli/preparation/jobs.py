@@ -7,18 +7,22 @@ atomically.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from milmer_cli.datasets.base import Recordings, Trial
+from milmer_cli.eeg.io import signal_digests
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.faces.detector import uses_gpu
 from milmer_cli.faces.segment_faces import VIDEO_UNREADABLE, SegmentFaces
 from milmer_cli.folder_lock import is_holder
+from milmer_cli.io import content_digest
 from milmer_cli.preparation.plan import ParticipantPlan, stored_settings
 from milmer_cli.preparation.worker_device import worker_device
 from milmer_cli.preprocessing import iter_face_segments, segment_eeg, select_face_video
@@ -26,6 +30,7 @@ from milmer_cli.settings.schema import Settings
 from milmer_cli.store.cache import TrialCache
 from milmer_cli.store.checksums import record_checksum
 from milmer_cli.store.schema import PARTICIPANT_SUFFIX
+from milmer_cli.store.sources import TrialSource
 from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 from milmer_cli.video.frames import VideoSpan
 
@@ -113,6 +118,8 @@ class EegJob:
         interpolated: set[str] = set()
         eog_components: list[int] = []
         eog_variance: list[float | None] = []
+        eog_method: list[str] = []
+        sources: dict[str, dict[str, Any]] = {}
         messages: dict[str, None] = {}
         warnings: dict[str, None] = {}
         preprocessed = False
@@ -127,6 +134,12 @@ class EegJob:
             interpolated |= set(segmented.interpolated)
             eog_components += segmented.recording.eog_components
             eog_variance.append(segmented.recording.eog_variance)
+            eog_method.append(segmented.recording.eog_method)
+            digests = signal_digests(block.raw)
+            sources |= {
+                str(trial): TrialSource(durations_s[trial], digests, block.onset_s[trial]).to_json()
+                for trial in segmented.trials
+            }
             messages |= dict.fromkeys(segmented.recording.notes)
             warnings |= dict.fromkeys(segmented.recording.warnings)
             preprocessed = preprocessed or block.pass_band_hz is not None
@@ -134,6 +147,8 @@ class EegJob:
             "interpolated": sorted(interpolated),
             "eog_components": eog_components,
             "eog_variance": eog_variance,
+            "eog_method": eog_method,
+            "sources": sources,
             "messages": [*warnings, *messages],
             "preprocessed": preprocessed,
         }
@@ -202,6 +217,7 @@ def assemble_participant(
     """
     cache = TrialCache(out, plan.participant, plan.fingerprints)
     metadata = cache.load_eeg_metadata() or {"channels": (), "notes": {}}
+    notes = {**metadata["notes"], "sources": _sources(plan, metadata["notes"].get("sources", {}))}
     header = Header(
         participant=plan.participant,
         sfreq=settings.eeg.sfreq_hz,
@@ -213,13 +229,29 @@ def assemble_participant(
         settings=stored_settings(settings),
         fingerprints=plan.fingerprints,
         detector=detector,
-        notes=metadata["notes"],
+        notes=notes,
     )
     trials = [_load_trial(trial, plan.onsets_s[trial.trial], cache) for trial in plan.trials]
     path = out / f"{plan.participant}{PARTICIPANT_SUFFIX}"
     record_checksum(out, plan.participant, write_participant(path, header, trials))
     cache.clear()
-    return dict(metadata["notes"])
+    return notes
+
+
+def _sources(
+    plan: ParticipantPlan, of_eeg: Mapping[str, dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Add the videos to the sources of the EEG, as JSON values by trial."""
+    sources = {}
+    for trial in plan.trials:
+        known = of_eeg.get(str(trial.trial))
+        source = TrialSource.from_json(known) if known else TrialSource(trial.duration_s)
+        if trial.video is not None:
+            with contextlib.suppress(InputError):  # removed meanwhile: the trial has no faces
+                digest = content_digest(trial.video.path)
+                source = replace(source, video=digest, video_onset_s=trial.video.onset_s)
+        sources[str(trial.trial)] = source.to_json()
+    return sources
 
 
 def _load_trial(trial: Trial, onsets_s: np.ndarray, cache: TrialCache) -> PreparedTrial:

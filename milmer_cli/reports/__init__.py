@@ -14,6 +14,7 @@ Modules in data-flow order:
 - `finetune_output`: all files of a fine-tuned face classifier
 - `inspection`: page of a prepared store
 - `prediction`: page of a prediction
+- `prediction_batch`: page of all predictions of a manifest or of an event
 - `video_overlay`: drawing of predictions on video frames
 - `annotated_video`: a video with predictions
 

@@ -74,12 +74,14 @@ class TrainedModel:
         Run of the model.
     settings
         Sections ``predict`` and ``run``.
+    keep_eeg
+        As for `Predictor`.
     """
 
-    def __init__(self, run: Run, settings: Settings) -> None:
+    def __init__(self, run: Run, settings: Settings, keep_eeg: bool = False) -> None:
         self.run = run
         self.settings = settings
-        self._predictor = Predictor(run, settings)
+        self._predictor = Predictor(run, settings, keep_eeg)
 
     def predict(
         self,

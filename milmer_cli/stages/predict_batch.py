@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import torch
 
+from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
 from milmer_cli.io import atomic_write
@@ -20,17 +23,22 @@ from milmer_cli.prediction.batch import (
     prediction_identity,
     summary_table,
 )
-from milmer_cli.prediction.manifest import read_requests
+from milmer_cli.prediction.event_requests import event_requests
+from milmer_cli.prediction.manifest import read_rated_classes, read_requests
 from milmer_cli.prediction.output import (
     SUMMARY,
     remove_prediction,
     require_batch_folder,
     require_prediction_folder,
 )
+from milmer_cli.prediction.rating_comparison import compare_with_ratings
+from milmer_cli.prediction.reliability import summarize_model
 from milmer_cli.prediction.request import Outputs, Request
+from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.reports.prediction_batch import batch_page
 from milmer_cli.settings import Settings
-from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
+from milmer_cli.stages.predict import TrainedModel, locked_prediction
 from milmer_cli.training.run_dir import Run
 
 TASK = "predict"
@@ -48,7 +56,8 @@ def predict_batch(
     run
         Run folder of the model.
     out
-        Gets one folder per recording, and the summary table, rewritten after each recording.
+        Gets one folder per recording, the summary table, rewritten after each recording, and a
+        page of all recordings.
     settings
         Sections ``predict`` and ``run``; ``run.workers`` recordings are predicted in parallel.
     progress
@@ -73,10 +82,53 @@ def _predict_batch(
     manifest: Path, run: Path, out: Path, settings: Settings, progress: Progress
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
+    opened = Run.open(run)
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
-    opened = Run.open(run)
+    rated = read_rated_classes(manifest, opened.settings.data)
+    return _predict_requests(requests, rated, opened, out, settings, progress)
+
+
+def predict_events(
+    request: Request, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+) -> BatchResult:
+    """Predict each occurrence of an event of a recording.
+
+    Parameters
+    ----------
+    request
+        See `milmer_cli.prediction.event_requests`.
+    run, out, settings, progress
+        As for `predict_batch`.
+
+    Raises
+    ------
+    InputError
+        The request is invalid, ``run`` is not a finished run, or ``out`` contains something else.
+    """
+    request.validate()
+    require_batch_folder(out)
+    with locked_prediction(out):
+        opened = Run.open(run)
+        options = replace(read_options(settings.data), eeg_channels=opened.channels)
+        requests = event_requests(request, options)
+        return _predict_requests(requests, {}, opened, out, settings, progress)
+
+
+def _predict_requests(
+    requests: Mapping[str, Request],
+    rated: Mapping[str, str],
+    opened: Run,
+    out: Path,
+    settings: Settings,
+    progress: Progress,
+) -> BatchResult:
+    """Predict recordings into a locked folder, each into the folder of its name.
+
+    ``rated`` are the classes of the ratings, for the recordings that have one.
+    """
+    model = summarize_model(opened, opened.settings.model.modalities)
     identities = {
         name: prediction_identity(request, opened, settings) for name, request in requests.items()
     }
@@ -93,17 +145,20 @@ def _predict_batch(
         for name, request in requests.items()
         if name not in rows
     ]
-    atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+    atomic_write(out / SUMMARY, summary_table(rows, opened.class_names, rated))
     progress.start(TASK, total=len(jobs), unit="recordings")
     for folder, row in run_parallel(jobs, workers):
         rows[folder.name] = row
         rows = {name: rows[name] for name in requests if name in rows}
-        atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+        atomic_write(out / SUMMARY, summary_table(rows, opened.class_names, rated))
         progress.advance(TASK)
         if row.error:
             progress.note(f"{folder.name}: {row.error}", "warning")
     progress.done(TASK)
-    return BatchResult(out, rows, kept)
+    comparison = compare_with_ratings(rows, rated)
+    result = BatchResult(out, rows, kept, opened.class_names, model, comparison)
+    atomic_write(out / PAGE, batch_page(result, rated))
+    return result
 
 
 def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
@@ -118,7 +173,7 @@ def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
 @functools.lru_cache(maxsize=1)
 def _load_model(run: Path, settings: Settings) -> TrainedModel:
     """Load the model once per worker process."""
-    return load_model(run, settings)
+    return TrainedModel(Run.open(run), settings, keep_eeg=True)
 
 
 def _predict_recording(

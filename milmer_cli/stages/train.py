@@ -20,6 +20,7 @@ from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
 from milmer_cli.training.fit_fold import fit_fold, note_face_input
 from milmer_cli.training.result import METRICS_KEYS, TrainResult, train_metrics
+from milmer_cli.training.sources import write_sources
 from milmer_cli.training.training_args import TrainingLog
 
 
@@ -88,6 +89,7 @@ def _train(
         atomic_write(out / run_dir.SETTINGS, dump_yaml(resolved))
         splits = [ProtocolFolds(protocol, resolved.seed, (fold,))]
         save_splits(out / run_dir.SPLITS, splits, labeled)
+        write_sources(out / run_dir.SOURCES, labeled, fold)
         history.write_csv(out / run_dir.HISTORY)
         majority = majority_rate(labeled, fold)
         figures.plot_learning_curve(history, out / run_dir.CURVE, protocol, majority)

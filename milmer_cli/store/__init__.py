@@ -1,6 +1,7 @@
 """The prepared store: the interface between recordings and training. Only this package uses h5py.
 
 - `schema`: names, shapes and units of everything on disk
+- `sources`: the parts of files that trials were prepared from
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
 - `hdf5_file`: open an HDF5 file that contains all its data

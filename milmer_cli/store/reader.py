@@ -26,6 +26,7 @@ from milmer_cli.store.schema import (
     READABLE_VERSIONS,
     ROW_DTYPES,
 )
+from milmer_cli.store.sources import TrialSource
 
 _PREPARE_AGAIN = "Delete the file and run `milmer prepare` again."
 
@@ -116,6 +117,14 @@ class PreparedParticipant:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_file": None, "_process": -1}
+
+    @property
+    def sources(self) -> dict[int, TrialSource]:
+        """Trial -> the parts of files that it was prepared from; empty for an older file."""
+        return {
+            int(trial): TrialSource.from_json(values)
+            for trial, values in self.notes.get("sources", {}).items()
+        }
 
     @property
     def eeg(self) -> h5py.Dataset:

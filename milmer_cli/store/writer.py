@@ -55,6 +55,8 @@ class Header:
         Properties of the EEG, as JSON values: ``interpolated`` (channels), ``eog_components``
         (removed independent components), ``eog_variance`` (for each recording, the share of the
         variance of the frontal electrodes that was removed as eye artifacts, or None),
+        ``eog_method`` (for each recording, `eeg.eog.EogMethod`), ``sources`` (by trial,
+        `sources.TrialSource`),
         ``messages`` (sentences), ``warnings`` (those among them that concern most of the
         recording), ``preprocessed`` (whether the recording was already filtered and re-referenced,
         as DEAP's preprocessed files are).

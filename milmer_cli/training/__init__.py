@@ -19,6 +19,7 @@ In the order of the data flow:
 - `fit_fold`: builds and trains a Milmer model on one fold
 - `calibration`: temperature scaling on the validation set
 - `evaluate_fold`: calibration, and scores on the test set
+- `sources`: the parts of files in the training, validation and test set
 - `run_dir`: contents of a run folder; `Run` opens it for evaluate and predict
 - `result`: `TrainResult` and the contents of metrics.json
 - `dry_run`: ``train --dry-run``

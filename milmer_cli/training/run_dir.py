@@ -5,6 +5,7 @@
     settings-requested.yaml          settings as requested
     settings.yaml                    resolved settings, with eeg and faces of the store
     splits.json                      segments of the training, validation and test set
+    sources.json                     digests of the files in these sets, without names
     model/                           config.json, model.safetensors
     history.csv  learning-curve.png  metrics of every epoch
     metrics.json                     scores on the test set, with their protocol
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -47,10 +49,11 @@ from milmer_cli.progress import Progress
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
+from milmer_cli.training.sources import UsedTrial, read_sources
 
 MARKER = "unfinished.json"
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
-SPLITS = "splits.json"
+SPLITS, SOURCES = "splits.json", "sources.json"
 ENVIRONMENT, METRICS, HISTORY = "environment.json", "metrics.json", "history.csv"
 CURVE, MODEL = "learning-curve.png", "model"
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
@@ -166,6 +169,17 @@ class Run:
         model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)
         return model
 
+    def sources(self) -> list[UsedTrial] | None:
+        """Read the parts of files in the sets of the run; None if the run does not record them.
+
+        Raises
+        ------
+        InputError
+            sources.json is damaged.
+        """
+        path = self.path / SOURCES
+        return read_sources(path) if path.is_file() else None
+
     def splits(self, labeled: LabeledSegments) -> ProtocolFolds:
         """Read the split of the run, and check it against the segments of its store."""
         (split,) = load_splits(self.path / SPLITS, labeled)
@@ -230,6 +244,7 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
     names = [str(name) for name in np.unique(segments.participant)]
     with_eeg = [p for p in map(store.participant, names) if p.channels]
     first = with_eeg[0] if with_eeg else store.participant(names[0])
+    methods = Counter(method for p in with_eeg for method in p.notes.get("eog_method", ()))
     return {
         "folder": str(store.folder),
         "fingerprint": store.fingerprint,
@@ -237,6 +252,7 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
         "segments": len(segments),
         "channels": list(first.channels),
         "cleaned": [p.participant for p in with_eeg if p.notes.get("preprocessed")],
+        "eog_methods": dict(sorted(methods.items())),
         "sfreq": first.sfreq,
         "segment_s": first.segment_s,
         "instances": first.instances,

@@ -17,6 +17,7 @@ from milmer_cli.process_end import Terminated
 EVERY_COMMAND = [
     ["demo"],
     ["prepare"],
+    ["manifest", "events"],
     ["inspect"],
     ["finetune-swin"],
     ["train"],

@@ -82,6 +82,11 @@ def test_predict_accepts_any_file_name(milmer, stage, files, name):
         (["face.mp4", "--no-video", "--no-eeg"], "--no-video and --no-eeg cannot be combined"),
         (["--manifest", "list.csv", "--trial", "2"], "--trial cannot be combined with --manifest"),
         (["--manifest", "list.csv", "--video-fps", "9"], "--video-fps cannot be combined"),
+        (["--manifest", "list.csv", "--all-events"], "--all-events cannot be combined"),
+        (
+            ["cap.edf", "--no-video", "--eeg-event", "4", "--all-events", "--trial", "2"],
+            "--trial cannot be combined with --all-events",
+        ),
         (["face.mp4", "--manifest", "list.csv"], "VIDEO cannot be combined with --manifest"),
     ],
 )
@@ -102,6 +107,17 @@ def test_predict_passes_a_manifest_to_predict_batch(milmer, stage, files):
     [((manifest, model, out, settings), _)] = batch.calls
     assert (manifest, model, out) == (Path("list.csv"), Path(), Path("o"))
     assert settings.run.workers == 3
+
+
+def test_predict_passes_an_event_to_predict_events(milmer, stage, files):
+    events = stage("predict_events", module="milmer_cli.stages.predict_batch")
+    flags = ["--eeg-event", "stim", "--all-events", "--video-onset", "2", "--out", "o"]
+    assert milmer("predict", "face.mp4", "cap.edf", "--model", ".", *flags).code == 0
+    [((request, model, out, _), _)] = events.calls
+    assert (model, out) == (Path(), Path("o"))
+    assert request == Request(
+        Path("face.mp4"), Path("cap.edf"), eeg_event="stim", video_onset_s=2.0
+    )
 
 
 def test_predict_exits_with_1_if_a_recording_of_the_manifest_failed(milmer, stage, files):

@@ -486,3 +486,14 @@ def test_manifest_recordings_reads_a_manifest_of_excel(files):
     (trial,) = ManifestRecordings(path).trials("7")
     assert (trial.trial, trial.stimulus, trial.session, trial.duration_s) == (1, 2, "1", 5.5)
     assert trial.video is None
+
+
+def test_manifest_recordings_rejects_trials_with_the_same_part_of_a_video(files):
+    rows = [
+        "P1,,1,1,a_raw.fif,2,a.avi,,6,1,1",
+        "P1,,2,2,a_raw.fif,9,a.avi,,6,1,1",
+        "P1,,3,3,a_raw.fif,20,a.avi,12,6,1,1",
+    ]
+    message = r"has 1 error:\n  row 3: video_onset_s is empty, as in row 2 with the same video"
+    with pytest.raises(InputError, match=message):
+        ManifestRecordings(_manifest(files, rows))

@@ -7,9 +7,8 @@ import mne
 import numpy as np
 import pytest
 
-from helpers import EEG_HZ, FIRST_S, GAP_S, write_discontinuous
+from helpers import EEG_HZ, FIRST_S, GAP_S, event_onsets, write_discontinuous
 from milmer_cli.eeg.channels import GENEVA
-from milmer_cli.eeg.events import event_onsets
 from milmer_cli.eeg.gaps import Gap, find_gaps
 from milmer_cli.eeg.io import EegBlock, ReadOptions, open_eeg
 from milmer_cli.errors import InputError

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets
 from milmer_cli.eeg.gaps import Gap, find_gaps
-from milmer_cli.eeg.io import open_eeg
+from milmer_cli.eeg.io import open_eeg, signal_digests, source_files
 from milmer_cli.errors import InputError
 
 RATE_HZ, NAMES = 100.0, ("Fz", "Cz", "Pz")
@@ -79,6 +79,10 @@ def test_open_eeglab_reads_matlab_7_3(tmp_path, data, fdt, as_fields):
     assert gap == Gap(pytest.approx(4.995), pytest.approx(4.995))
     cropped = raw.copy().crop(2.0)
     assert event_onsets(path, cropped, "mark") == [7.0]
+    assert source_files(path, raw) == ((path, path.with_suffix(".fdt")) if fdt else (path,))
+    renamed = write_set(tmp_path / "y.set", data, fdt and "y.fdt", as_fields)
+    assert len(signal_digests(raw)) == 1
+    assert signal_digests(raw) == signal_digests(open_eeg(renamed))
 
 
 def test_open_eeglab_uses_a_renamed_fdt_file(tmp_path, data):

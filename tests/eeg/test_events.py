@@ -8,8 +8,8 @@ import mne
 import numpy as np
 import pytest
 
-from helpers import write_gdf
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets, write_gdf
+from milmer_cli.eeg.events import Event, read_events
 from milmer_cli.eeg.io import open_eeg
 from milmer_cli.errors import InputError
 
@@ -156,3 +156,21 @@ def test_event_onsets_of_gdf_events(tmp_path, crop_s):
     raw = open_eeg(path).crop(crop_s)
     assert raw.get_data("Fz")[0].argmax() == 900 - 100 * crop_s
     assert event_onsets(path, raw, "770") == [9.0 - crop_s]
+
+
+def test_read_events_durations_are_those_of_annotations():
+    info = mne.create_info(["Cz", "STI 014"], 100.0, ["eeg", "stim"])
+    data = np.zeros((2, 3000))
+    data[1, 100:105] = data[1, 400:405] = 12
+    raw = mne.io.RawArray(data, info, verbose="error")
+    marks = {"rest": (2.0, 0.0), "12": (4.0, 5.0), "Stimulus/S  1": (9.0, 0.01), "clip": (20.0, 8)}
+    onsets, durations = zip(*marks.values(), strict=True)
+    raw.set_annotations(mne.Annotations(onsets, durations, list(marks)))
+    raw.annotations.append([15.0, 16.0], [1.0, 0.0], ["BAD_muscle", "EDGE boundary"])
+    assert read_events(Path("x.vhdr"), raw) == [
+        Event("12", 1.0),
+        Event("rest", 2.0),
+        Event("12", 4.0, 5.0),  # the trigger and the annotation are one event
+        Event("Stimulus/S 1", 9.0),  # one sample, as BrainVision writes it
+        Event("clip", 20.0, 8.0),
+    ]

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 import pytest
 
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets
 from milmer_cli.eeg.gaps import Gap, continuous_parts, find_gaps, in_gap, recorded_samples
 from milmer_cli.eeg.io import open_eeg
 

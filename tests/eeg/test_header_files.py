@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets
 from milmer_cli.eeg.io import open_eeg, source_files
 from milmer_cli.errors import InputError
 

@@ -4,7 +4,7 @@ import edfio
 import numpy as np
 import pytest
 
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets
 from milmer_cli.eeg.io import open_eeg
 from milmer_cli.eeg.units import UNITS, parse_unit
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from milmer_cli.errors import InputError
-from milmer_cli.prediction.manifest import read_requests
+from milmer_cli.prediction.manifest import read_rated_classes, read_requests
+from milmer_cli.settings.schema import DataSettings
 
 
 @pytest.fixture
@@ -96,11 +97,29 @@ def test_read_requests_trial_selects_an_event_only_where_events_give_the_onset(w
 
 def test_read_requests_notes_columns_that_predict_does_not_use(write):
     path = write(
-        "participant,trial,stimulus,eeg,eeg_onset_s,valence,label", "P1,1,joy,a.edf,2,wrong,x"
+        "participant,trial,stimulus,eeg,eeg_onset_s,eeg_channels", "P1,1,joy,a.edf,2,Fp1;Cz"
     )
     requests, notes = read_requests(path)
     assert list(requests) == ["P1_1"]
-    assert notes == ["predict does not use the columns stimulus, valence, label."]
+    assert notes == ["predict does not use the columns stimulus, eeg_channels."]
+
+
+def test_read_rated_classes_follow_the_label_rule_of_the_run(write):
+    path = write(
+        "name,eeg,valence,arousal,arousal_range,label",
+        "a,a.edf,7,80,0-100,joy",
+        "b,a.edf,3,20,0-100,",
+        "c,a.edf,5,,0-100,fear",
+    )
+    assert read_rated_classes(path, DataSettings()) == {"a": "HAHV", "b": "LALV"}
+    assert read_rated_classes(path, DataSettings(target="valence", ties="high")) == {
+        "a": "high valence",
+        "b": "low valence",
+        "c": "high valence",
+    }
+    assert read_rated_classes(path, DataSettings(target="label")) == {"a": "joy", "c": "fear"}
+    with pytest.raises(InputError, match="row 2: valence: expected a number, got 'wrong'"):
+        read_requests(write("name,eeg,valence", "a,a.edf,wrong"))
 
 
 def test_read_requests_video_stream_and_frame_rate(write):

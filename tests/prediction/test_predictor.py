@@ -14,8 +14,11 @@ from milmer_cli.device import Device
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.prediction import predictor
+from milmer_cli.prediction.recording import open_recording
+from milmer_cli.prediction.training_differences import training_differences
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import load_model as load_model_with
+from milmer_cli.training.run_dir import Run
 
 
 def test_predictor_matches_names_order_and_unit_of_channels(
@@ -99,6 +102,33 @@ def test_training_differences_of_a_model_of_preprocessed_eeg(
     notes = [note for note in result.notes if "preprocessed" in note]
     assert len(notes) == bool(expected)
     assert all(expected in note and "in the same band (1 to 50 Hz)" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("methods", "eog", "expected"),
+    [
+        ({"eog_regression": 3, "none": 1}, False, "In 3 of 4 training recordings, eye artifacts"),
+        ({"eog_regression": 4}, True, ""),
+        ({"frontal_components": 3, "none": 1}, True, "none of the 4 training recordings"),
+        ({"frontal_components": 3, "none": 1}, False, ""),
+        (None, False, ""),  # a run that does not record it
+    ],
+)
+def test_training_differences_of_the_eye_artifacts(
+    tmp_path, write_run, write_edf, make_eeg, methods, eog, expected
+):
+    run = write_run(tmp_path / "run")
+    environment = json.loads((run / "environment.json").read_text())
+    environment["store"]["eog_methods"] = methods
+    (run / "environment.json").write_text(json.dumps(environment))
+    eeg = make_eeg(6.0)
+    names, data = (*GENEVA, "VEOG"), np.vstack([eeg, 3 * eeg[:1]])
+    path = write_edf(tmp_path / "x.edf", names[: 32 + eog], data[: 32 + eog])
+    opened = Run.open(run)
+    notes = list(training_differences(opened, open_recording(path, opened)))
+    found = [note for note in notes if "EOG" in note]
+    assert len(found) == bool(expected)
+    assert all(expected in note for note in found)
 
 
 def test_predictor_interpolates_few_missing_channels_and_rejects_many(

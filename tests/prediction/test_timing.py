@@ -157,6 +157,52 @@ def test_locate_stimulus_warns_of_marks_that_are_not_selected(bdf):
     assert not locate(None, bdf, eeg_onset_s=1.0)[2]
 
 
+@pytest.fixture
+def session(tmp_path):
+    """Thirty seconds with three events of 4 s and two without a duration."""
+    raw = mne.io.RawArray(
+        np.zeros((1, 3000)), mne.create_info(["Cz"], 100.0, "eeg"), verbose="error"
+    )
+    texts = ["stim", "stim", "stim", "go", "go"]
+    raw.set_annotations(mne.Annotations([2, 10, 18, 5, 20], [4, 4, 4, 0, 0], texts))
+    raw.save(tmp_path / "s_raw.fif", verbose="error")
+    return tmp_path / "s_raw.fif"
+
+
+def test_locate_stimulus_at_an_annotation_with_a_duration(session):
+    timing, notes, warnings = locate(None, session, eeg_event="stim", trial=2)
+    assert (timing.eeg_onset_s, timing.duration_s, timing.marked) == (10.0, 4.0, True)
+    assert not notes
+    assert not warnings
+    longer, notes, _ = locate(None, session, eeg_event="stim", trial=2, duration_s=7.0)
+    assert longer.duration_s == 7.0
+    assert not notes
+    with pytest.raises(InputError, match=r"event stim in .* lasts 4\.0 s, less than one") as caught:
+        locate_stimulus(
+            Request(eeg=session, eeg_event="stim", trial=1),
+            open_block(session),
+            5.0,
+            Messages(RecordingProgress()),
+        )
+    assert caught.value.hint == "Give the duration with --duration."
+
+
+def test_locate_stimulus_warns_if_the_next_events_are_included(session):
+    timing, _, [warning] = locate(None, session, eeg_event="go", trial=1)
+    assert timing.duration_s == 25.0
+    assert "no duration of the event go, so" in warning
+    assert "at 20 s. Give the duration" in warning
+    assert not locate(None, session, eeg_event="go", trial=2)[2]
+    assert not locate(None, session, eeg_event="go", trial=1, duration_s=6.0)[2]
+
+
+def test_locate_stimulus_warns_of_events_that_repeat(session):
+    _, _, [warning] = locate(None, session)
+    assert "events that repeat, go (2), stim (3), and none was selected" in warning
+    assert '--eeg-event "stim" --all-events' in warning
+    assert not locate(None, session, eeg_onset_s=2.0)[2]
+
+
 @pytest.mark.parametrize(
     ("fields", "message", "hint"),
     [

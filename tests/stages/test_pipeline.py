@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from torch.utils.data import default_collate
 
+from helpers import RecordingProgress
 from milmer_cli.data.dataset import BagDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import QUADRANTS, make_labels
@@ -24,6 +25,7 @@ from milmer_cli.stages.predict import predict
 from milmer_cli.stages.prepare import prepare
 from milmer_cli.stages.train import train
 from milmer_cli.store import PreparedStore
+from milmer_cli.training.run_dir import Run
 from milmer_cli.video.frames import VideoReader
 
 CONFIG = SyntheticConfig(participants=2, trials=6, stimulus_s=6.0, marks=True, expression_images=0)
@@ -225,3 +227,30 @@ def test_train_headline_has_the_protocol_and_the_majority_rate(run):
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["headline"].startswith("trial protocol: accuracy ")
     assert "majority" in metrics["headline"]
+
+
+def test_predict_recognizes_the_recordings_of_its_run_after_a_rename(root, prepared, run, tmp_path):
+    settings = load_settings(overrides=["run.device=cpu"])
+    assert str(root) not in (run / "sources.json").read_text()
+    labeled = LabeledSegments.open(prepared, load_settings(overrides=SMALL))
+    (fold,) = Run.open(run).splits(labeled).folds
+    (bdf,) = root.rglob("s01.bdf")
+    copy = shutil.copy(bdf, tmp_path / "renamed.bdf")
+    for name, rows in fold.sets():
+        trials = labeled.segments.trial[rows][labeled.segments.participant[rows] == "s01"]
+        if not len(trials):
+            continue
+        request = Request(eeg=copy, trial=int(trials[0]))
+        progress = RecordingProgress()
+        result = predict(request, run, Outputs(), settings, progress=progress)
+        assert result.sets == (name,)
+        [warning] = [text for text in progress.warnings if "This recording is in the" in text]
+        assert f"the {name} set (s01 trial {trials[0]}) of the model" in warning
+    assert dict(result.summary())["tested on"] == (
+        "new trials of the same 2 participants; for a new person, run `milmer evaluate --protocol "
+        "participant`"
+    )
+    # of the training recordings, all had EOG channels, and so has this one
+    assert not any("training recordings" in note for note in result.notes)
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["store"]["eog_methods"] == {"eog_regression": 2}

@@ -1,20 +1,27 @@
 from __future__ import annotations
 
 import os
+import re
+from dataclasses import replace
 
+import edfio
+import mne
 import numpy as np
 import pytest
 
-from helpers import RecordingProgress, read_csv
+from helpers import RecordingProgress, read_csv, write_gdf, write_numbered_video
+from milmer_cli import preprocessing
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.io import AS_RECORDED
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import FolderLock
+from milmer_cli.prediction.event_requests import event_requests
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
-from milmer_cli.stages.predict_batch import SUMMARY, predict_batch
+from milmer_cli.stages.predict_batch import SUMMARY, predict_batch, predict_events
 
 SETTINGS = load_settings(overrides=["run.device=cpu", "run.workers=1"])
 
@@ -150,6 +157,16 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
     assert list(result.rows) == ["P1_1", "P1_2"]
     assert result.failed == ()
     assert any("does not use the columns stimulus" in note for note in progress.messages)
+    table = summary(tmp_path / "out")
+    assert [row["rated_class"] for row in table.values()] == ["HAHV", "HALV"]
+    comparison = result.comparison
+    correct = sum(row["class"] == row["rated_class"] for row in table.values())
+    assert (comparison.n, comparison.correct, comparison.trained_on) == (2, correct, None)
+    assert result.to_json()["ratings"]["majority_rate"] == 0.5
+    text = dict(result.summary())["comparison with the ratings"]
+    assert f"{correct / 2:.1%} of 2 rated recordings" in text
+    assert "The run does not record which files" in text
+    assert text in (tmp_path / "out" / "report.html").read_text()
     for trial in recordings.trials("P1"):
         request = Request(
             eeg=tmp_path / "a.edf",
@@ -158,3 +175,89 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
         )
         alone = predict(request, untrained_run, Outputs(), SETTINGS)
         np.testing.assert_allclose(result.rows[f"P1_{trial.trial}"].mean, alone.mean, atol=1e-6)
+
+
+@pytest.fixture
+def session(tmp_path, make_eeg):
+    """A session of 30 s with three stimuli of 4 s, 7 s apart, and a single other event."""
+    noise = [
+        edfio.EdfSignal(row, 128, label=name, physical_dimension="uV")
+        for name, row in zip(GENEVA, make_eeg(30.0), strict=True)
+    ]
+    marks = [edfio.EdfAnnotation(3.0 + 7 * k, 4.0, "stim/a") for k in range(3)]
+    path = tmp_path / "session.edf"
+    edfio.Edf(noise, annotations=[*marks, edfio.EdfAnnotation(1.0, None, "begin")]).write(path)
+    return path
+
+
+def test_predict_events_predicts_each_event_as_if_it_was_alone(
+    tmp_path, monkeypatch, untrained_run, session
+):
+    out, calls = tmp_path / "out", []
+    request = Request(eeg=session, eeg_event="stim/a")
+    original = preprocessing.preprocess_eeg
+    monkeypatch.setattr(
+        preprocessing, "preprocess_eeg", lambda *args: calls.append(args) or original(*args)
+    )
+    result = predict_events(request, untrained_run, out, SETTINGS)
+    assert list(result.rows) == ["stim_a_1", "stim_a_2", "stim_a_3"]
+    assert len(calls) == 1, "the recording is preprocessed once"
+    assert [row.eeg_onset_s for row in result.rows.values()] == [3.0, 10.0, 17.0]
+    alone = predict(
+        Request(eeg=session, eeg_onset_s=10.0, duration_s=4.0), untrained_run, Outputs(), SETTINGS
+    )
+    assert len(alone.segments) == result.rows["stim_a_2"].segments == 1
+    np.testing.assert_allclose(result.rows["stim_a_2"].mean, alone.mean, atol=1e-6)
+    page = (out / "report.html").read_text()
+    assert all(f'href="{name}/report.html"' in page for name in result.rows)
+    assert [row["eeg_onset_s"] for row in read_csv(out / SUMMARY)] == ["3", "10", "17"]
+    with pytest.raises(InputError, match="has no event clip"):
+        predict_events(Request(eeg=session, eeg_event="clip"), untrained_run, out, SETTINGS)
+
+
+def test_predict_warns_of_repeated_events_that_are_not_selected(untrained_run, session):
+    progress = RecordingProgress()
+    request = Request(eeg=session)
+    result = predict(request, untrained_run, Outputs(), SETTINGS, progress=progress)
+    [warning] = [text for text in progress.warnings if "events that repeat" in text]
+    assert "contains events that repeat, stim/a (3), and none was selected" in warning
+    assert '--eeg-event "stim/a" --all-events' in warning
+    assert warning in result.notes
+    progress = RecordingProgress()
+    request = Request(eeg=session, eeg_onset_s=3.0)
+    predict(request, untrained_run, Outputs(), SETTINGS, progress=progress)
+    assert not any("events" in text for text in progress.warnings)
+
+
+def test_event_requests_place_the_events_in_the_video(session, tmp_path):
+    (tmp_path / "face.mp4").write_bytes(b"not read")
+    request = Request(tmp_path / "face.mp4", session, eeg_event="stim/a", video_onset_s=12.5)
+    requests = event_requests(request, AS_RECORDED)
+    assert [(r.trial, r.video_onset_s) for r in requests.values()] == [
+        (1, 12.5), (2, 19.5), (3, 26.5),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="--all-events requires"):
+        event_requests(Request(eeg=session), AS_RECORDED)
+
+
+def test_event_requests_require_the_start_in_the_video(session, tmp_path):
+    write_numbered_video(tmp_path / "face.mp4")
+    message = r"at 3 s cannot be found in the video. \S+session\.edf states no start time\.$"
+    with pytest.raises(InputError, match="at 3 s cannot be found in the video") as caught:
+        event_requests(Request(tmp_path / "face.mp4", session, eeg_event="stim/a"), AS_RECORDED)
+    assert re.search(message, caught.value.message)
+    assert "Give --video-onset, the start of the first event" in caught.value.hint
+
+
+def test_event_requests_require_the_duration_of_triggers(tmp_path):
+    path = write_gdf(tmp_path / "x.gdf", code=7)
+    assert list(event_requests(Request(eeg=path, eeg_event="7"), AS_RECORDED)) == ["7_1"]
+    raw = mne.io.RawArray(np.zeros((1, 900)), mne.create_info(["Cz"], 100.0, "eeg"))
+    raw.set_annotations(mne.Annotations([1.0, 5.0], 0.0, "stim"))
+    raw.save(tmp_path / "x_raw.fif")
+    request = Request(eeg=tmp_path / "x_raw.fif", eeg_event="stim")
+    with pytest.raises(InputError, match="no duration of the event stim at 1, 5 s") as caught:
+        event_requests(request, AS_RECORDED)
+    assert "--duration" in caught.value.hint
+    requests = event_requests(replace(request, duration_s=3.0), AS_RECORDED)
+    assert [(r.trial, r.duration_s) for r in requests.values()] == [(1, 3.0), (2, 3.0)]

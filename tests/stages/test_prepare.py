@@ -73,8 +73,10 @@ def test_prepare_stores_every_trial_with_eeg_and_faces(prepared):
         assert np.isfinite(p.eeg[()]).all()
         assert p.found.mean() > 0.5
         assert set(p.notes) == {
-            *("interpolated", "eog_components", "eog_variance", "messages", "preprocessed")
+            *("interpolated", "eog_components", "eog_variance", "messages", "preprocessed"),
+            *("eog_method", "sources"),
         }
+        assert p.notes["eog_method"] == ["eog_regression"]
         (variance,) = p.notes["eog_variance"]
         assert 0 < variance < 1
         share = f"{100 * variance:.0f} % of the variance at Fp1, AF3, Fp2, AF4 removed."

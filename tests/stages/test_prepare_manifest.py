@@ -284,3 +284,16 @@ def copy_streams(source_path, target_path, blank_first=False):
             target.mux(packet)
         if blank is not None:
             target.mux(blank.encode())
+
+
+def test_check_manifest_does_not_add_rates_and_durations(tmp_path, write_edf, make_eeg):
+    write_edf(tmp_path / "a.edf", GENEVA, make_eeg(12.0))
+    rows = [f"P{n},1,1,a.edf,2,6,7,6" for n in (1, 2)]
+    header = "participant,trial,stimulus,eeg,eeg_onset_s,duration_s,valence,arousal"
+    path = tmp_path / "trials.csv"
+    path.write_text("\n".join([header, *rows]))
+    check = check_manifest(path, load_settings())
+    columns = dict(zip(check.columns, zip(*check.rows, strict=True), strict=True))
+    assert columns["trials"] == ("1", "1", "2")
+    assert columns["Hz"] == ("128", "128", "")
+    assert columns["seconds"] == ("6", "6", "")

@@ -1,0 +1,98 @@
+"""``milmer manifest events``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from milmer_cli.cli.options import CommandContext, command
+from milmer_cli.errors import InputError
+from milmer_cli.io import require_writable
+
+_EXISTING_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
+
+manifest = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
+
+
+@manifest.callback(invoke_without_command=True)
+def _group(context: typer.Context) -> None:
+    """Write the table of recordings that prepare and predict read.
+
+    Example:
+      milmer manifest events P01.edf P01.mp4 --video-onset 12.4
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@manifest.command()
+@command()
+def events(
+    context: CommandContext,
+    eeg: Annotated[
+        Path,
+        typer.Argument(
+            help="EEG recording of a whole session, with an event at each stimulus.",
+            **_EXISTING_FILE,
+        ),
+    ],
+    video: Annotated[
+        Path | None,
+        typer.Argument(help="Video of the session.", show_default=False, **_EXISTING_FILE),
+    ] = None,
+    event: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Annotation or trigger code at which each stimulus starts; default: the only one "
+            "that repeats.",
+            show_default=False,
+        ),
+    ] = "",
+    participant: Annotated[
+        str,
+        typer.Option(help="Name of the participant; default: that of EEG.", show_default=False),
+    ] = "",
+    session: Annotated[
+        str, typer.Option(help="Name of the session, if there are several.", show_default=False)
+    ] = "",
+    video_onset: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Start of the first of these events in VIDEO, in seconds. The others follow from "
+            "the EEG.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="FILE.csv", help="Manifest to write, or to add to.", dir_okay=False
+        ),
+    ] = Path("recordings.csv"),
+) -> None:
+    """Write one manifest row per event of an EEG recording.
+
+    Ratings, and what else no file states, are left empty; the command lists these columns. Another
+    session is added to the same manifest.
+
+    Example:
+      milmer manifest events P01.edf P01.mp4 --event stim --video-onset 12.4
+      milmer manifest events P02.edf P02.mp4 --event stim --video-onset 9.8
+
+    Writes:
+      recordings.csv    one row per stimulus
+    """
+    if video_onset is not None and video is None:
+        raise InputError(
+            "--video-onset requires a video, and none is given.", "Remove --video-onset."
+        )
+    require_writable(out.parent)
+
+    from milmer_cli.datasets.event_manifest import EventSession, write_event_manifest
+    from milmer_cli.datasets.read_options import read_options
+
+    recorded = EventSession(eeg, video, event, participant, session, video_onset)
+    context.print_result(write_event_manifest(recorded, out, read_options(context.settings.data)))

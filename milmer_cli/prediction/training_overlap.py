@@ -1,0 +1,88 @@
+"""Whether a recording is part of the data with which the model was trained and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from milmer_cli.eeg.io import EegBlock, signal_digests
+from milmer_cli.io import content_digest, shorten
+from milmer_cli.prediction.request import Request
+from milmer_cli.prediction.timing import StimulusTiming
+from milmer_cli.store.sources import TrialSource
+from milmer_cli.training.sources import UsedTrial
+
+_CONSEQUENCES = {
+    "training": "its prediction is not an example of the performance on new recordings",
+    "validation": "the epoch and the calibration were selected with it",
+    "test": "it is part of the test score of the model",
+}
+"""Set -> what it means for a recording, in the order of severity."""
+
+
+def prediction_source(
+    request: Request, block: EegBlock | None, timing: StimulusTiming
+) -> TrialSource:
+    """Return the parts of files that are predicted, by content.
+
+    Parameters
+    ----------
+    request
+        The files that are used.
+    block
+        The opened EEG; None without EEG.
+    timing
+        Position of the stimulus.
+    """
+    return TrialSource(
+        timing.duration_s,
+        () if block is None else signal_digests(block.raw),
+        timing.eeg_onset_s,
+        "" if request.video is None else content_digest(request.video),
+        timing.video_onset_s,
+    )
+
+
+def sets_of(source: TrialSource, used: Sequence[UsedTrial]) -> tuple[str, ...]:
+    """Return the sets of a run that contain a part of a prediction."""
+    own = {name for trial in used if trial.source.overlaps(source) for name in trial.sets}
+    return tuple(name for name in _CONSEQUENCES if name in own)
+
+
+def overlap_warnings(source: TrialSource, used: Sequence[UsedTrial]) -> list[str]:
+    """Return a warning if a prediction is of data with which the model was trained or tested.
+
+    Parameters
+    ----------
+    source
+        What is predicted.
+    used
+        The trials of the run; see `Run.sources`.
+    """
+    same = [trial for trial in used if trial.source.overlaps(source)]
+    if same:
+        sets = sets_of(source, same)
+        places = [f"the {name} set ({_list_trials(same, name)})" for name in sets]
+        listed = " and ".join(filter(None, [", ".join(places[:-1]), places[-1]]))
+        reasons = [_CONSEQUENCES[name] for name in sets]
+        return [f"This recording is in {listed} of the model: {'; '.join(reasons)}."]
+    others = [trial for trial in used if trial.source.shares_files_with(source)]
+    learned = [trial for trial in others if set(trial.sets) & {"training", "validation"}]
+    if learned:
+        return [
+            "Other parts of this recording are in the training or validation set of the model "
+            f"({_list_trials(learned)}), so the participant is not new to it."
+        ]
+    return []
+
+
+def _list_trials(used: Sequence[UsedTrial], of_set: str = "") -> str:
+    """List trials by participant, as in ``s01 trials 1, 3``."""
+    trials: dict[str, list[int]] = {}
+    for trial in used:
+        if not of_set or of_set in trial.sets:
+            trials.setdefault(trial.participant, []).append(trial.trial)
+    return shorten(
+        [f"{name} trial{'s' * (len(own) > 1)} {shorten(own)}" for name, own in trials.items()],
+        4,
+        "; ",
+    )
