@@ -5,6 +5,7 @@ In data-flow order; a package imports only packages above it:
 - `errors`: exceptions with a message and a hint
 - `progress`: the interface through which long work reports its progress
 - `process_end`: SIGTERM, and processes that end together with their parent
+- `stage_result`: the interface of the results of commands and stages
 - `csv_cells`: CSV text without formulas
 - `input_files`: open regular files only
 - `partial_files`: temporary files of atomic writes

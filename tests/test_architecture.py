@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 # A package imports only packages of the lines above its own, not those of its own line.
 ORDER = [
     {"errors", "progress", "process_end"},
-    {"csv_cells", "input_files", "partial_files"},
+    {"csv_cells", "input_files", "partial_files", "stage_result"},
     {"images"},
     {"io", "parallel", "arrays"},
     {"folder_lock", "integrity"},

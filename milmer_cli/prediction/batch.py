@@ -17,6 +17,7 @@ from milmer_cli.prediction.output import DONE, SUMMARY
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.result import PAGE, RESULT, PredictResult
 from milmer_cli.settings import Settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.run_dir import Run
 
 
@@ -81,8 +82,8 @@ def _file_names(request: Request) -> tuple[str, str]:
     return "" if video is None else str(video), "" if eeg is None else str(eeg)
 
 
-@dataclass(frozen=True)
-class BatchResult:
+@dataclass(frozen=True, repr=False)
+class BatchResult(StageResult):
     """Outcome of a batch.
 
     Attributes

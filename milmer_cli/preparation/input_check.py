@@ -25,14 +25,15 @@ from milmer_cli.datasets.read_options import read_options
 from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings, Settings
+from milmer_cli.stage_result import StageResult
 
 _LISTED = 6
 _NONE = "-"
 _NO_CLASS = "no class"
 
 
-@dataclass(frozen=True)
-class InputCheck:
+@dataclass(frozen=True, repr=False)
+class InputCheck(StageResult):
     """Result of the check.
 
     Attributes

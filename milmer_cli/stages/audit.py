@@ -11,13 +11,14 @@ from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.metrics import ResamplingOptions
+from milmer_cli.stage_result import StageResult
 
 DOCUMENT, PAGE = "audit.json", "report.html"
 NOT_CHECKED = "not checked: add a column fold or a split table"
 
 
-@dataclass(frozen=True, eq=False)
-class AuditOutput:
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditOutput(StageResult):
     """Result of `audit`: the audit and where it was written."""
 
     out: Path

@@ -20,6 +20,7 @@ from milmer_cli.io import read_json_object
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import load_settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import INTERRUPTED
 
 FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
@@ -28,8 +29,8 @@ MAX_WORKERS = 4
 of the small networks."""
 
 
-@dataclass(frozen=True)
-class DemoResult:
+@dataclass(frozen=True, repr=False)
+class DemoResult(StageResult):
     """Output folder and main result of the demo.
 
     Attributes

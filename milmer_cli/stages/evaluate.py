@@ -28,12 +28,13 @@ from milmer_cli.folder_lock import FolderLock
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
 from milmer_cli.settings import Settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.fit_fold import note_face_input
 from milmer_cli.training.run_dir import with_store_settings
 
 
-@dataclass(frozen=True)
-class EvaluateResult:
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(StageResult):
     """Result of ``milmer evaluate``.
 
     Attributes
