@@ -126,7 +126,7 @@ def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:
 
 
 def run_demo(
-    out: Path,
+    out: Path | str,
     *,
     signal: float = 1.0,
     seed: int = 0,
@@ -160,6 +160,7 @@ def run_demo(
     MilmerError
         A stage failed; it has printed its message to standard error.
     """
+    out = Path(out)
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
     config = SyntheticConfig(signal=signal, seed=seed)

@@ -29,7 +29,7 @@ from milmer_cli.prediction.output import (
 )
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
 from milmer_cli.training.run_dir import Run
 
@@ -37,7 +37,12 @@ TASK = "predict"
 
 
 def predict_batch(
-    manifest: Path, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+    manifest: Path | str,
+    run: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    *,
+    progress: Progress = SILENT,
 ) -> BatchResult:
     """Predict all recordings of a manifest; finished and unchanged predictions are kept.
 
@@ -50,7 +55,8 @@ def predict_batch(
     out
         Gets one folder per recording, and the summary table, rewritten after each recording.
     settings
-        Sections ``predict`` and ``run``; ``run.workers`` recordings are predicted in parallel.
+        Sections ``predict`` and ``run``, by default those of `load_settings`; ``run.workers``
+        recordings are predicted in parallel.
     progress
         Advanced by recordings.
 
@@ -64,6 +70,8 @@ def predict_batch(
     InputError
         The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
     """
+    manifest, run, out = Path(manifest), Path(run), Path(out)
+    settings = settings or load_settings()
     require_batch_folder(out)
     with locked_prediction(out):
         return _predict_batch(manifest, run, out, settings, progress)
