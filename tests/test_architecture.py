@@ -42,6 +42,7 @@ ORDER = [
 DOORS = {
     "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
+    "pandas": ("store/",),
     "h5py": ("store/", "eeg/mat_file.py"),
     "filelock": ("folder_lock.py", "preparation/", "weights/"),
     "pooch": ("weights/",),

@@ -28,4 +28,5 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `montage`: matching the channels of any cap to those of a model; interpolating missing ones
 - `quality`: `EegQuality`, the bad channels of each segment
 - `segment`: segment onsets and the cut of a trial into segments
+- `epochs`: segments as epochs of MNE
 """
