@@ -24,7 +24,9 @@ def read_options(settings: DataSettings) -> ReadOptions:
     InputError
         The file of channel names cannot be read or has errors.
     """
-    renames = _read_channel_names(Path(settings.channels_file)) if settings.channels_file else ()
+    renames: tuple[tuple[str, str], ...] = ()
+    if settings.channels_file:
+        renames = _read_channel_names(Path(settings.channels_file).expanduser())
     unit = "" if settings.eeg_unit == "auto" else settings.eeg_unit
     return ReadOptions(split_channels(settings.eeg_channels), renames, unit)
 

@@ -103,7 +103,8 @@ def _contexts(
     lock_token: str,
 ) -> list[JobContext]:
     """Return the contexts of the participants whose files are not up to date."""
-    weights_dir = settings.faces.weights_dir and str(Path(settings.faces.weights_dir).absolute())
+    folder = settings.faces.weights_dir
+    weights_dir = folder and str(Path(folder).expanduser().absolute())
     faces = settings.faces.model_copy(update={"detector": detector, "weights_dir": weights_dir})
     settings = settings.model_copy(update={"faces": faces})
     return [

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.audit import audit
 from milmer_cli.stages.evaluate import evaluate
@@ -49,6 +49,22 @@ def test_prepare_opens_the_data_set_of_a_path(deap, prepared, tmp_path):
     result = prepare(str(deap), str(out), load_settings(overrides=PREPARE_SMALL))
     assert (result.prepared, result.unchanged) == ((), ("s01", "s29"))
     assert result.out == out
+
+
+def test_prepare_gives_its_workers_the_path_of_the_home_folder(deap, tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    contexts = []
+
+    def record(given, *arguments):
+        contexts.extend(given)
+        raise MilmerError("recorded")
+
+    monkeypatch.setattr("milmer_cli.stages.prepare.prepare_participants", record)
+    settings = load_settings(overrides=[*PREPARE_SMALL, "faces.weights_dir=~/weights"])
+    with pytest.raises(MilmerError, match="recorded"):
+        prepare(deap, tmp_path / "out", settings)
+    assert contexts[0].settings.faces.weights_dir == str(tmp_path / "weights")
 
 
 def test_audit_uses_the_default_options(tmp_path):
