@@ -58,6 +58,9 @@ class PreparedStore:
         self.participants = sorted(self.entries)
         self._opened: dict[str, PreparedParticipant] = {}
 
+    def __repr__(self) -> str:
+        return f"<PreparedStore | {self.folder}: {shorten(self.participants)}>"
+
     @classmethod
     def open(cls, folder: Path | str, verify: bool = True) -> Self:
         """Open a store.

@@ -114,6 +114,10 @@ class PreparedParticipant:
             self._file.close()
             self._file = None
 
+    def __repr__(self) -> str:
+        size = f"{len(self)} segments, {len(self.channels)} channels"
+        return f"<PreparedParticipant | {self.participant}: {size}>"
+
     def __len__(self) -> int:
         return len(self.trial)
 

@@ -47,6 +47,12 @@ def test_segments_row_refers_to_the_file_of_the_participant(store, trials):
     np.testing.assert_array_equal(p.eeg[segments.row[22]], trials[2].eeg[2])
 
 
+def test_repr_names_the_store_and_its_participants(store):
+    opened = PreparedStore.open(store)
+    assert repr(opened) == f"<PreparedStore | {store}: s01, s02>"
+    assert repr(opened.participant("s01")) == "<PreparedParticipant | s01: 12 segments, 2 channels>"
+
+
 def test_to_dataframe_has_one_row_per_segment(store):
     pytest.importorskip("pandas")
     frame = PreparedStore.open(store).to_dataframe()
