@@ -139,8 +139,8 @@ def _evaluation(path: Path, corpus: Path) -> None:
 
 
 def _backbone(path: Path, corpus: Path) -> None:
-    load_image_processor(corpus / "swin")
-    load_backbone(corpus / "swin")
+    load_image_processor(path.parent)
+    load_backbone(path.parent)
 
 
 def _published(path: Path, corpus: Path) -> None:
@@ -160,7 +160,7 @@ def targets(corpus: Path) -> dict[str, Target]:
     eeg = {
         suffix: Target(f"eeg/recording.{suffix}", _eeg) for suffix in ("edf", "bdf", "set", "vhdr")
     }
-    run, swin, unfinished = "run/", "swin/", "unfinished/"
+    run, unfinished = "run/", "unfinished/"
     evaluation, store, checkpoint = "evaluation/", "store/", "unfinished/checkpoints/checkpoint-*/"
     found = {
         **eeg,
@@ -211,7 +211,8 @@ def targets(corpus: Path) -> dict[str, Target]:
         },
         "unfinished marker": Target(unfinished + "unfinished.json", _resume, "unfinished"),
         **{
-            f"swin {name}": Target(swin + name, _backbone)
+            f"{folder} {name}": Target(f"{folder}/{name}", _backbone)
+            for folder in ("swin", "backbone")  # with and without checksums
             for name in ("config.json", "preprocessor_config.json", "model.safetensors")
         },
         "published checkpoint": Target("weights.pth", _published),

@@ -5,6 +5,7 @@ In data-flow order; a package imports only packages above it:
 - `errors`: exceptions with a message and a hint
 - `progress`: the interface through which long work reports its progress
 - `process_end`: SIGTERM, and processes that end together with their parent
+- `stage_result`: the interface of the results of commands and stages
 - `csv_cells`: CSV text without formulas
 - `input_files`: open regular files only
 - `partial_files`: temporary files of atomic writes
@@ -25,6 +26,7 @@ In data-flow order; a package imports only packages above it:
 - `preprocessing`: a trial -> EEG and face images of its segments
 - `store`: the prepared HDF5 store
 - `models`: `MilmerModel`: a bag of faces and a segment of EEG -> class scores
+- `auto_classes`: let transformers' ``AutoConfig`` and ``AutoModel`` find `models`
 - `data`: ratings -> classes, splits and bags
 - `inference`: batches -> probabilities
 - `training`: the training loop, checkpoints and run folders
@@ -44,19 +46,37 @@ To predict recordings from Python::
 
     result = load_model("runs/first").predict("face.mp4", "eeg.bdf")
 
+`MilmerModel` and `MilmerConfig` can be imported from here, and after ``import milmer_cli``
+transformers' ``AutoModel`` and ``AutoConfig`` load the model folder of a run. See docs/python.md.
+
 Importing `milmer_cli` imports nothing slow.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from milmer_cli.auto_classes import register_on_lookup
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from milmer_cli.models import MilmerConfig, MilmerModel
     from milmer_cli.stages.predict import TrainedModel
 
+__all__ = ["MilmerConfig", "MilmerModel", "__version__", "load_model"]
+
 __version__ = "0.1.0"
+
+register_on_lookup()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("MilmerConfig", "MilmerModel"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from milmer_cli import models  # here: PyTorch and transformers are slow to import
+
+    return getattr(models, name)
 
 
 def load_model(run: str | Path) -> TrainedModel:

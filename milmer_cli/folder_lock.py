@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from milmer_cli.errors import InputError
 from milmer_cli.io import read_json, write_json
-from milmer_cli.partial_files import remove_partial_files
+from milmer_cli.partial_files import remove_partial_files, require_no_link
 
 LOCK_FILE, HOLDER_FILE = ".milmer.lock", ".milmer.json"
 
@@ -45,7 +45,8 @@ class FolderLock:
     Raises
     ------
     InputError
-        On entering: another process uses the folder, or the folder is not writable.
+        On entering: another process uses the folder, the folder is not writable, or a link has the
+        name of the lock file.
     """
 
     def __init__(self, folder: Path, activity: str = "") -> None:
@@ -59,6 +60,7 @@ class FolderLock:
         self._is_new = not self.folder.exists()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            require_no_link(self.folder / LOCK_FILE)
             self._lock.acquire(blocking=False)
         except Timeout as error:
             raise self._already_locked() from error

@@ -18,6 +18,8 @@ import stat
 from pathlib import Path
 from typing import IO, TextIO
 
+from milmer_cli.errors import InputError
+
 PARTIAL_SUFFIX = ".part"
 """Ending of temporary files; they are hidden files beside the final one."""
 
@@ -104,6 +106,21 @@ def remove_partial_files(folder: Path, is_locked: bool = False) -> None:
         for entry in list(os.scandir(folder)):
             if _is_own_file(entry) and (is_locked or _is_of_ended_process(entry.name)):
                 _remove(Path(entry.path))
+
+
+def require_no_link(path: Path) -> None:
+    """Check that a file or folder inside of an output folder is not a link, or is missing.
+
+    Raises
+    ------
+    InputError
+        It is a link. Writing there would change files outside of the output folder.
+    """
+    if path.is_symlink():
+        raise InputError(
+            f"{path} is a link, and what it points to would be changed.",
+            "Remove the link, or choose another output folder.",
+        )
 
 
 def remove_tree(folder: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from milmer_cli.errors import InputError
-from milmer_cli.folder_lock import HOLDER_FILE, FolderLock, is_holder, is_unused
+from milmer_cli.folder_lock import HOLDER_FILE, LOCK_FILE, FolderLock, is_holder, is_unused
 
 HOLD = """
 import sys
@@ -94,3 +94,17 @@ def test_folder_lock_of_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         FolderLock(tmp_path / "file").__enter__()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
+@pytest.mark.parametrize("target", ["file", "new"])
+def test_folder_lock_refuses_a_link_with_the_name_of_its_file(tmp_path, target):
+    victim, folder = tmp_path / "file", tmp_path / "out"
+    victim.write_text("precious")
+    folder.mkdir()
+    (folder / LOCK_FILE).symlink_to(tmp_path / target)
+    with pytest.raises(InputError, match=rf"{LOCK_FILE} is a link"):
+        FolderLock(folder).__enter__()
+    assert victim.read_text() == "precious"
+    assert not (tmp_path / "new").exists()
+    assert [path.name for path in folder.iterdir()] == [LOCK_FILE]

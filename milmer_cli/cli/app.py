@@ -10,6 +10,7 @@ the traceback.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -17,6 +18,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -159,7 +161,9 @@ def _run(arguments: Sequence[str]) -> int:
     verbose = "--verbose" in arguments
     try:
         code = typer.main.get_command(app).main(
-            list(arguments) or ["--help"], prog_name="milmer", standalone_mode=False
+            [_expand_home(argument) for argument in arguments] or ["--help"],
+            prog_name="milmer",
+            standalone_mode=False,
         )
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
@@ -174,6 +178,15 @@ def _run(arguments: Sequence[str]) -> int:
     if code == INTERRUPTED:
         return print_error(_describe_interruption(arguments), "", "Interrupted", code, as_json)
     return code or 0
+
+
+def _expand_home(argument: str) -> str:
+    """Expand ``~`` at the start of the value in ``--option=~/value``, which shells do not do."""
+    option, equals, value = argument.partition("=")
+    if option.startswith("--") and equals and value.startswith("~"):
+        with contextlib.suppress(RuntimeError):  # there is no such user
+            return f"{option}={Path(value).expanduser()}"
+    return argument
 
 
 def _describe_interruption(arguments: Sequence[str]) -> str:

@@ -11,22 +11,13 @@ import logging
 import os
 import sys
 import warnings
-from typing import Any, Protocol
+from typing import Any
 
 import typer
 
 from milmer_cli.cli.progress import BarProgress, LineProgress
 from milmer_cli.io import json_text
-
-
-class Result(Protocol):
-    """What every stage returns."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as plain values."""
-
-    def summary(self) -> list[tuple[str, str]]:
-        """Return rows of label and value, paths last."""
+from milmer_cli.stage_result import StageResult
 
 
 class Console:
@@ -58,7 +49,7 @@ class Console:
     def __exit__(self, *_: object) -> None:
         self.progress.close()
 
-    def print_result(self, result: Result) -> None:
+    def print_result(self, result: StageResult) -> None:
         """Print the result of a stage to stdout."""
         if self.as_json:
             self.print_json(result.to_json())

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from milmer_cli.cli.console import Console, Result, silence_libraries
+from milmer_cli.cli.console import Console, silence_libraries
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 from milmer_cli.progress import Progress
@@ -24,6 +24,7 @@ from milmer_cli.settings.docs import default, property_schemas, setting_doc
 from milmer_cli.settings.load import GivenValue, Preset, collect, validate
 from milmer_cli.settings.published_defects import published_defects
 from milmer_cli.settings.schema import Settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import is_main_process
 
 SETTINGS_PANEL = "Settings of this command"
@@ -62,7 +63,7 @@ class CommandContext:
         """Progress sink for the stage."""
         return self.console.progress
 
-    def print_result(self, result: Result) -> None:
+    def print_result(self, result: StageResult) -> None:
         """Print the result to stdout; in distributed training only the main process does."""
         if is_main_process():
             self.console.print_result(result)

@@ -95,31 +95,21 @@ def _data_set(
 ) -> tuple[Callable[[], InputCheck], Callable[[], Recordings]]:
     """Return a function that checks the given data set, and one that opens it."""
     settings, progress = context.settings, context.progress
-    data = settings.data
     if deap_root is not None and manifest is None:
-        from milmer_cli.datasets.deap.recordings import DeapRecordings
-        from milmer_cli.datasets.read_options import split_channels
+        from milmer_cli.datasets.open_recordings import open_recordings
         from milmer_cli.preparation.input_check import check_deap
 
-        if data.channels_file or data.eeg_unit != "auto":
-            raise InputError(
-                "--channels and --eeg-unit cannot be combined with --deap-root: the channels and "
-                "units of DEAP's files are known.",
-                "Remove them.",
-            )
-        channels = split_channels(data.eeg_channels)
         return (
             partial(check_deap, deap_root, settings, progress),
-            partial(DeapRecordings, deap_root, data.source, data.participants, channels),
+            partial(open_recordings, deap_root, settings.data),
         )
     if manifest is not None and deap_root is None:
-        from milmer_cli.datasets.manifest_recordings import ManifestRecordings
-        from milmer_cli.datasets.read_options import read_options
+        from milmer_cli.datasets.open_recordings import open_recordings
         from milmer_cli.preparation.input_check import check_manifest
 
         return (
             partial(check_manifest, manifest, settings, progress),
-            partial(ManifestRecordings, manifest, data.participants, read_options(data)),
+            partial(open_recordings, manifest, settings.data),
         )
     raise InputError(
         f"Expected one of --deap-root and --manifest, got {'both' if deap_root else 'neither'}.",

@@ -11,6 +11,7 @@ In data-flow order:
 - `split_checks`: check that the sets of a fold share nothing that the protocol keeps apart
 - `split_file`: read and write ``splits.json``
 - `dataset`: `BagDataset`, whose batches are the arguments of `MilmerModel.forward`
+- `prepared_dataset`: `PreparedDataset`, all labeled segments of a store, for one's own code
 - `augmentation`: random changes of face images during training
 - `feature_cache`: `TokenBagDataset`, which reads the cached face tokens of a frozen backbone
 

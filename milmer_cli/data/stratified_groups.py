@@ -10,7 +10,7 @@ from milmer_cli.errors import InputError
 
 if TYPE_CHECKING:
     from milmer_cli.data.labeled_segments import LabeledSegments
-    from milmer_cli.store.index import Segments
+    from milmer_cli.store.segments import Segments
 
 PLURALS = {
     "segment": "segments",

@@ -16,9 +16,10 @@ Modules in data-flow order:
 - `manifest_durations`: durations and onsets of a manifest, compared with those of the files
 - `manifest_recordings`: the recordings of a manifest as a data set
 - `manifest_inventory`: what of a manifest can be used and what is missing
+- `open_recordings`: open a data set by its path
 - `synthetic`: a synthetic data set in DEAP's format with known effects
 
 To add a data set: write a class that implements `base.Recordings`, and create it in
-`cli/prepare.py`; or write a manifest of it, which needs no code. To add a column to the manifest:
+`open_recordings`; or write a manifest of it, which needs no code. To add a column to the manifest:
 add it to `manifest.COLUMNS`, `ManifestRow` and the template.
 """

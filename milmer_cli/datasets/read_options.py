@@ -7,6 +7,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.table import TableErrors, read_table
 from milmer_cli.eeg.io import ReadOptions
+from milmer_cli.errors import InputError
 from milmer_cli.settings.schema import DataSettings
 
 
@@ -23,9 +24,28 @@ def read_options(settings: DataSettings) -> ReadOptions:
     InputError
         The file of channel names cannot be read or has errors.
     """
-    renames = _read_channel_names(Path(settings.channels_file)) if settings.channels_file else ()
+    renames: tuple[tuple[str, str], ...] = ()
+    if settings.channels_file:
+        renames = _read_channel_names(Path(settings.channels_file).expanduser())
     unit = "" if settings.eeg_unit == "auto" else settings.eeg_unit
     return ReadOptions(split_channels(settings.eeg_channels), renames, unit)
+
+
+def deap_channels(settings: DataSettings) -> tuple[str, ...]:
+    """Return the channels to store of DEAP; empty for all of them.
+
+    Raises
+    ------
+    InputError
+        ``channels_file`` or ``eeg_unit`` is set.
+    """
+    if settings.channels_file or settings.eeg_unit != "auto":
+        raise InputError(
+            "--channels and --eeg-unit (data.channels_file, data.eeg_unit) cannot be combined with "
+            "--deap-root: the channels and units of DEAP's files are known.",
+            "Remove them.",
+        )
+    return split_channels(settings.eeg_channels)
 
 
 def split_channels(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `file_size`: comparison of the size of a file with the size that its header states
 - `mat_file`: MATLAB files of any version, read in a process of its own
 - `eeglab`: EEGLAB recordings of any MATLAB version
+- `neuroscan`: which channels of a Neuroscan CNT file are flagged as bad
 - `units`: units and types of channels, from the spellings in headers and from names
 - `io`: opening EEG files in any format of MNE; `EegBlock`; `ReadOptions`
 - `biosemi`: BioSemi BDF files: header check and the event codes of the status channel
@@ -28,4 +29,5 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `montage`: matching the channels of any cap to those of a model; interpolating missing ones
 - `quality`: `EegQuality`, the bad channels of each segment
 - `segment`: segment onsets and the cut of a trial into segments
+- `epochs`: segments as epochs of MNE
 """

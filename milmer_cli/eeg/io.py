@@ -15,6 +15,7 @@ from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_
 from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size
 from milmer_cli.eeg.header_files import resolved_header
+from milmer_cli.eeg.neuroscan import correct_bad_channels
 from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
 from milmer_cli.eeg.units import correct_units, implied_type, set_unit
 from milmer_cli.errors import InputError
@@ -132,6 +133,8 @@ def _read_raw(path: Path, listed: Collection[str]) -> mne.io.BaseRaw:
         else:
             with resolved_header(path) as header:
                 raw = mne.io.read_raw(header, preload=False, verbose="error")
+            if suffix == ".cnt":
+                correct_bad_channels(raw, path)
         correct_units(raw, path, listed)
     _require_possible_rate(raw, path)
     return raw

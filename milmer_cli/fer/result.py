@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from milmer_cli.stage_result import StageResult
+
 METRICS_KEYS = (
     *("classes", "images", "scored_on", "scores", "majority_rate", "protocol"),
     *("skipped", "training"),
@@ -13,8 +15,8 @@ METRICS_KEYS = (
 """Entries of metrics.json that `FinetuneResult` shows."""
 
 
-@dataclass(frozen=True)
-class FinetuneResult:
+@dataclass(frozen=True, repr=False)
+class FinetuneResult(StageResult):
     """Result of fine-tuning.
 
     Attributes

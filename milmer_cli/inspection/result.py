@@ -12,13 +12,14 @@ from milmer_cli.inspection.examples import SegmentExample
 from milmer_cli.inspection.spectra import Spectra
 from milmer_cli.io import to_json
 from milmer_cli.settings.schema import QualitySettings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.store import PreparedStore
 
 NO_CLASS = "no class"
 
 
-@dataclass(frozen=True, eq=False)
-class InspectionResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class InspectionResult(StageResult):
     """Content of a prepared store.
 
     Attributes

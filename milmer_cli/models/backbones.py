@@ -8,10 +8,12 @@ classifier can be used as well; its classification head is dropped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
 from milmer_cli.errors import InputError, SettingsError, WeightsError
@@ -36,6 +38,10 @@ MODEL_FILES = ("*.safetensors", "config.json", "preprocessor_config.json", "mode
 WINDOWED = ("swin", "swinv2")
 """Model types whose windows are built for the image size of the configuration, and whose weights do
 not depend on it."""
+
+
+_TOLERATED_NUMBERS = 100_000_000
+"""Missing weights for which memory may be allocated before they are reported by name."""
 
 
 def load_backbone(name: str | Path, image_size: int = 0) -> PreTrainedModel:
@@ -93,11 +99,13 @@ def load_weights(
     folder = Path(source)
     config = read_config(folder) if config is None else config
     _check_class(model_class, config, folder)
+    weights = read_weights(folder)
     with quiet():
+        _check_memory(model_class, config, options, weights, folder)
         model, info = model_class.from_pretrained(
             None,
             config=config,
-            state_dict=read_weights(folder),
+            state_dict=weights,
             output_loading_info=True,
             ignore_mismatched_sizes=True,
             **options,
@@ -111,6 +119,26 @@ def load_weights(
         )
     _require_intact(Path(source))
     return model.eval()
+
+
+def _check_memory(
+    model_class: Any,
+    config: PretrainedConfig,
+    options: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor],
+    folder: Path,
+) -> None:
+    """Refuse a model for which transformers would allocate much more than its weights."""
+    with torch.device("meta"):
+        model = model_class(config, **options)
+    expected = sum(parameter.numel() for parameter in model.parameters())
+    stored = sum(tensor.numel() for tensor in weights.values())
+    if expected > 2 * stored + _TOLERATED_NUMBERS:
+        raise WeightsError(
+            f"The checkpoint {folder} contains {stored:,} numbers, expected about {expected:,} by "
+            "its config.json.",
+            "Give a complete checkpoint, or restore config.json from a copy.",
+        )
 
 
 def _require_intact(folder: Path) -> None:

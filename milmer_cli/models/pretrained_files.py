@@ -8,6 +8,7 @@ model type defines are used. Weights are read as tensors only.
 from __future__ import annotations
 
 import inspect
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -44,6 +45,10 @@ SELECTING_KEYS = frozenset(
 """Keys that select code or other files, and keys without any use here."""
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
+MAX_LAYERS = 1000
+"""Layers of a model at most; real ones have some hundred. Modules are created one by one."""
+_LAYER_COUNTS = re.compile(r"depth|repeats|num_.*(?:layer|block|stage)|layers$")
+"""Part of the keys that contain numbers of layers."""
 UNSUPPORTED_LIBRARY = "timm"
 """Model types of this library load files by names in the configuration."""
 
@@ -98,6 +103,11 @@ def known_config(values: Any, origin: str) -> PretrainedConfig:
         raise WeightsError(
             f"{origin} describes quantized weights, which are not supported.",
             "Give the model before its quantization.",
+        )
+    if too_many := _key_of_too_many_layers(values):
+        raise WeightsError(
+            f"{origin}: expected at most {MAX_LAYERS:,} layers, got more in {too_many}.",
+            _CONFIG_HINT,
         )
     try:
         return AutoConfig.for_model(model_type, **_known_values(config_class, values))
@@ -241,3 +251,21 @@ def _names_key(values: Any, key: str) -> bool:
     if isinstance(values, Mapping):
         return bool(values.get(key)) or any(_names_key(item, key) for item in values.values())
     return isinstance(values, list) and any(_names_key(item, key) for item in values)
+
+
+def _key_of_too_many_layers(values: Any) -> str:
+    """Return the first key with more than `MAX_LAYERS` layers, at any depth; empty if none."""
+    if isinstance(values, Mapping):
+        for key, value in values.items():
+            if _LAYER_COUNTS.search(str(key)) and _sum_of_integers(value) > MAX_LAYERS:
+                return str(key)
+        values = list(values.values())
+    if not isinstance(values, list):
+        return ""
+    return next(filter(None, map(_key_of_too_many_layers, values)), "")
+
+
+def _sum_of_integers(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(map(_sum_of_integers, value))
+    return max(0, value) if isinstance(value, int) else 0

@@ -18,6 +18,7 @@ from milmer_cli.prediction.rating_comparison import RatingComparison
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.result import PAGE, RESULT, ModelSummary, PredictResult
 from milmer_cli.settings import Settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.run_dir import Run
 
 
@@ -90,8 +91,8 @@ def _file_names(request: Request) -> tuple[str, str]:
     return "" if video is None else str(video), "" if eeg is None else str(eeg)
 
 
-@dataclass(frozen=True)
-class BatchResult:
+@dataclass(frozen=True, repr=False)
+class BatchResult(StageResult):
     """Outcome of a batch.
 
     Attributes

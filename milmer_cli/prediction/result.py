@@ -12,6 +12,7 @@ import numpy as np
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.sync_check import SyncCheck
 from milmer_cli.prediction.timing import StimulusTiming
+from milmer_cli.stage_result import StageResult
 
 if TYPE_CHECKING:
     from milmer_cli.metrics.calibration import ReliabilityPair
@@ -171,8 +172,8 @@ class ModelSummary:
     temperature: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class PredictResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class PredictResult(StageResult):
     """Prediction for a recording, segment by segment.
 
     Attributes

@@ -21,18 +21,19 @@ from milmer_cli.datasets.deap.inventory import FILMED, ParticipantInventory, inv
 from milmer_cli.datasets.manifest_inventory import ParticipantFiles, inventory_manifest
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, group_missing
-from milmer_cli.datasets.read_options import read_options
+from milmer_cli.datasets.read_options import deap_channels, read_options
 from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings, Settings
+from milmer_cli.stage_result import StageResult
 
 _LISTED = 6
 _NONE = "-"
 _NO_CLASS = "no class"
 
 
-@dataclass(frozen=True)
-class InputCheck:
+@dataclass(frozen=True, repr=False)
+class InputCheck(StageResult):
     """Result of the check.
 
     Attributes
@@ -85,9 +86,10 @@ def check_deap(root: Path, settings: Settings, progress: Progress = SILENT) -> I
     Raises
     ------
     InputError
-        ``root`` or the ratings file cannot be used, or a participant is unknown.
+        ``root``, the ratings file or a setting cannot be used, or a participant is unknown.
     """
     data = settings.data
+    deap_channels(data)  # reports settings that do not apply to DEAP
     found = inventory_deap(root, data.source, data.participants, progress)
     counts = {
         entry.participant: _TrialCounts.of(list(entry.ratings.values()), [], data)

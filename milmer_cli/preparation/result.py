@@ -14,6 +14,7 @@ from milmer_cli.data.signal_quality import QualitySummary, SignalQuality
 from milmer_cli.faces.segment_faces import NO_FACE, OTHER_FACE, TRACKED, VIDEO_UNREADABLE
 from milmer_cli.io import shorten, to_json
 from milmer_cli.preparation.plan import ParticipantPlan
+from milmer_cli.stage_result import StageResult
 from milmer_cli.store.index import PreparedStore
 from milmer_cli.store.reader import PreparedParticipant
 from milmer_cli.store.schema import QUALITY_FILE
@@ -32,8 +33,8 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class PrepareResult:
+@dataclass(frozen=True, repr=False)
+class PrepareResult(StageResult):
     """What a store contains after `prepare`.
 
     Attributes

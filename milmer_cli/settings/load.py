@@ -81,7 +81,7 @@ class GivenValue:
 
 def load_settings(
     preset: Preset = "default",
-    file: Path | None = None,
+    file: Path | str | None = None,
     overrides: Sequence[str] = (),
 ) -> Settings:
     """Load settings from a preset, a YAML file and assignments; later ones take precedence.
@@ -102,7 +102,7 @@ def load_settings(
     InputError
         ``file`` cannot be read.
     """
-    return validate(collect(preset, file, overrides))
+    return validate(collect(preset, Path(file) if file else None, overrides))
 
 
 def with_overrides(settings: Settings, overrides: Sequence[str], origin: str) -> Settings:

@@ -11,13 +11,15 @@ from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.metrics import ResamplingOptions
+from milmer_cli.settings import load_settings
+from milmer_cli.stage_result import StageResult
 
 DOCUMENT, PAGE = "audit.json", "report.html"
 NOT_CHECKED = "not checked: add a column fold or a split table"
 
 
-@dataclass(frozen=True, eq=False)
-class AuditOutput:
+@dataclass(frozen=True, eq=False, repr=False)
+class AuditOutput(StageResult):
     """Result of `audit`: the audit and where it was written."""
 
     out: Path
@@ -50,17 +52,21 @@ class AuditOutput:
         return rows
 
 
-def audit(request: AuditRequest, out: Path, options: ResamplingOptions) -> AuditOutput:
+def audit(
+    request: AuditRequest | Path | str,
+    out: Path | str,
+    options: ResamplingOptions | None = None,
+) -> AuditOutput:
     """Audit a table of predictions, and write a JSON document and a page.
 
     Parameters
     ----------
     request
-        The files and how to read them.
+        The files and how to read them, or the path of the predictions.
     out
         Folder for ``audit.json`` and ``report.html``.
     options
-        Options of intervals and p-values.
+        Options of intervals and p-values; by default those of `load_settings`.
 
     Raises
     ------
@@ -69,6 +75,10 @@ def audit(request: AuditRequest, out: Path, options: ResamplingOptions) -> Audit
     """
     from milmer_cli.reports.audit import audit_page  # here: matplotlib is slow to import
 
+    out = Path(out)
+    if isinstance(request, str | Path):
+        request = AuditRequest(Path(request))
+    options = options or ResamplingOptions.from_settings(load_settings(), "trial")
     result = audit_predictions(request, options)
     with FolderLock(out, f"The audit in {out} is being written"):
         write_json(out / DOCUMENT, result.to_json())

@@ -20,6 +20,7 @@ from milmer_cli.io import read_json_object
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import load_settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import INTERRUPTED
 
 FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
@@ -28,8 +29,8 @@ MAX_WORKERS = 4
 of the small networks."""
 
 
-@dataclass(frozen=True)
-class DemoResult:
+@dataclass(frozen=True, repr=False)
+class DemoResult(StageResult):
     """Output folder and main result of the demo.
 
     Attributes
@@ -125,7 +126,7 @@ def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:
 
 
 def run_demo(
-    out: Path,
+    out: Path | str,
     *,
     signal: float = 1.0,
     seed: int = 0,
@@ -159,6 +160,7 @@ def run_demo(
     MilmerError
         A stage failed; it has printed its message to standard error.
     """
+    out = Path(out)
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
     config = SyntheticConfig(signal=signal, seed=seed)

@@ -27,13 +27,14 @@ from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.fit_fold import note_face_input
 from milmer_cli.training.run_dir import with_store_settings
 
 
-@dataclass(frozen=True)
-class EvaluateResult:
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(StageResult):
     """Result of ``milmer evaluate``.
 
     Attributes
@@ -79,11 +80,11 @@ class EvaluateResult:
 
 
 def evaluate(
-    prepared: Path,
-    out: Path,
-    settings: Settings,
+    prepared: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
     *,
-    splits: Path | None = None,
+    splits: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateResult:
     """Cross-validate a model, its baselines and its ablations.
@@ -96,7 +97,8 @@ def evaluate(
         Folder of the evaluation. Finished trainings in it are reused if everything that determines
         their result is unchanged; all other files are written again.
     settings
-        All sections; ``eeg`` and ``faces`` are replaced by those of the store.
+        All sections, by default those of `load_settings`; ``eeg`` and ``faces`` are replaced by
+        those of the store.
     splits
         A splits.json of an evaluation or a run, instead of ``evaluate.protocols``, ``folds`` and
         ``seeds``.
@@ -110,9 +112,11 @@ def evaluate(
     MilmerError
         A training failed; finished trainings are kept.
     """
+    prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out):
-        return _evaluate(prepared, out, settings, splits, device, progress)
+        used_splits = Path(splits) if splits else None
+        return _evaluate(prepared, out, settings, used_splits, device, progress)
 
 
 def locked_evaluation(out: Path) -> FolderLock:

@@ -13,16 +13,16 @@ from milmer_cli.evaluation.folds import evaluation_folds
 from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import write_evaluation
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.evaluate import EvaluateResult, locked_evaluation, start_device
 from milmer_cli.training.run_dir import Run
 
 
 def evaluate_run(
-    run_dir: Path,
-    prepared: Path,
-    out: Path,
-    requested: Settings,
+    run_dir: Path | str,
+    prepared: Path | str,
+    out: Path | str,
+    requested: Settings | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateResult:
     """Evaluate a trained run on its own test set; no model is trained.
@@ -36,7 +36,8 @@ def evaluate_run(
     out
         Folder of the evaluation.
     requested
-        ``evaluate`` and ``run`` are used; all other settings are those of the run.
+        ``evaluate`` and ``run`` are used, by default those of `load_settings`; all other settings
+        are those of the run.
     progress
         Receives the progress and notes.
 
@@ -45,6 +46,7 @@ def evaluate_run(
     InputError
         The run or the store cannot be used, or the run has no test set.
     """
+    prepared, out, requested = Path(prepared), Path(out), requested or load_settings()
     device = start_device(requested)
     run = Run.open(run_dir)
     settings = _settings_of_run(run, requested)

@@ -26,7 +26,7 @@ from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.models.image_processor import load_image_processor, write_image_processor
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.finetune_output import write_finetune_output
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.training import run_dir
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.optimization import balanced_class_weights
@@ -36,8 +36,8 @@ from milmer_cli.training.training_args import TrainingLog, TrainingSpec
 
 def finetune_swin(
     data: Path | str | Sequence[Path | str],
-    out: Path,
-    settings: Settings,
+    out: Path | str,
+    settings: Settings | None = None,
     progress: Progress = SILENT,
     *,
     resume: bool = False,
@@ -52,7 +52,8 @@ def finetune_swin(
     out
         The model folder. If it already contains the model of this run, its result is returned.
     settings
-        ``finetune``, ``model.backbone``, ``faces`` (with ``finetune.crop``), ``seed``, ``run``.
+        ``finetune``, ``model.backbone``, ``faces`` (with ``finetune.crop``), ``seed``, ``run``; by
+        default those of `load_settings`.
     progress
     resume
         Whether to continue an unfinished training in ``out``.
@@ -64,6 +65,7 @@ def finetune_swin(
     MilmerError
         Training failed.
     """
+    out, settings = Path(out), settings or load_settings()
     device = Device.from_settings(settings.run)
     device.configure_torch()
     process = join_processes(device.type)

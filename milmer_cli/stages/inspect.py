@@ -9,13 +9,13 @@ from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.io import atomic_write
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.inspection import inspection_page
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
 
 
 def inspect(
-    prepared: Path,
-    page: Path,
-    settings: Settings,
+    prepared: Path | str,
+    page: Path | str,
+    settings: Settings | None = None,
     *,
     participant: str | None = None,
     trial: int | None = None,
@@ -30,7 +30,8 @@ def inspect(
     page
         HTML file to write.
     settings
-        Sections ``data`` (how labels are derived from ratings) and ``quality``.
+        Sections ``data`` (how labels are derived from ratings) and ``quality``; by default those
+        of `load_settings`.
     participant
         Participant of whom one segment of each trial is shown; None for one segment of each
         participant.
@@ -45,6 +46,7 @@ def inspect(
     InputError
         There is no store, or it has no such participant or trial.
     """
+    prepared, page, settings = Path(prepared), Path(page), settings or load_settings()
     result = inspect_store(
         prepared, page, settings, participant=participant, trial=trial, progress=progress
     )

@@ -18,9 +18,9 @@ from milmer_cli.training.run_dir import Run
 
 def predict(
     request: Request,
-    run: Path,
+    run: Path | str,
     outputs: Outputs,
-    settings: Settings,
+    settings: Settings | None = None,
     *,
     progress: Progress = SILENT,
 ) -> PredictResult:
@@ -35,7 +35,7 @@ def predict(
     outputs
         What is written.
     settings
-        Sections ``predict`` and ``run``.
+        Sections ``predict`` and ``run``; by default those of `load_settings`.
     progress
         Advanced by segments.
 

@@ -37,7 +37,7 @@ from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.prediction_batch import batch_page
-from milmer_cli.settings import Settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predict import TrainedModel, locked_prediction
 from milmer_cli.training.run_dir import Run
 
@@ -45,7 +45,12 @@ TASK = "predict"
 
 
 def predict_batch(
-    manifest: Path, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+    manifest: Path | str,
+    run: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    *,
+    progress: Progress = SILENT,
 ) -> BatchResult:
     """Predict all recordings of a manifest; finished and unchanged predictions are kept.
 
@@ -59,7 +64,8 @@ def predict_batch(
         Gets one folder per recording, the summary table, rewritten after each recording, and a
         page of all recordings.
     settings
-        Sections ``predict`` and ``run``; ``run.workers`` recordings are predicted in parallel.
+        Sections ``predict`` and ``run``, by default those of `load_settings`; ``run.workers``
+        recordings are predicted in parallel.
     progress
         Advanced by recordings.
 
@@ -73,6 +79,8 @@ def predict_batch(
     InputError
         The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
     """
+    manifest, run, out = Path(manifest), Path(run), Path(out)
+    settings = settings or load_settings()
     require_batch_folder(out)
     with locked_prediction(out):
         return _predict_batch(manifest, run, out, settings, progress)

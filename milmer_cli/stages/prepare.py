@@ -7,6 +7,7 @@ from pathlib import Path
 
 from milmer_cli.data.signal_quality import store_quality
 from milmer_cli.datasets.base import Recordings
+from milmer_cli.datasets.open_recordings import open_recordings
 from milmer_cli.device import Device
 from milmer_cli.eeg.channels import average_reference
 from milmer_cli.eeg.ica import require_icalabel
@@ -19,7 +20,7 @@ from milmer_cli.preparation.result import PrepareResult, coverage_warnings, summ
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots.signal_quality import plot_quality_overview
 from milmer_cli.reports.plots.style import save_figure
-from milmer_cli.settings.schema import Settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store.index import PreparedStore, update_index
 from milmer_cli.store.schema import QUALITY_FILE
 from milmer_cli.store.tables import write_coverage
@@ -29,18 +30,23 @@ _MAX_FINDINGS = 8
 
 
 def prepare(
-    recordings: Recordings, out: Path, settings: Settings, *, progress: Progress = SILENT
+    recordings: Recordings | Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    *,
+    progress: Progress = SILENT,
 ) -> PrepareResult:
     """Preprocess the EEG, extract the faces and write the prepared store.
 
     Parameters
     ----------
     recordings
-        The data set.
+        The data set: its path (see `open_recordings`), or an object.
     out
         Folder of the store. Parts that are up to date are reused.
     settings
-        Sections ``data``, ``eeg``, ``faces``, ``quality`` and ``run``.
+        Sections ``data``, ``eeg``, ``faces``, ``quality`` and ``run``; by default those of
+        `load_settings`.
     progress
         Advanced by parts: the EEG of a participant or the faces of a trial. There is one task for
         all parts and one for each participant in progress.
@@ -48,16 +54,19 @@ def prepare(
     Raises
     ------
     InputError
-        No participant can be used, or one that ``data.participants`` selects; another process
-        prepares ``out``; the device, the cluster or the package of ``eeg.eog_correction`` is not
-        available.
+        The data set cannot be opened; no participant can be used, or one that
+        ``data.participants`` selects; another process prepares ``out``; the device, the cluster or
+        the package of ``eeg.eog_correction`` is not available.
     MilmerError
         Writing failed. Finished parts are kept.
     """
+    settings, out = settings or load_settings(), Path(out)
     if not settings.run.scheduler:
         Device.from_settings(settings.run)  # report a missing device before any work
     if settings.eeg.eog_correction == "icalabel":
         require_icalabel()
+    if isinstance(recordings, str | Path):
+        recordings = open_recordings(Path(recordings), settings.data)
     with FolderLock(out, f"The store {out} is being prepared") as lock:
         settings = limit_band(settings, recordings.pass_band_hz, progress)
         detector, note = choose_detector(settings.faces)
@@ -94,7 +103,8 @@ def _contexts(
     lock_token: str,
 ) -> list[JobContext]:
     """Return the contexts of the participants whose files are not up to date."""
-    weights_dir = settings.faces.weights_dir and str(Path(settings.faces.weights_dir).absolute())
+    folder = settings.faces.weights_dir
+    weights_dir = folder and str(Path(folder).expanduser().absolute())
     faces = settings.faces.model_copy(update={"detector": detector, "weights_dir": weights_dir})
     settings = settings.model_copy(update={"faces": faces})
     return [

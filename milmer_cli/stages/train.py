@@ -13,7 +13,7 @@ from milmer_cli.device import Device
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
-from milmer_cli.settings import Settings, dump_yaml
+from milmer_cli.settings import Settings, dump_yaml, load_settings
 from milmer_cli.training import run_dir
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
@@ -25,9 +25,9 @@ from milmer_cli.training.training_args import TrainingLog
 
 
 def train(
-    prepared: Path,
-    out: Path,
-    settings: Settings,
+    prepared: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
     *,
     resume: bool = False,
     progress: Progress = SILENT,
@@ -41,7 +41,8 @@ def train(
     out
         The run folder. If it already contains this run, finished, the run is returned unchanged.
     settings
-        All settings. ``eeg`` and ``faces`` must not differ from those of the store.
+        All settings, by default those of `load_settings`. ``eeg`` and ``faces`` must not differ
+        from those of the store.
     resume
         Continue an unfinished run in ``out``.
     progress
@@ -54,6 +55,7 @@ def train(
     MilmerError
         The training failed; checkpoints are kept.
     """
+    prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = Device.from_settings(settings.run)
     device.configure_torch()
     processes = join_processes(device.type)
@@ -108,15 +110,16 @@ def _train(
 
 
 def train_dry_run(
-    prepared: Path, settings: Settings, *, progress: Progress = SILENT
+    prepared: Path | str, settings: Settings | None = None, *, progress: Progress = SILENT
 ) -> DryRunResult:
     """Measure a few steps of the training that `train` would run, and write nothing.
 
     Parameters and errors are those of `train`.
     """
+    settings = settings or load_settings()
     device = Device.from_settings(settings.run)
     device.configure_torch()
-    labeled, resolved = _open(prepared, settings, progress)
+    labeled, resolved = _open(Path(prepared), settings, progress)
     fold = _split(labeled, resolved)
     check_training_classes(fold, labeled, progress)
     return dry_run(labeled, fold, resolved, device)

@@ -5,9 +5,10 @@
 - `cache`: finished trials of a participant whose file is not complete
 - `writer`: write the file of one participant
 - `hdf5_file`: open an HDF5 file that contains all its data
+- `segments`: the table of segments (`Segments`)
 - `reader`: read the file of one participant (`PreparedParticipant`)
 - `checksums`: whether the file of a participant is damaged
-- `index`: the whole store and the table of its segments (`PreparedStore`)
+- `index`: the whole store (`PreparedStore`)
 - `tables`: coverage.csv, one row per trial
 - `validate`: find errors in a store
 
@@ -17,8 +18,9 @@ it in docs/store.md.
 
 from milmer_cli.faces.jpeg import decode_face, encode_face
 from milmer_cli.faces.segment_faces import SegmentFaces
-from milmer_cli.store.index import PreparedStore, Segments, write_index
+from milmer_cli.store.index import PreparedStore, write_index
 from milmer_cli.store.reader import PreparedParticipant
+from milmer_cli.store.segments import Segments
 from milmer_cli.store.validate import Finding, validate_store
 from milmer_cli.store.writer import Header, PreparedTrial, write_participant
 

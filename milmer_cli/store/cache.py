@@ -16,7 +16,7 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
 from milmer_cli.io import atomic_write, read_json, write_json
-from milmer_cli.partial_files import remove_tree
+from milmer_cli.partial_files import remove_tree, require_no_link
 from milmer_cli.store.schema import CACHE_FOLDER, QUALITY_DTYPES
 
 Modality = Literal["eeg", "faces"]
@@ -36,10 +36,17 @@ class TrialCache:
         Name, for example ``s01``.
     fingerprints
         Fingerprints of the modalities ``eeg`` and ``faces``.
+
+    Raises
+    ------
+    InputError
+        A link has the name of a folder of the cache.
     """
 
     def __init__(self, folder: Path, participant: str, fingerprints: Mapping[str, str]) -> None:
         self.folder = folder / CACHE_FOLDER / participant
+        require_no_link(self.folder.parent)
+        require_no_link(self.folder)
         self._fingerprints = dict(fingerprints)
 
     def has(self, modality: Modality, trial: int) -> bool:

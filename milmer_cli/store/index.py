@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,62 +25,12 @@ from milmer_cli.store.schema import (
     PARTICIPANT_SUFFIX,
     READABLE_VERSIONS,
 )
+from milmer_cli.store.segments import Segments, participant_segments
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _PREPARE_AGAIN = "Run `milmer prepare` again; finished parts are kept."
-
-
-@dataclass(frozen=True, eq=False)
-class Segments:
-    """Table of segments: one row per segment, in arrays of equal length.
-
-    Attributes
-    ----------
-    participant
-        (n,) str: name of the participant.
-    row
-        (n,) int: row in the participant's file.
-    trial, stimulus
-        (n,) int: order of presentation; number of the stimulus.
-    onset
-        (n,) float: seconds after stimulus onset.
-    ratings
-        (n, 4) float: valence, arousal, dominance, liking; NaN if unknown.
-    eeg_found
-        (n,) bool: whether there is EEG.
-    faces_found
-        (n,) float: share of the instances with a face.
-    label
-        (n,) str: class name; empty if the data set has none.
-    """
-
-    participant: np.ndarray
-    row: np.ndarray
-    trial: np.ndarray
-    stimulus: np.ndarray
-    onset: np.ndarray
-    ratings: np.ndarray
-    eeg_found: np.ndarray
-    faces_found: np.ndarray
-    label: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    def take(self, index: np.ndarray) -> Segments:
-        """Return the rows at ``index`` (positions or a mask)."""
-        return Segments(*(getattr(self, field.name)[index] for field in fields(self)))
-
-    @property
-    def trial_id(self) -> np.ndarray:
-        """(n,) str: a name for each trial, for example ``s01/03``."""
-        pairs = zip(self.participant, self.trial, strict=True)
-        return np.array([f"{participant}/{trial:02d}" for participant, trial in pairs], dtype=str)
-
-    @property
-    def segment_id(self) -> np.ndarray:
-        """(n,) str, one name per segment: trial and onset in seconds, such as ``s01/03@12.000``."""
-        onsets = np.char.mod("@%.3f", np.asarray(self.onset, dtype=np.float64))
-        return np.char.add(np.asarray(self.trial_id, dtype=str), onsets)
 
 
 class PreparedStore:
@@ -107,6 +57,9 @@ class PreparedStore:
         self.entries: dict[str, dict[str, Any]] = dict(index["participants"])
         self.participants = sorted(self.entries)
         self._opened: dict[str, PreparedParticipant] = {}
+
+    def __repr__(self) -> str:
+        return f"<PreparedStore | {self.folder}: {shorten(self.participants)}>"
 
     @classmethod
     def open(cls, folder: Path | str, verify: bool = True) -> Self:
@@ -181,11 +134,15 @@ class PreparedStore:
         names = self.participants if participants is None else list(participants)
         if not names:
             raise InputError("The list of participants is empty.", "Name at least one participant.")
-        tables = [_participant_segments(self.participant(name)) for name in names]
+        tables = [participant_segments(self.participant(name)) for name in names]
         columns = (field.name for field in fields(Segments))
         return Segments(
             *(np.concatenate([getattr(t, column) for t in tables]) for column in columns)
         )
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the table of all segments; see `Segments.to_dataframe`."""
+        return self.segments().to_dataframe()
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -318,18 +275,3 @@ def _entry(path: Path, previous: Mapping[str, Any], written: Mapping[str, str]) 
 
 def _share(found: np.ndarray) -> float:
     return round(float(found.mean()), 6) if found.size else 0.0
-
-
-def _participant_segments(p: PreparedParticipant) -> Segments:
-    n = len(p)
-    return Segments(
-        np.full(n, p.participant),
-        np.arange(n),
-        p.trial.astype(np.int64),
-        p.stimulus.astype(np.int64),
-        p.onset,
-        p.ratings,
-        p.eeg_found,
-        p.found.mean(axis=1) if p.instances else np.zeros(n),
-        p.label,
-    )

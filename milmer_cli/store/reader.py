@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from milmer_cli.eeg.epochs import make_epochs
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.jpeg import decode_face
@@ -26,6 +28,7 @@ from milmer_cli.store.schema import (
     READABLE_VERSIONS,
     ROW_DTYPES,
 )
+from milmer_cli.store.segments import participant_segments
 from milmer_cli.store.sources import TrialSource
 
 _PREPARE_AGAIN = "Delete the file and run `milmer prepare` again."
@@ -112,6 +115,10 @@ class PreparedParticipant:
             self._file.close()
             self._file = None
 
+    def __repr__(self) -> str:
+        size = f"{len(self)} segments, {len(self.channels)} channels"
+        return f"<PreparedParticipant | {self.participant}: {size}>"
+
     def __len__(self) -> int:
         return len(self.trial)
 
@@ -168,6 +175,36 @@ class PreparedParticipant:
             self.box[rows],
             self.score[rows],
             self.reason[rows],
+        )
+
+    def to_epochs(self) -> Any:
+        """Return the segments that have EEG as epochs of MNE.
+
+        Returns
+        -------
+        mne.EpochsArray
+            In volts, with the positions of the electrodes. Channels that are bad in all segments
+            are ``info["bads"]``. The events are the numbers of the trials; their samples count
+            the segments, not the time of the recording. ``metadata`` is `Segments.to_dataframe`,
+            or None with a warning if pandas is not installed.
+
+        Raises
+        ------
+        InputError
+            The participant has no EEG.
+        """
+        rows = np.flatnonzero(self.eeg_found)
+        if not len(rows):
+            raise InputError(f"{self.path} has no EEG.", "Choose another participant.")
+        try:
+            metadata = participant_segments(self).take(rows).to_dataframe()
+        except InputError as error:
+            warnings.warn(f"The epochs have no metadata. {error}", stacklevel=2)
+            metadata = None
+        bad_in_all = np.flatnonzero(self.quality.bad[rows].all(axis=0))
+        bads = [self.channels[index] for index in bad_in_all]
+        return make_epochs(
+            self.eeg[:][rows], self.sfreq, self.channels, self.trial[rows], bads, metadata
         )
 
     def _decode(self, encoded: bytes, segment: int, instance: int) -> np.ndarray:

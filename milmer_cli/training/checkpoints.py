@@ -235,6 +235,12 @@ def _is_readable(path: Path) -> bool:
     return True
 
 
+def create_staging_folder(folder: Path) -> None:
+    """Create the folder in which a checkpoint is written; nobody else can write there."""
+    remove_tree(folder / STAGING)
+    (folder / STAGING).mkdir(mode=0o700)
+
+
 def publish(staged: Path, folder: Path) -> None:
     """Move a complete checkpoint from the staging folder to ``folder``, and remove older ones.
 
@@ -249,8 +255,7 @@ def publish(staged: Path, folder: Path) -> None:
         _flush(file)
     _flush(staged)
     target = folder / staged.name
-    if target.exists():
-        remove_tree(target)
+    remove_tree(target)
     staged.rename(target)
     remove_tree(folder / STAGING)
     _flush(folder)

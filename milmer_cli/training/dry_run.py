@@ -20,6 +20,7 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
 from milmer_cli.models import MilmerModel
 from milmer_cli.settings import Settings
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training.eeg_amplitude import standardize_amplitude
 from milmer_cli.training.fit_fold import new_model
 from milmer_cli.training.trainer import MilmerTrainer
@@ -32,8 +33,8 @@ N_WARMUP_STEPS = 2
 N_VALIDATION_BATCHES = 2
 
 
-@dataclass(frozen=True)
-class DryRunResult:
+@dataclass(frozen=True, repr=False)
+class DryRunResult(StageResult):
     """The size and speed of a training that was not run.
 
     Attributes

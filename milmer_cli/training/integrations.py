@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ from transformers.integrations import (
 )
 
 from milmer_cli.errors import SettingsError
+from milmer_cli.partial_files import require_no_link
 from milmer_cli.training.distributed import is_main_process
+
+TENSORBOARD = "tensorboard"
+"""Name of TensorBoard, and of the folder of its logs in a run folder."""
 
 
 def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]:
@@ -31,12 +36,16 @@ def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]
     ------
     SettingsError
         A tracker is unknown or not installed.
+    InputError
+        A link has the name of TensorBoard's folder.
     """
     names = [name.strip() for name in report_to.split(",") if name.strip() not in ("", "none")]
     if out is None or not is_main_process():
         return []
     if names == ["auto"]:
-        names = ["tensorboard"] if find_spec("tensorboard") else []
+        names = [TENSORBOARD] if find_spec(TENSORBOARD) else []
+    if TENSORBOARD in names:
+        require_no_link(out / TENSORBOARD)
     available = get_available_reporting_integrations() if names else []
     if unknown := [name for name in names if name not in available]:
         raise SettingsError(
@@ -45,7 +54,7 @@ def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]
         )
     callbacks: list[Any] = []
     for name in names:
-        if name == "tensorboard":
+        if name == TENSORBOARD:
             callbacks.append(_tensorboard(out))
         else:
             callbacks += [
@@ -57,4 +66,6 @@ def tracker_callbacks(report_to: str, out: Path | None) -> list[TrainerCallback]
 def _tensorboard(out: Path) -> TrainerCallback:
     from torch.utils.tensorboard import SummaryWriter
 
-    return TensorBoardCallback(SummaryWriter(str(out / "tensorboard")))
+    # a random suffix, so that nobody can plant a link with the name of the file
+    suffix = f".{os.urandom(8).hex()}"
+    return TensorBoardCallback(SummaryWriter(str(out / TENSORBOARD), filename_suffix=suffix))

@@ -12,6 +12,7 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.io import to_json
 from milmer_cli.metrics import headline
 from milmer_cli.settings.schema import Protocol
+from milmer_cli.stage_result import StageResult
 from milmer_cli.training import run_dir
 from milmer_cli.training.evaluate_fold import FoldResult
 from milmer_cli.training.history import History
@@ -20,8 +21,8 @@ METRICS_KEYS = ("protocol", "headline", "segments", "training")
 """Entries of metrics.json that `TrainResult` shows."""
 
 
-@dataclass(frozen=True)
-class TrainResult:
+@dataclass(frozen=True, repr=False)
+class TrainResult(StageResult):
     """A finished run.
 
     Attributes

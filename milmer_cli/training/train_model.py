@@ -12,7 +12,7 @@ from transformers import set_seed
 
 from milmer_cli.errors import MilmerError
 from milmer_cli.inference.predict_proba import Batch
-from milmer_cli.partial_files import remove_tree
+from milmer_cli.partial_files import remove_tree, require_no_link
 from milmer_cli.training import checkpoints
 from milmer_cli.training.history import History
 from milmer_cli.training.trainer import MilmerTrainer
@@ -82,14 +82,15 @@ def _prepare_checkpoints(trainer: MilmerTrainer, resume: bool) -> Path | None:
         return None
     checkpoint = None
     if resume:
+        require_no_link(folder)
         has_average = trainer.weight_average is not None
         parts = checkpoints.required_parts(trainer.world_size, has_average)
         checkpoint = checkpoints.checkpoint_to_resume(folder, parts, trainer.spec.log.progress)
     trainer.accelerator.wait_for_everyone()
     if trainer.is_main_process:
-        remove_tree(folder / checkpoints.STAGING)
         if checkpoint is None:
             remove_tree(folder)
+        remove_tree(folder / checkpoints.STAGING)
         folder.mkdir(parents=True, exist_ok=True)
     trainer.accelerator.wait_for_everyone()
     return checkpoint

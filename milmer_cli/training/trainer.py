@@ -294,6 +294,9 @@ class MilmerTrainer(MicroBatchTrainer):
             self._check_finite(value, f"the weights {name} are not finite")
         epoch_sums = self._total_epoch_sums().tolist()
         with checkpoints.explain_checkpoint_errors(folder):
+            if self.is_main_process:
+                checkpoints.create_staging_folder(folder)
+            self.accelerator.wait_for_everyone()
             super()._save_checkpoint(model, trial)
             staged = folder / checkpoints.STAGING / f"checkpoint-{self.state.global_step}"
             if self.is_main_process:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from milmer_cli.stage_result import StageResult
 from milmer_cli.weights.checksums import Checksum
 
 State = Literal["missing", "damaged", "unverified", "recorded", "present", "verified"]
@@ -93,8 +94,8 @@ class Weights:
         return ", ".join(text for text in (self.state, *paths, *checksums, self.note) if text)
 
 
-@dataclass(frozen=True)
-class WeightsResult:
+@dataclass(frozen=True, repr=False)
+class WeightsResult(StageResult):
     """The states of several weights.
 
     Attributes

@@ -152,6 +152,27 @@ def test_run_reports_an_invalid_call_in_one_sentence(milmer, tmp_path, arguments
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["prepare", "--deap-root=~/no"],
+        ["prepare", "--manifest=~/no"],
+        ["train", "--prepared=~/no"],
+        ["predict", "--model=~/no"],
+        ["audit", "--splits=~/no", "file"],
+        ["info", "--settings=~/no"],
+    ],
+    ids=lambda arguments: " ".join(arguments[:2]),
+)
+def test_run_expands_the_home_folder_after_an_equals_sign(milmer, tmp_path, monkeypatch, arguments):
+    (tmp_path / "file").write_text("participant,trial,stimulus,truth,predicted\n")
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    outcome = milmer(*arguments)
+    assert outcome.code == 2
+    assert str(tmp_path / "home" / "no") in outcome.err
+
+
+@pytest.mark.parametrize(
     ("error", "code", "first", "hint"),
     [
         (InputError("No ratings in x.", "Put them there."), 2, "No ratings in x.", "Put them"),

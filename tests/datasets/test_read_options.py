@@ -25,6 +25,14 @@ def test_read_options_reads_names_channels_and_unit(tmp_path):
     assert read_options(settings) == ReadOptions(("Fp2", "Fp1"), renames, "mV")
 
 
+def test_read_options_finds_the_table_in_the_home_folder(tmp_path, monkeypatch):
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    (tmp_path / "names.csv").write_text("channel,name\nEXG Channel 0,Fp1\n")
+    options = read_options(DataSettings(channels_file="~/names.csv"))
+    assert options == ReadOptions((), (("EXG Channel 0", "Fp1"),), "")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

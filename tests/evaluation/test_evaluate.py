@@ -30,7 +30,8 @@ def out(made_once, prepared, small_settings) -> Path:
         "evaluate.baselines=all",
         "evaluate.ablate=['model.fusion=none,cross_attention']",
     )
-    return made_once("evaluation-out", lambda folder: evaluate(prepared, folder, settings))
+    store = str(prepared)
+    return made_once("evaluation-out", lambda folder: evaluate(store, str(folder), settings))
 
 
 @pytest.fixture(scope="session")

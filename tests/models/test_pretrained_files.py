@@ -97,6 +97,35 @@ def test_known_config_rejects_quantized_weights(tiny_swin: SwinConfig, place: st
         known_config(values, "config.json")
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model_type": "swin", "depths": [1, 2**32]},
+        {"model_type": "vit", "num_hidden_layers": 1001},
+        {"model_type": "efficientnet", "num_block_repeats": [1, 10**9]},
+        {"model_type": "milmer", "num_layers": 10**9},
+        {"model_type": "milmer", "backbone_config": {"model_type": "swin", "depths": [1000, 1]}},
+    ],
+    ids=lambda values: " ".join(values),
+)
+def test_known_config_rejects_more_layers_than_can_be_built(values: dict[str, Any]) -> None:
+    with pytest.raises(WeightsError, match=r"config.json: expected at most 1,000 .* in ") as error:
+        known_config(values, "config.json")
+    assert one_sentence(error.value)
+
+
+def test_load_backbone_refuses_a_model_much_larger_than_its_weights(swin: Path) -> None:
+    change_config(swin, mlp_ratio=2**32)  # more memory than any machine has
+    with pytest.raises(WeightsError, match=r"contains .* numbers, expected about .* by its config"):
+        load_backbone(swin)
+
+
+def test_load_backbone_draws_no_random_numbers(swin: Path) -> None:
+    before = torch.get_rng_state()
+    load_backbone(swin)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_load_weights_of_a_run_ignores_keys_that_select_code(
     tmp_path: Path, tiny_swin: SwinConfig
 ) -> None:

@@ -71,7 +71,7 @@ def test_train_and_evaluate_run_pass_the_channels_to_the_model(frozen, tmp_path,
     assert masks.per_participant == expected
 
     masks.clear()
-    evaluate_run(tmp_path / "run", tmp_path / "prepared", tmp_path / "out", settings)
+    evaluate_run(str(tmp_path / "run"), str(tmp_path / "prepared"), str(tmp_path / "out"), settings)
     # fewer channels where electrodes are removed, and never a bad one
     assert expected <= masks.per_participant
     assert all(any(np.less_equal(row, e).all() for e in expected) for row in masks.per_participant)

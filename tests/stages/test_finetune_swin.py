@@ -128,7 +128,7 @@ def test_finetune_swin_confusion_figure_names_the_source_of_its_labels(monkeypat
 def test_finetune_swin_returns_the_finished_run(finetuned):
     base, result, _ = finetuned
     before = (base / "swin" / "model.safetensors").stat().st_mtime_ns
-    again = finetune_swin(base / "data", base / "swin", load_settings(overrides=SMALL))
+    again = finetune_swin(str(base / "data"), str(base / "swin"), load_settings(overrides=SMALL))
     assert again.metrics == result.metrics
     assert (base / "swin" / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(InputError, match=r"finetune\.lr"):

@@ -25,7 +25,7 @@ def text_of(page):
 
 
 def test_inspect_counts_are_those_of_the_data_set(deap, prepared, tmp_path):
-    result = inspect(prepared, tmp_path / "page.html", load_settings())
+    result = inspect(str(prepared), str(tmp_path / "page.html"))
     truth = read_truth(deap / TRUTH_NAME)
     expected = dict.fromkeys(("HAHV", "LAHV", "LALV", "HALV"), 0)
     for participant in truth.participants:

@@ -20,7 +20,7 @@ def test_predict_writes_table_document_and_page(tmp_path, recording_files, untra
     out, written = tmp_path / "out", []
     progress = RecordingProgress(lambda: written.append(len(read_csv(out / "timeline.csv"))))
     request = Request(recording_files / "face.mp4", recording_files / "cap.edf")
-    result = predict(request, untrained_run, Outputs(out), SETTINGS, progress=progress)
+    result = predict(request, str(untrained_run), Outputs(out), SETTINGS, progress=progress)
     assert written == [1, 2, 3], "each row is written at once"
     rows = read_csv(out / "timeline.csv")
     assert [float(row["onset_s"]) for row in rows] == [0, 3, 6]

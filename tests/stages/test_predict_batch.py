@@ -43,7 +43,7 @@ def test_predict_batch_predicts_all_and_reports_failures(
     tmp_path, table, untrained_run, write_edf, make_eeg
 ):
     out = tmp_path / "out"
-    first = predict_batch(table, untrained_run, out, SETTINGS)
+    first = predict_batch(str(table), str(untrained_run), str(out), SETTINGS)
     assert first.failed == ("third",)
     assert first.to_json()["recordings"][2]["name"] == "third"
     assert dict(first.summary())["failed"].startswith("third; the same command")

@@ -1,10 +1,15 @@
 """Cached trials are returned unchanged, under the same fingerprints only."""
 
+import os
+
 import numpy as np
+import pytest
 
 from milmer_cli.eeg.quality import EegQuality
+from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS
 from milmer_cli.store.cache import TrialCache
+from milmer_cli.store.schema import CACHE_FOLDER
 
 FINGERPRINTS = {"eeg": "a" * 64, "faces": "b" * 64}
 BAD = np.arange(8).reshape(4, 2) % 3 == 0
@@ -69,3 +74,17 @@ def test_trial_cache_eeg_metadata_marks_complete_eeg(tmp_path):
     cache.save_eeg_metadata({"channels": ("Cz",), "notes": {}})
 
     assert cache.load_eeg_metadata() == {"channels": ["Cz"], "notes": {}}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights on Windows")
+@pytest.mark.parametrize("name", [CACHE_FOLDER, f"{CACHE_FOLDER}/s01"])
+def test_trial_cache_refuses_links_and_keeps_what_they_point_to(tmp_path, trials, name):
+    victim = tmp_path / "victim" / "s01" / "file"
+    victim.parent.mkdir(parents=True)
+    victim.write_text("precious")
+    link = tmp_path / "store" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent if name.endswith("s01") else victim.parent.parent)
+    with pytest.raises(InputError, match="is a link"):
+        TrialCache(tmp_path / "store", "s01", FINGERPRINTS)
+    assert victim.read_text() == "precious"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +45,36 @@ def test_segments_row_refers_to_the_file_of_the_participant(store, trials):
     p = opened.participant(segments.participant[22])
 
     np.testing.assert_array_equal(p.eeg[segments.row[22]], trials[2].eeg[2])
+
+
+def test_repr_names_the_store_and_its_participants(store):
+    opened = PreparedStore.open(store)
+    assert repr(opened) == f"<PreparedStore | {store}: s01, s02>"
+    assert repr(opened.participant("s01")) == "<PreparedParticipant | s01: 12 segments, 2 channels>"
+
+
+def test_to_dataframe_has_one_row_per_segment(store):
+    pytest.importorskip("pandas")
+    frame = PreparedStore.open(store).to_dataframe()
+
+    assert ",".join(frame.columns) == (
+        "participant,row,trial,stimulus,onset_s,valence,arousal,dominance,liking,eeg_found,"
+        "faces_found,label"
+    )
+    assert len(frame) == 24
+    last = frame.iloc[-1].to_dict()
+    assert (last["participant"], last["row"], last["trial"]) == ("s02", 11, 3)
+    assert (last["stimulus"], last["onset_s"], last["label"]) == (37, 9.0, "")
+    assert (last["valence"], last["arousal"], last["liking"]) == (3.5, 5.0, 9.0)
+    assert frame["dominance"].isna().all()
+    assert frame.groupby("trial")["eeg_found"].all().to_dict() == {1: True, 2: False, 3: True}
+
+
+def test_to_dataframe_names_the_extra_that_installs_pandas(store, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(InputError, match="needs the package pandas") as caught:
+        PreparedStore.open(store).to_dataframe()
+    assert caught.value.hint == "Install it with `pip install 'milmer-cli[notebook]'`."
 
 
 def test_write_index_counts(store):

@@ -1,9 +1,12 @@
 """The file of a participant returns what was written; damaged files are refused."""
 
+import importlib.util
 import os
 import pickle
 import subprocess
 import sys
+import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 
 import h5py
@@ -14,6 +17,10 @@ from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.store import PreparedParticipant, decode_face, write_participant
 from milmer_cli.store.schema import FORMAT_VERSION
+
+
+def has_pandas() -> bool:
+    return importlib.util.find_spec("pandas") is not None
 
 
 @pytest.fixture
@@ -213,3 +220,48 @@ def test_faces_damaged_image_is_an_error(path):
         pytest.raises(InputError, match="Face 0 of segment 0"),
     ):
         p.faces(0)
+
+
+def test_to_epochs_returns_the_segments_with_eeg_in_volts(path):
+    p = PreparedParticipant.open(path)
+    with pytest.warns(UserWarning, match="no metadata") if not has_pandas() else nullcontext():
+        epochs = p.to_epochs()
+    rows = [0, 1, 2, 3, 8, 9, 10, 11]
+    np.testing.assert_allclose(epochs.get_data(copy=False), p.eeg[:][rows] / 1e6, rtol=1e-6)
+    assert epochs.info["sfreq"] == 128
+    assert (epochs.tmin, len(epochs.times)) == (0, 384)
+    assert epochs.event_id == {"trial 1": 1, "trial 3": 3}
+    assert epochs.events[:, 2].tolist() == [1] * 4 + [3] * 4
+    assert len(epochs["trial 3"]) == 4
+    assert epochs.info["bads"] == []
+
+
+def test_to_epochs_has_the_table_of_the_segments_as_metadata(path):
+    pytest.importorskip("pandas")
+    epochs = PreparedParticipant.open(path).to_epochs()
+    assert epochs.metadata["onset_s"].tolist() == [0, 3, 6, 9] * 2
+    assert epochs["valence > 2"].events[:, 2].tolist() == [3] * 4
+
+
+def test_to_epochs_warns_without_pandas(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.warns(UserWarning, match=r"no metadata.*milmer-cli\[notebook\]"):
+        epochs = PreparedParticipant.open(path).to_epochs()
+    assert epochs.metadata is None
+
+
+def test_to_epochs_marks_channels_that_are_bad_in_all_segments(tmp_path, header, trials):
+    quality = EegQuality.of(trials[0].eeg)
+    quality.bad[:, 1] = True
+    quality.bad[:3, 0] = True
+    write_participant(tmp_path / "s01.h5", header("s01"), [replace(trials[0], quality=quality)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the metadata
+        epochs = PreparedParticipant.open(tmp_path / "s01.h5").to_epochs()
+    assert epochs.info["bads"] == ["Cz"]
+
+
+def test_to_epochs_refuses_a_participant_without_eeg(tmp_path, header, trials):
+    write_participant(tmp_path / "s01.h5", replace(header("s01"), channels=()), trials[1:2])
+    with pytest.raises(InputError, match="has no EEG"):
+        PreparedParticipant.open(tmp_path / "s01.h5").to_epochs()

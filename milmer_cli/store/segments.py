@@ -1,0 +1,118 @@
+"""`Segments`: the table of segments, of a participant or of a whole store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from milmer_cli.datasets.base import RATINGS
+from milmer_cli.errors import InputError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from milmer_cli.store.reader import PreparedParticipant
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Table of segments: one row per segment, in arrays of equal length.
+
+    Attributes
+    ----------
+    participant
+        (n,) str: name of the participant.
+    row
+        (n,) int: row in the participant's file.
+    trial, stimulus
+        (n,) int: order of presentation; number of the stimulus.
+    onset
+        (n,) float: seconds after stimulus onset.
+    ratings
+        (n, 4) float: valence, arousal, dominance, liking; NaN if unknown.
+    eeg_found
+        (n,) bool: whether there is EEG.
+    faces_found
+        (n,) float: share of the instances with a face.
+    label
+        (n,) str: class name; empty if the data set has none.
+    """
+
+    participant: np.ndarray
+    row: np.ndarray
+    trial: np.ndarray
+    stimulus: np.ndarray
+    onset: np.ndarray
+    ratings: np.ndarray
+    eeg_found: np.ndarray
+    faces_found: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def take(self, index: np.ndarray) -> Segments:
+        """Return the rows at ``index`` (positions or a mask)."""
+        return Segments(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def trial_id(self) -> np.ndarray:
+        """(n,) str: a name for each trial, for example ``s01/03``."""
+        pairs = zip(self.participant, self.trial, strict=True)
+        return np.array([f"{participant}/{trial:02d}" for participant, trial in pairs], dtype=str)
+
+    @property
+    def segment_id(self) -> np.ndarray:
+        """(n,) str, one name per segment: trial and onset in seconds, such as ``s01/03@12.000``."""
+        onsets = np.char.mod("@%.3f", np.asarray(self.onset, dtype=np.float64))
+        return np.char.add(np.asarray(self.trial_id, dtype=str), onsets)
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the table as a data frame of pandas, one row per segment.
+
+        The columns are the attributes, with ``onset_s`` for ``onset`` and one column per rating:
+        ``valence``, ``arousal``, ``dominance``, ``liking``.
+
+        Raises
+        ------
+        InputError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise InputError(
+                "A data frame needs the package pandas, which is not installed.",
+                "Install it with `pip install 'milmer-cli[notebook]'`.",
+            ) from error
+        return pandas.DataFrame(
+            {
+                "participant": self.participant.tolist(),
+                "row": self.row,
+                "trial": self.trial,
+                "stimulus": self.stimulus,
+                "onset_s": self.onset,
+                **dict(zip(RATINGS, self.ratings.T, strict=True)),
+                "eeg_found": self.eeg_found,
+                "faces_found": self.faces_found,
+                "label": self.label.tolist(),
+            }
+        )
+
+
+def participant_segments(p: PreparedParticipant) -> Segments:
+    """Return the table of the segments of one participant."""
+    n = len(p)
+    return Segments(
+        np.full(n, p.participant),
+        np.arange(n),
+        p.trial.astype(np.int64),
+        p.stimulus.astype(np.int64),
+        p.onset,
+        p.ratings,
+        p.eeg_found,
+        p.found.mean(axis=1) if p.instances else np.zeros(n),
+        p.label,
+    )
