@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
 SYNC_FIGURE = "align-check.png"
 ABSTAINED, VIDEO_LOST = "abstained", "video_lost"
+NOT_ABOVE_CHANCE = "the model is not shown to be above chance on its test set"
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +151,8 @@ class ModelSummary:
         Run folder.
     test_score
         Score on the test set with the modalities of the prediction, in one line.
+    above_chance
+        Whether that score is significantly above chance.
     label_rule
         How ratings became classes, in words.
     settings
@@ -162,6 +165,7 @@ class ModelSummary:
 
     run: str
     test_score: str
+    above_chance: bool = False
     label_rule: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     reliability: ReliabilityPair | None = None
@@ -276,6 +280,7 @@ class PredictResult:
             "segment_s": self.segment_s,
             "abstained": int(self.abstained.sum()),
             "test_score": self.model.test_score,
+            "model_above_chance": self.model.above_chance,
             "notes": list(self.notes),
             "eeg_attention": dict(zip(self.channels, self.eeg_attention.tolist(), strict=True)),
             "request": {
@@ -292,6 +297,8 @@ class PredictResult:
         recording = "abstained: the quality of all segments is too low"
         if self.mean is not None:
             recording = f"{self.label}, mean probability {self.mean.max():.1%}"
+            if not self.model.above_chance:
+                recording += f"; {NOT_ABOVE_CHANCE}"
         count = f"{len(self.segments)} of {self.segment_s:g} s"
         if self.abstained.any():
             count += f", {int(self.abstained.sum())} abstained"

@@ -44,7 +44,7 @@ def metric_row(scores: Scores, metric: str) -> dict[str, str]:
     """Return the table cells of a metric: name, values and intervals, chance level."""
     n_classes = len(scores.class_names)
     chance = {
-        "accuracy": f"{100 * scores.chance.low:.1f} to {100 * scores.chance.high:.1f} %",
+        "accuracy": f"{100 / n_classes:.1f} %",
         "balanced_accuracy": f"{100 / n_classes:.1f} %",
         "kappa": "0",
         "auc": "0.500",

@@ -39,7 +39,7 @@ class DemoResult:
     headline
         Accuracy with its protocol, interval, majority rate and p-value.
     accuracies
-        Accuracy of the model and of each baseline under the same protocol.
+        Accuracy over trials of the model and of each baseline under the same protocol.
     verdict
         What explains the accuracy.
     seconds
@@ -195,7 +195,7 @@ def _run_stages(
         out=out,
         headline=metrics["headline"],
         accuracies={
-            name: scores["segment"]["accuracy"]["value"] for name, scores in models.items()
+            name: scores["trial"]["accuracy"]["value"] for name, scores in models.items()
         },
         verdict=metrics["verdict"],
         seconds=seconds,

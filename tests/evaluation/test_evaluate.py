@@ -113,7 +113,7 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     ]
     for comparison in trial["comparisons"]:
         models = [trial["models"][name] for name in (MAIN, comparison["second"])]
-        assert comparison["n_segments"] == min(model["n_segments"] for model in models)
+        assert comparison["n_trials"] == min(model["n_trials"] for model in models)
         if models[0]["n_segments"] == models[1]["n_segments"]:
             accuracies = [model["segment"]["accuracy"]["value"] for model in models]
             assert comparison["difference"] == pytest.approx(accuracies[0] - accuracies[1])
