@@ -8,7 +8,7 @@ from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditResult
 from milmer_cli.metrics import METRICS
 from milmer_cli.metrics.results import interval_note
-from milmer_cli.reports.html import render
+from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots import calibration as calibration_plots
 from milmer_cli.reports.plots import evaluation as plots
 from milmer_cli.reports.plots.style import to_svg
@@ -38,9 +38,9 @@ def audit_page(result: AuditResult) -> str:
             if result.reliability or name not in ("auc", "brier", "calibration_error")
         ],
         confusion=to_svg(
-            plots.plot_confusion_matrix(scores.confusion, scores.class_names, "true class"),
+            plots.plot_confusion_matrix(scores.trial_confusion, scores.class_names, "true class"),
             "confusion",
-            "Confusion matrix",
+            "Confusion matrix of trials",
         ),
         participants=to_svg(
             plots.plot_participant_accuracies(scores),
@@ -48,7 +48,7 @@ def audit_page(result: AuditResult) -> str:
             "Accuracy of each participant",
         ),
         reliability=reliability,
-        settings=[],
+        **split_settings({}),
         facts=list(_facts(result)),
     )
 

@@ -62,6 +62,11 @@ def metric_row(scores: Scores, metric: str) -> dict[str, str]:
     return row
 
 
+def format_interval(low: float, high: float) -> str:
+    """Format bounds of rates: ``33.1 to 50.2 %``; empty if undefined."""
+    return "" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
 def format_number(value: float, digits: int) -> str:
     """Format a number; NaN is shown as "undefined"."""
     return "undefined" if math.isnan(value) else f"{value:.{digits}f}"

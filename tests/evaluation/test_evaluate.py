@@ -114,8 +114,8 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     for comparison in trial["comparisons"]:
         models = [trial["models"][name] for name in (MAIN, comparison["second"])]
         assert comparison["n_trials"] == min(model["n_trials"] for model in models)
-        if models[0]["n_segments"] == models[1]["n_segments"]:
-            accuracies = [model["segment"]["accuracy"]["value"] for model in models]
+        if models[0]["n_trials"] == models[1]["n_trials"]:
+            accuracies = [model["trial"]["accuracy"]["value"] for model in models]
             assert comparison["difference"] == pytest.approx(accuracies[0] - accuracies[1])
         assert (
             comparison["p_value_holm"] is None
@@ -188,13 +188,17 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
         for fold in protocol["folds"]:
             assert f"{100 * fold['accuracy']:.1f} %" in text
         chance = protocol["scores"]["chance"]
-        assert f"{100 * chance['low']:.1f} to {100 * chance['high']:.1f} %" in text
+        assert f"{100 * chance['low_trial']:.1f} to {100 * chance['high_trial']:.1f} %" in text
     main = metrics["protocols"]["trial"]
+    assert metrics["conclusion"] == main["conclusion"]
+    assert main["conclusion"] in text
+    best = next(found for found in main["comparisons"] if found["second"] == main["best_baseline"])
+    assert f"best baseline: {best['second']}" in text
     for comparison in main["comparisons"]:
         assert comparison["sentence"] in text
         assert f"{100 * comparison['difference']:+.1f} points" in text
     for name, scores in [*main["models"].items(), *main["missing_modality"].items()]:
-        accuracy = scores["segment"]["accuracy"]
+        accuracy = scores["trial"]["accuracy"]
         cell = f"{100 * accuracy['value']:.1f} %"
         if accuracy["low"] is not None:
             cell += f" ({100 * accuracy['low']:.1f} to"
