@@ -32,7 +32,7 @@ def inspection_page(result: InspectionResult) -> str:
     return render(
         "inspection.html.j2",
         result=result,
-        title=str(store.folder),
+        title=store.folder.resolve().name,
         counts=_counts(result),
         notes=_notes(result),
         class_colors=dict(zip(result.class_names, color_indices, strict=True)),
@@ -124,7 +124,7 @@ def _counts(result: InspectionResult) -> list[tuple[str, str]]:
         ("segments with EEG", f"{result.eeg_coverage:.1%}"),
         ("instances", f"{first.instances} per segment, {first.face_size} pixels"),
         ("instances with a face", f"{result.face_coverage:.1%}"),
-        ("face detector", ", ".join(detectors)),
+        ("face detector", ", ".join(filter(None, detectors)) or "none"),
     ]
 
 

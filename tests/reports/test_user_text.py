@@ -143,7 +143,9 @@ def inspection_of(names, inspection):
             class_names=names,
             participants=participants,
             coverage=Coverage(names, (1, 2), array, array),
-            quality=tuple(replace(quality, participant=name, channels=names) for name in names),
+            quality=tuple(
+                replace(quality, participant=name, channels=names) for name in names[::3]
+            ),
             spectra=replace(
                 inspection.spectra,
                 participants=names,

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from milmer_cli.inspection.coverage import Coverage
 from milmer_cli.inspection.examples import SegmentExample
@@ -162,7 +162,7 @@ def spectra(spectra: Spectra) -> Figure:
             10 ** log_density[outlier],
             color=CONTRAST,
             linewidth=1.3,
-            label=f"most different: {shorten_name(spectra.participants[outlier])}",
+            label=f"most different:\n{shorten_name(spectra.participants[outlier])}",
         )
         ax.legend(frameon=False)
     return figure
@@ -173,6 +173,9 @@ def _spectrum_axes(spectra: Spectra) -> tuple[Figure, Axes, np.ndarray]:
     figure = new_figure(4.2, 3.0)
     ax = add_axes(figure, 1, 1, 1)
     ax.set_yscale("log")
+    # the labels of matplotlib are mathematical text, which is not rendered here
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda density, _: f"{density:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(MIN_FREQUENCY_HZ, spectra.max_frequency_hz)
     ax.set_xlabel("frequency (Hz)")
     ax.set_ylabel("µV²/Hz")

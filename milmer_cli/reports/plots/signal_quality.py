@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from milmer_cli.data.signal_quality import SignalQuality
 from milmer_cli.reports.plots.style import (
@@ -59,6 +59,7 @@ def plot_quality_overview(
     bar.set_label("bad channels")
     bar.ax.axhline(min(max_bad_channels, MAX_SHARE), color=INK, linewidth=1)
     ax.set_yticks(range(len(qualities)), [shorten_name(q.participant) for q in qualities])
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6 if width_in < WIDE_IN else 12, integer=True))
     ax.set_xlabel("segment, in the order of the recording")
     ax.tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
