@@ -9,7 +9,7 @@ from typing import Literal
 from milmer_cli.evaluation.baselines import BAND_POWER, MAJORITY
 from milmer_cli.metrics import Scores, format_p
 from milmer_cli.metrics.shortcuts import IDENTITIES
-from milmer_cli.metrics.significance import Comparison
+from milmer_cli.metrics.significance import Comparison, strongest
 from milmer_cli.settings.schema import Protocol
 
 SIMPLE_BASELINES = (MAJORITY, BAND_POWER, *IDENTITIES.values())
@@ -21,11 +21,7 @@ above chance; LEAKY."""
 
 def best_baseline(comparisons: Sequence[Comparison]) -> Comparison | None:
     """Return the comparison with the most accurate simple baseline; None without any."""
-    simple = [found for found in comparisons if found.second in SIMPLE_BASELINES]
-    # on common trials, the most accurate baseline has the smallest difference
-    return min(
-        simple, key=lambda found: (math.isnan(found.difference), found.difference), default=None
-    )
+    return strongest([found for found in comparisons if found.second in SIMPLE_BASELINES])
 
 
 def interpret_scores(
@@ -72,7 +68,7 @@ def interpret_scores(
         )
     above = f"Above chance ({format_p(p_value)})"
     simple = [found for found in comparisons if found.second in SIMPLE_BASELINES]
-    if best := best_baseline([found for found in simple if found.better != found.first]):
+    if best := strongest([found for found in simple if found.better != found.first]):
         as_good = "better" if best.better else "as good"
         return "warning", f"{above}, but a baseline is {as_good}: {best.sentence}"
     if not simple:

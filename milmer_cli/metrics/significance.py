@@ -90,6 +90,14 @@ class Comparison:
         return f"No difference between {models} is shown ({points}, {corrected})."
 
 
+def strongest(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """Return the comparison with the most accurate of the other models; None without any."""
+    # on common trials, the most accurate model has the smallest difference
+    return min(
+        comparisons, key=lambda found: (math.isnan(found.difference), found.difference), default=None
+    )
+
+
 def compare_models(
     correct: Mapping[str, np.ndarray],
     clusters: Clusters,

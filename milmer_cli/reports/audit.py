@@ -8,6 +8,7 @@ from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditResult
 from milmer_cli.metrics import METRICS
 from milmer_cli.metrics.results import interval_note
+from milmer_cli.metrics.significance import strongest
 from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots import calibration as calibration_plots
 from milmer_cli.reports.plots import evaluation as plots
@@ -31,7 +32,8 @@ def audit_page(result: AuditResult) -> str:
         scores=scores,
         interval_note=interval_note(scores),
         descriptions=DESCRIPTIONS,
-        tone="bad" if result.leaky else "neutral",
+        best=strongest(result.comparisons),
+        tone=_tone(result),
         metrics=[
             metric_row(scores, name)
             for name in METRICS
@@ -51,6 +53,14 @@ def audit_page(result: AuditResult) -> str:
         **split_settings({}),
         facts=list(_facts(result)),
     )
+
+
+def _tone(result: AuditResult) -> str:
+    """Color of the verdict: amber if a baseline that uses only identities is as good."""
+    if result.leaky:
+        return "bad"
+    as_good = any(found.better != found.first for found in result.comparisons)
+    return "warning" if as_good else "neutral"
 
 
 def _facts(result: AuditResult) -> Iterator[tuple[str, str]]:
