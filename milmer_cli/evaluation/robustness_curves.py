@@ -48,9 +48,7 @@ class DeletionCurve:
         """State whether removing the selected faces reduces the accuracy more, with the p-value."""
         found, faces = self.comparison, "removing random faces"
         if np.isnan(found.p_value):
-            return (
-                f"Removing the selected faces and {faces} cannot be compared: {found.undefined}."
-            )
+            return f"Removing the selected faces and {faces} cannot be compared: {found.undefined}."
         p = format_p(found.p_value)
         if not found.p_value < ALPHA:
             return (

@@ -1,8 +1,9 @@
 """Paired comparisons of models that were tested on the same trials.
 
-The unit of comparison is the trial, as in the headline, clustered by what the protocol samples: participants, stimuli
-or both. Folds are too few for a test. Holm's (1979) correction covers all comparisons made
-together, and two one-sided tests state when a difference is small enough to call models equal.
+The unit of comparison is the trial, as in the headline, clustered by what the protocol samples:
+participants, stimuli or both. Folds are too few for a test. Holm's (1979) correction covers all
+comparisons made together, and two one-sided tests state when a difference is small enough to call
+models equal.
 """
 
 from __future__ import annotations
@@ -94,7 +95,9 @@ def strongest(comparisons: Sequence[Comparison]) -> Comparison | None:
     """Return the comparison with the most accurate of the other models; None without any."""
     # on common trials, the most accurate model has the smallest difference
     return min(
-        comparisons, key=lambda found: (math.isnan(found.difference), found.difference), default=None
+        comparisons,
+        key=lambda found: (math.isnan(found.difference), found.difference),
+        default=None,
     )
 
 

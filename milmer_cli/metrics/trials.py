@@ -26,7 +26,7 @@ class Trials:
 
     @classmethod
     def of(cls, trial_id: np.ndarray, repeat: np.ndarray) -> Trials:
-        """Number the trials of (n,) rows, separately for each repeat (another seed)."""
+        """Enumerate the trials of (n,) rows, separately for each repeat (another seed)."""
         trial = np.unique(trial_id, return_inverse=True)[1]
         repeats, repeat_number = np.unique(repeat, return_inverse=True)
         _, first, number = np.unique(

@@ -1,4 +1,4 @@
-"""Rows of the prediction page: the selected faces of a segment, the table of segments, attention."""
+"""Rows of the prediction page: selected faces of a segment, table of segments, attention."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -56,7 +56,7 @@ def hide_home(value: Any) -> Any:
 
     SVG, images and other values are returned unchanged.
     """
-    home = os.path.expanduser("~")
+    home = str(Path("~").expanduser())
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     if not is_text or len(home) < 2 or value.startswith("data:"):
         return value

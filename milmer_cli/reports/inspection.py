@@ -73,9 +73,7 @@ def _quality_overview(result: InspectionResult) -> dict[str, Markup] | None:
     )
 
 
-def _two_widths(
-    plot: Callable[[float], Figure], name: str, description: str
-) -> dict[str, Markup]:
+def _two_widths(plot: Callable[[float], Figure], name: str, description: str) -> dict[str, Markup]:
     """Draw a figure for a wide window and for a phone; ``name`` must be unique on the page."""
     return {
         "wide": to_svg(plot(WIDE_IN), name, description),

@@ -40,6 +40,8 @@ class DemoResult:
         Accuracy with its protocol, interval, majority rate and p-value.
     accuracies
         Accuracy over trials of the model and of each baseline under the same protocol.
+    conclusion
+        What the accuracy shows, compared with chance and with the baselines.
     verdict
         What explains the accuracy.
     seconds
@@ -49,6 +51,7 @@ class DemoResult:
     out: Path
     headline: str
     accuracies: dict[str, float]
+    conclusion: str
     verdict: str
     seconds: dict[str, float]
 
@@ -63,6 +66,7 @@ class DemoResult:
             "out": str(self.out),
             "headline": self.headline,
             "accuracies": self.accuracies,
+            "conclusion": self.conclusion,
             "verdict": self.verdict,
             "pages": [str(page) for page in self.pages],
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
@@ -74,6 +78,7 @@ class DemoResult:
         return [
             ("result", self.headline),
             ("models", ", ".join(f"{name} {100 * a:.0f} %" for name, a in self.accuracies.items())),
+            ("conclusion", self.conclusion),
             ("verdict", self.verdict),
             ("time", f"{sum(self.seconds.values()):.0f} s: {durations}"),
             *((name, str(self.out / name)) for name in FOLDERS),
@@ -194,9 +199,8 @@ def _run_stages(
     return DemoResult(
         out=out,
         headline=metrics["headline"],
-        accuracies={
-            name: scores["trial"]["accuracy"]["value"] for name, scores in models.items()
-        },
+        accuracies={name: scores["trial"]["accuracy"]["value"] for name, scores in models.items()},
+        conclusion=metrics["conclusion"],
         verdict=metrics["verdict"],
         seconds=seconds,
     )

@@ -321,7 +321,7 @@ def test_evaluate_seeds_do_not_add_trials(tmp_path, prepared, small_settings):
     assert (scores["n_segments"], scores["n_trials"], scores["n_repeats"]) == (92, 23, 2)
     by_seed = values["protocols"]["trial"]["accuracy_by_seed"]
     assert list(by_seed) == ["0", "1"]
-    assert scores["segment"]["accuracy"]["value"] == pytest.approx(np.mean(list(by_seed.values())))
+    assert scores["trial"]["accuracy"]["value"] == pytest.approx(np.mean(list(by_seed.values())))
     assert {row["seed"] for row in read_csv(tmp_path / "predictions.csv")} == {"0", "1"}
 
 

@@ -165,9 +165,7 @@ def evaluation(protocol_results, make_evaluation) -> EvaluationResult:
 def deletion() -> DeletionCurve:
     random = np.linspace(0.6, 0.3, 5)
     selected = np.array([0.6, 0.325, 0.25, 0.275, 0.3])
-    comparison = Comparison(
-        "random", "selected", 72, 0.125, 0.1, 0.2, 0.012, 0.012, 1.0, 0.02
-    )
+    comparison = Comparison("random", "selected", 72, 0.125, 0.1, 0.2, 0.012, 0.012, 1.0, 0.02)
     return DeletionCurve(
         np.linspace(0, 1, 5), selected, random, random - 0.05, random + 0.05, comparison
     )

@@ -33,7 +33,7 @@ MAX_SHARE = 0.5
 
 @apply_style
 def plot_quality_overview(
-    qualities: Sequence[SignalQuality], max_bad_channels: float, width_in: float
+    qualities: Sequence[SignalQuality], max_bad_channels: float, width_in: float = WIDE_IN
 ) -> Figure:
     """Draw a row per participant and a cell per segment, colored by the share of bad channels.
 
