@@ -274,13 +274,18 @@ def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
     if scores.too_few_trials:
         return (
             f"{protocol} protocol{mark}: {scores.n_correct_trials} of "
-            f"{int(scores.trial_confusion.sum())} test trials correct, no accuracy: "
-            f"{scores.too_few_trials}"
+            f"{int(scores.trial_confusion.sum())} test trials correct (no accuracy: at least "
+            f"{MIN_TEST_TRIALS} test trials are needed); {reference_rates(scores)}"
         )
     return (
         f"{protocol} protocol{mark}: {result_text(scores)}; "
         f"generalizes to {generalizes_to(protocol, leaky)}"
     )
+
+
+def reference_rates(scores: Scores) -> str:
+    """State what to compare an accuracy over trials with: majority classes and chance."""
+    return f"{scores.trial_majority.sentence}, chance {100 * scores.chance.level:.3g} %"
 
 
 def result_text(scores: Scores) -> str:
@@ -289,9 +294,8 @@ def result_text(scores: Scores) -> str:
     reason = scores.undefined.get("p_value_trial", "") if math.isnan(p_value) else ""
     return (
         f"accuracy {100 * scores.trial_accuracy.value:.1f} % {interval_text(scores)}, "
-        f"{100 * scores.accuracy.value:.1f} % at segment level, {scores.trial_majority.sentence}, "
-        f"chance {100 * scores.chance.level:.3g} %, {format_p(p_value)}"
-        + (f" ({reason})" if reason else "")
+        f"{100 * scores.accuracy.value:.1f} % at segment level, {reference_rates(scores)}, "
+        f"{format_p(p_value)}" + (f" ({reason})" if reason else "")
     )
 
 

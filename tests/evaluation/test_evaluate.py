@@ -157,6 +157,10 @@ def test_evaluate_missing_modalities_use_complete_segments(metrics):
     assert list(missing) == ["both", "EEG only", "face only", "half of the faces"]
     assert {found["n_segments"] for found in missing.values()} == {44}
     curve = metrics["protocols"]["trial"]["deletion"]
+    compared = curve["comparison"]
+    assert compared["n_trials"] == 22
+    assert compared["difference"] == pytest.approx(curve["area"])  # two segments in each trial
+    assert "removing the selected faces" in curve["sentence"].lower()
     both = missing["both"]["segment"]["accuracy"]["value"]
     without = missing["EEG only"]["segment"]["accuracy"]["value"]
     assert [curve["selected"][0], curve["random"][0]] == pytest.approx([both, both])

@@ -89,8 +89,8 @@ def test_headline_has_no_accuracy_with_too_few_test_trials():
     )
     line = headline(few, "trial")
     assert line == (
-        "trial protocol: 12 of 13 test trials correct, no accuracy: 13 test trials, at least 14 "
-        "are needed for an accuracy"
+        "trial protocol: 12 of 13 test trials correct (no accuracy: at least 14 test trials are "
+        "needed); majority class 30.8 %, chance 25 %"
     )
     assert not few.above_chance
     assert "accuracy 92.9 %" in headline(enough, "trial")

@@ -109,7 +109,7 @@ def test_score_of_five_trials_has_an_undefined_p_value_at_both_levels():
     scores = score(predictions, FAST)
     assert math.isnan(scores.chance.p_value_trial)
     assert "5 test trials allow too few different" in scores.undefined["p_value_trial"]
-    assert "at least 14 are needed" in headline(scores, "trial")
+    assert "at least 14 test trials are needed" in headline(scores, "trial")
 
 
 def test_score_participants():

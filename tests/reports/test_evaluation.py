@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from milmer_cli.metrics.intervals import Clusters
 from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.reports.evaluation import evaluation_page
 from milmer_cli.settings import load_settings
+from milmer_cli.stages.evaluate import EvaluateResult
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_evaluation_page_headline_is_the_first_valid_protocol(page, protocol_res
     assert f"segment level {100 * scores.accuracy.value:.1f} %" in headline
     for term in (
         "majority class of the training set",
-        "majority class of the participant",
+        "majority class of each participant",
         "chance: 25 %",
         "null distribution, middle 95 %",
         "mean ± SD",
@@ -130,6 +132,7 @@ def test_evaluation_page_is_amber_and_names_the_baseline_that_is_better(
     assert tone == "warning"
     assert f'<p class="verdict warning">{escape(conclusion)}</p>' in page
     assert conclusion == result.to_json()["conclusion"]
+    assert dict(EvaluateResult(Path("out"), result).summary())["conclusion"] == conclusion
 
 
 def test_evaluation_page_states_no_accuracy_of_few_trials(
