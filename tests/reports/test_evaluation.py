@@ -144,6 +144,8 @@ def test_evaluation_page_states_no_accuracy_of_few_trials(
     headline = read_page(evaluation_page(result)).sections["headline"]
     assert headline.startswith("Test performance 3 of 3 test trials correct: 5 test trials, at")
     assert "No conclusion: 5 test trials, at least 14 are needed" in headline
+    for text in ("interval", "segment level", "mean ± SD", "p = "):
+        assert text not in headline
 
 
 def test_evaluation_page_shows_changed_settings_first(protocol_results, make_evaluation, read_page):
