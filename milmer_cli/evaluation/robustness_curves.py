@@ -64,7 +64,8 @@ class DeletionCurve:
 
 def average_over_shares(values: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Average (..., n) values over (n,) shares of deleted faces (trapezoidal rule)."""
-    return np.asarray(integrate.trapezoid(values, share) / (share[-1] - share[0]))
+    numbers = np.asarray(values, float)  # the sum of two booleans would be a boolean
+    return np.asarray(integrate.trapezoid(numbers, share) / (share[-1] - share[0]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import pytest
 
 from helpers import run_python
 from milmer_cli.evaluation.results import DeletionCurve, ProbeResult
+from milmer_cli.evaluation.robustness_curves import average_over_shares
 from milmer_cli.metrics.significance import Comparison
 
 
@@ -34,6 +35,11 @@ def test_deletion_curve_area_known_answer():
     assert curve.area == pytest.approx(0.2)
     equal = make_curve([0.6, 0.4, 0.2], [0.6, 0.4, 0.2])
     assert equal.area == 0
+
+
+def test_average_over_shares_of_correctness():
+    correct = np.array([[True, True, False], [True, False, False]])
+    assert average_over_shares(correct, np.array([0.0, 0.5, 1.0])).tolist() == [0.75, 0.25]
 
 
 @pytest.mark.parametrize(
