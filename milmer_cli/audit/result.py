@@ -151,6 +151,7 @@ class AuditResult:
                 "generalises_to": self.generalizes_to,
             },
             "p_value": scores.chance.p_value,
+            "p_value_trial": scores.chance.p_value_trial,
             "majority": {
                 "overall": scores.majority.reference,
                 "participant": scores.majority.participant,
@@ -204,8 +205,9 @@ def audit_predictions(request: AuditRequest, options: ResamplingOptions) -> Audi
     axes = SAMPLED_AXES["trial" if protocol == UNKNOWN else protocol]
     options = replace(options, axes=axes)
     baselines = {} if protocol == UNKNOWN else identity_baselines(table, folds, protocol)
-    scores = score(_segment_predictions(table, baselines), options)
-    comparisons = compare_with_baselines(table, baselines, options)
+    predictions = _segment_predictions(table, baselines)
+    scores = score(predictions, options)
+    comparisons = compare_with_baselines(table, predictions.probabilities, baselines, options)
     return AuditResult(
         path=request.predictions,
         protocol=protocol,
@@ -213,7 +215,7 @@ def audit_predictions(request: AuditRequest, options: ResamplingOptions) -> Audi
         leaks=tuple(leaks),
         training_known=bool(folds),
         comparisons=tuple(comparisons),
-        verdict=verdict_of(protocol, leaks, comparisons, bool(folds)),
+        verdict=verdict_of(protocol, leaks, comparisons, bool(folds), scores.too_few_trials),
         reliability=(
             reliability_diagram(table.truth, table.probabilities)
             if table.has_probabilities

@@ -15,6 +15,7 @@ from milmer_cli.metrics import ResamplingOptions
 from milmer_cli.metrics.intervals import Clusters
 from milmer_cli.metrics.shortcuts import SHARED, explain, identity_predictions, verdict
 from milmer_cli.metrics.significance import Comparison, compare_models
+from milmer_cli.metrics.trials import Trials
 
 MODEL = "the model"
 
@@ -76,19 +77,24 @@ def _training_labels(table: PredictionTable, source: AuditTable) -> np.ndarray:
 
 
 def compare_with_baselines(
-    table: PredictionTable, baselines: Mapping[str, np.ndarray], options: ResamplingOptions
+    table: PredictionTable,
+    probabilities: np.ndarray,
+    baselines: Mapping[str, np.ndarray],
+    options: ResamplingOptions,
 ) -> list[Comparison]:
-    """Compare the model with each baseline of `identity_baselines`."""
+    """Compare the model with each baseline of `identity_baselines`, over trials."""
     if not baselines:
         return []
     columns = {"participant": table.participant, "stimulus": table.stimulus}
     if not np.any(table.stimulus != ""):
         columns["stimulus"] = table.trial_id
     axes = options.axes or ("stimulus",)
-    models = {MODEL: table.predicted, **baselines}
+    one_hot = np.eye(len(table.class_names))
+    models = {MODEL: probabilities} | {name: one_hot[row] for name, row in baselines.items()}
+    trials = Trials.of(table.trial_id, table.seed)
     return compare_models(
-        {name: (classes == table.truth).astype(float) for name, classes in models.items()},
-        Clusters.of(**{axis: columns[axis] for axis in axes}),
+        {name: trials.correct(table.truth, values) for name, values in models.items()},
+        Clusters.of(**{axis: columns[axis][trials.first] for axis in axes}),
         MODEL,
         options,
     )
@@ -99,6 +105,7 @@ def verdict_of(
     leaks: Sequence[Leak],
     comparisons: Sequence[Comparison],
     training_known: bool,
+    too_few_trials: str = "",
 ) -> str:
     """State in one sentence what can explain the accuracy; leaks come first."""
     if leaks:
@@ -117,6 +124,8 @@ def verdict_of(
             "The true classes of the training set are unknown, so the identity of participants "
             "and stimuli cannot be excluded: add a column truth to the split table."
         )
+    if too_few_trials:
+        return f"No statement: {too_few_trials}."
     if all(math.isnan(found.p_value) for found in comparisons):
         return f"Too few clusters for a statement: {comparisons[0].undefined}."
     beaten = {found.second: found.better == MODEL for found in comparisons}

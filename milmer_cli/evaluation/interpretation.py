@@ -9,13 +9,19 @@ from typing import Literal
 from milmer_cli.evaluation.baselines import BAND_POWER, MAJORITY
 from milmer_cli.metrics import Scores, format_p
 from milmer_cli.metrics.shortcuts import IDENTITIES
-from milmer_cli.metrics.significance import Comparison
+from milmer_cli.metrics.significance import Comparison, strongest
 from milmer_cli.settings.schema import Protocol
 
-ALPHA = 0.05
 SIMPLE_BASELINES = (MAJORITY, BAND_POWER, *IDENTITIES.values())
 """Baselines that train no network: a useful model is better than all of them."""
-Tone = Literal["good", "neutral", "bad"]
+Tone = Literal["good", "warning", "neutral", "bad"]
+"""Better than chance and every simple baseline; a simple baseline is as good; no conclusion or not
+above chance; LEAKY."""
+
+
+def best_baseline(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """Return the comparison with the most accurate simple baseline; None without any."""
+    return strongest([found for found in comparisons if found.second in SIMPLE_BASELINES])
 
 
 def interpret_scores(
@@ -50,31 +56,28 @@ def interpret_scores(
             "LEAKY: the epoch was selected on the test set. The accuracy is too high for new "
             "recordings."
         )
-    p_value = scores.chance.p_value
+    if scores.too_few_trials:
+        return "neutral", f"No conclusion: {scores.too_few_trials}."
+    p_value = scores.chance.p_value_trial
     if math.isnan(p_value):
-        return "neutral", f"Not comparable with chance: {scores.undefined['p_value']}."
-    if p_value >= ALPHA:
+        return "neutral", f"Not comparable with chance: {scores.undefined['p_value_trial']}."
+    if not scores.above_chance:
         return "neutral", (
             f"Not significantly above chance ({format_p(p_value)}, permutation of the labels of "
             "trials)."
         )
+    above = f"Above chance ({format_p(p_value)})"
     simple = [found for found in comparisons if found.second in SIMPLE_BASELINES]
-    not_beaten = [found for found in simple if found.better != found.first]
-    if not_beaten:
-        # the baseline with the highest accuracy has the smallest difference
-        best = min(not_beaten, key=lambda found: (math.isnan(found.difference), found.difference))
-        return (
-            "neutral",
-            f"Above chance ({format_p(p_value)}), but a baseline is as good: {best.sentence}",
-        )
+    if best := strongest([found for found in simple if found.better != found.first]):
+        as_good = "better" if best.better else "as good"
+        return "warning", f"{above}, but a baseline is {as_good}: {best.sentence}"
     if not simple:
-        return "neutral", f"Above chance ({format_p(p_value)}); not compared with a baseline."
-    names = ", ".join(found.second for found in simple)
-    return "good", f"Above chance ({format_p(p_value)}), and better than {names}."
+        return "neutral", f"{above}; not compared with a baseline."
+    return "good", f"{above}, and better than {', '.join(found.second for found in simple)}."
 
 
 def interpret_ladder(scores: Mapping[Protocol, Scores]) -> list[str]:
-    """State how the accuracy changes from leaky to strict protocols.
+    """State how the accuracy over trials changes from leaky to strict protocols.
 
     Parameters
     ----------
@@ -88,17 +91,17 @@ def interpret_ladder(scores: Mapping[Protocol, Scores]) -> list[str]:
     """
     sentences = []
     if "segment" in scores:
-        leaky = scores["segment"].accuracy.value
-        above_chance = scores["segment"].chance.p_value < ALPHA
+        leaky = scores["segment"].trial_accuracy.value
+        above_chance = scores["segment"].above_chance
         for protocol, strict in scores.items():
             if protocol == "segment":
                 continue
-            value = strict.accuracy.value
+            value = strict.trial_accuracy.value
             change = "drops to" if value < leaky else "does not drop:"
             sentence = (
                 f"From segment to {protocol}: {100 * leaky:.1f} % {change} {100 * value:.1f} %."
             )
-            if above_chance and value < leaky and not strict.chance.p_value < ALPHA:
+            if above_chance and value < leaky and not strict.above_chance:
                 sentence += (
                     " Nothing remains above chance: the accuracy under the segment protocol is a "
                     "leak."
@@ -109,10 +112,10 @@ def interpret_ladder(scores: Mapping[Protocol, Scores]) -> list[str]:
 
 def _interpret_stimulus(scores: Mapping[Protocol, Scores]) -> list[str]:
     """Detect a model that recognizes stimuli: above chance only if the stimuli are shared."""
-    if "stimulus" not in scores or scores["stimulus"].chance.p_value < ALPHA:
+    if "stimulus" not in scores or scores["stimulus"].above_chance:
         return []
     protocols: tuple[Protocol, ...] = ("trial", "participant")
-    above = [p for p in protocols if p in scores and scores[p].chance.p_value < ALPHA]
+    above = [p for p in protocols if p in scores and scores[p].above_chance]
     if not above:
         return []
     return [

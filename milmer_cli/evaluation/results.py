@@ -12,7 +12,12 @@ from typing import Any
 
 from milmer_cli.data.quality import QualityCounts
 from milmer_cli.evaluation.baselines import MAIN
-from milmer_cli.evaluation.interpretation import interpret_ladder
+from milmer_cli.evaluation.interpretation import (
+    Tone,
+    best_baseline,
+    interpret_ladder,
+    interpret_scores,
+)
 from milmer_cli.evaluation.robustness_curves import DeletionCurve, ElectrodeCurve
 from milmer_cli.io import to_json
 from milmer_cli.metrics import Scores, headline
@@ -105,9 +110,9 @@ class ProtocolResult:
     epoch_selected_on_test
         Whether the test set selected the epoch, which makes every protocol LEAKY.
     accuracy_by_seed
-        Accuracy over segments for each seed.
+        Accuracy over trials for each seed.
     comparisons
-        The main model compared with each of the other models, on common segments.
+        The main model compared with each of the other models, on common trials.
     explanation
         What can explain the accuracy of the main model; None if there are too few clusters.
     missing_modality
@@ -162,6 +167,18 @@ class ProtocolResult:
         """Accuracy of the main model in one line."""
         return headline(self.scores, self.protocol, self.leaky)
 
+    @property
+    def conclusion(self) -> tuple[Tone, str]:
+        """What the accuracy of the main model shows, by the comparisons in all tables."""
+        return interpret_scores(
+            self.scores, self.protocol, self.comparisons, self.epoch_selected_on_test
+        )
+
+    @property
+    def best_baseline(self) -> Comparison | None:
+        """Comparison of the main model with the most accurate simple baseline; None without."""
+        return best_baseline(self.comparisons)
+
     def to_json(self) -> dict[str, Any]:
         """Return the values for metrics.json; undefined values are None."""
         before, after = self.reliability or (None, None)
@@ -169,6 +186,8 @@ class ProtocolResult:
             "protocol": self.protocol,
             "leaky": self.leaky,
             "headline": self.headline,
+            "conclusion": self.conclusion[1],
+            "best_baseline": self.best_baseline and self.best_baseline.second,
             "scores": self.scores.to_json(),
             "folds": to_json(self.folds),
             "accuracy_by_seed": to_json(self.accuracy_by_seed),
@@ -181,7 +200,9 @@ class ProtocolResult:
             "missing_modality": {
                 name: scores.to_json() for name, scores in self.missing_modality.items()
             },
-            "deletion": self.deletion and to_json(self.deletion) | {"area": self.deletion.area},
+            "deletion": self.deletion
+            and to_json(self.deletion)
+            | {"area": self.deletion.area, "sentence": self.deletion.sentence},
             "missing_electrodes": to_json(self.electrodes),
             "probes": to_json(self.probes),
             "coverage": to_json(self.coverage),
@@ -281,7 +302,7 @@ class EvaluationResult:
         known = [explanation for explanation in found if explanation is not None]
         if known:
             return verdict(known)
-        return "Too few participants or stimuli to state what can explain the accuracy."
+        return "Too few participants, stimuli or trials to state what can explain the accuracy."
 
     @property
     def interpretations(self) -> dict[str, list[str]]:
@@ -295,7 +316,7 @@ class EvaluationResult:
     def to_json(self) -> dict[str, Any]:
         """Contents of metrics.json: the main protocol at the top, all under ``protocols``."""
         protocols = {result.protocol: result.to_json() for result in self.protocols}
-        top = ("protocol", "leaky", "headline", "scores", "folds")
+        top = ("protocol", "leaky", "headline", "conclusion", "scores", "folds")
         return {
             **{name: protocols[self.main.protocol][name] for name in top},
             "verdict": self.verdict,

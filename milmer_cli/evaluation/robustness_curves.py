@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import integrate
 
+from milmer_cli.metrics.results import ALPHA, format_p
+from milmer_cli.metrics.significance import Comparison
+
 
 @dataclass(frozen=True, eq=False)
 class DeletionCurve:
@@ -23,6 +26,9 @@ class DeletionCurve:
         (n,) accuracy after deleting the faces with the highest weights.
     random, random_low, random_high
         (n,) mean, minimum and maximum accuracy over random orders of deletion.
+    comparison
+        Random deletion compared with the deletion of the selected faces: mean correctness of each
+        trial over the shares. Its difference is the mean over trials, `area` that over segments.
     """
 
     share: np.ndarray
@@ -30,17 +36,36 @@ class DeletionCurve:
     random: np.ndarray
     random_low: np.ndarray
     random_high: np.ndarray
+    comparison: Comparison
 
     @property
     def area(self) -> float:
         """Mean of ``random`` minus ``selected`` over the share; positive if selection matters."""
-        difference = self.random - self.selected
-        return float(integrate.trapezoid(difference, self.share) / (self.share[-1] - self.share[0]))
+        return float(average_over_shares(self.random - self.selected, self.share))
 
     @property
-    def below_random(self) -> bool:
-        """Whether ``selected`` leaves the range of the random orders at any intermediate share."""
-        return bool(np.any(self.selected[1:-1] < self.random_low[1:-1]))
+    def sentence(self) -> str:
+        """State whether removing the selected faces reduces the accuracy more, with the p-value."""
+        found, faces = self.comparison, "removing random faces"
+        if np.isnan(found.p_value):
+            return f"Removing the selected faces and {faces} cannot be compared: {found.undefined}."
+        p = format_p(found.p_value)
+        if not found.p_value < ALPHA:
+            return (
+                f"No difference between removing the selected faces and {faces} is shown "
+                f"({-100 * found.difference:+.1f} points, {p})."
+            )
+        amount = "more" if found.difference > 0 else "less"
+        return (
+            f"Removing the selected faces reduces the accuracy by "
+            f"{100 * abs(found.difference):.1f} points {amount} than {faces} ({p})."
+        )
+
+
+def average_over_shares(values: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Average (..., n) values over (n,) shares of deleted faces (trapezoidal rule)."""
+    numbers = np.asarray(values, float)  # the sum of two booleans would be a boolean
+    return np.asarray(integrate.trapezoid(numbers, share) / (share[-1] - share[0]))
 
 
 @dataclass(frozen=True, eq=False)

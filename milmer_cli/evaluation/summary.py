@@ -34,6 +34,7 @@ from milmer_cli.evaluation.robustness_curves import (
     AccuracyRange,
     DeletionCurve,
     ElectrodeCurve,
+    average_over_shares,
 )
 from milmer_cli.inference.scoring import TestedSegments
 from milmer_cli.metrics import Scores
@@ -122,22 +123,27 @@ def summarize_protocol(
     tested = main.tested(labeled)
     compared = _compared_models(predictions, tested)
     options = ResamplingOptions.from_settings(settings, main.protocol)
+    trials = tested.trials
     comparisons = compare_models(
-        {name: _correct(model, tested) for name, model in compared.items()},
-        tested.clusters,
+        {
+            name: trials.correct(tested.truth, model.probabilities, model.has_input)
+            for name, model in compared.items()
+        },
+        tested.clusters.at(trials.first),
         MAIN,
         options,
     )
+    scores = {name: _score(model, tested, settings) for name, model in compared.items()}
     return ProtocolResult(
         protocol=main.protocol,
-        models={name: _score(model, tested, settings) for name, model in compared.items()},
+        models=scores,
         folds=_fold_scores(main, labeled),
         epoch_selected_on_test=settings.evaluate.select_epoch_on == "test",
         accuracy_by_seed=_accuracy_by_seed(main, tested),
         comparisons=comparisons,
-        explanation=_explain(main.protocol, comparisons),
+        explanation=_explain(main.protocol, scores[MAIN], comparisons),
         missing_modality=_missing_modality(main, tested, settings),
-        deletion=_deletion_curve(main, tested),
+        deletion=_deletion_curve(main, tested, options),
         electrodes=_electrode_curve(main, tested),
         probes=_probes(main, labeled, power),
         reliability=_reliability(main, tested),
@@ -171,17 +177,13 @@ def _compared_models(
     return models
 
 
-def _explain(protocol: Protocol, comparisons: Sequence[Comparison]) -> Explanation | None:
-    """State what can explain the accuracy; None if there are too few clusters to compare."""
-    if all(math.isnan(found.p_value) for found in comparisons):
+def _explain(
+    protocol: Protocol, scores: Scores, comparisons: Sequence[Comparison]
+) -> Explanation | None:
+    """State what can explain the accuracy; None with too few trials or clusters to compare."""
+    if scores.too_few_trials or all(math.isnan(found.p_value) for found in comparisons):
         return None
     return explain(protocol, {found.second: found.better == MAIN for found in comparisons})
-
-
-def _correct(model: _ComparedModel, tested: TestedSegments) -> np.ndarray:
-    """(n,) 1 for a correct prediction, 0 for a wrong one, NaN without an input."""
-    correct = (model.probabilities.argmax(axis=1) == tested.truth).astype(float)
-    return np.where(model.has_input, correct, np.nan)
 
 
 def _score(model: _ComparedModel, tested: TestedSegments, settings: Settings) -> Scores:
@@ -214,10 +216,9 @@ def _fold_scores(main: FoldPredictions, labeled: LabeledSegments) -> list[FoldSc
 
 
 def _accuracy_by_seed(main: FoldPredictions, tested: TestedSegments) -> dict[int, float]:
-    correct = main.probabilities.argmax(axis=1) == tested.truth
-    return {
-        int(seed): float(correct[tested.seed == seed].mean()) for seed in np.unique(tested.seed)
-    }
+    trials = tested.trials
+    correct, seeds = trials.correct(tested.truth, main.probabilities), tested.seed[trials.first]
+    return {int(seed): float(correct[seeds == seed].mean()) for seed in np.unique(seeds)}
 
 
 def _missing_modality(
@@ -235,20 +236,36 @@ def _missing_modality(
     }
 
 
-def _deletion_curve(main: FoldPredictions, tested: TestedSegments) -> DeletionCurve | None:
+def _deletion_curve(
+    main: FoldPredictions, tested: TestedSegments, options: ResamplingOptions
+) -> DeletionCurve | None:
     selected, random, complete = (
         main.robustness(name) for name in (SELECTED_DELETED, RANDOM_DELETED, COMPLETE)
     )
     if selected is None or random is None or complete is None or not complete.any():
         return None
     truth = tested.truth[complete]
-    by_order = (random[complete] == truth[:, None, None]).mean(axis=0)  # (n_orders, n_shares)
+    correct = random[complete] == truth[:, None, None]
+    selected_correct = selected[complete] == truth[:, None]
+    by_order = correct.mean(axis=0)  # (n_orders, n_shares)
+    mean_correct = {
+        RANDOM_DELETED: average_over_shares(correct.mean(axis=1), DELETED_SHARES),
+        SELECTED_DELETED: average_over_shares(selected_correct, DELETED_SHARES),
+    }
+    at = tested.at(complete)
+    (comparison,) = compare_models(
+        {name: at.trials.mean(values[:, None])[:, 0] for name, values in mean_correct.items()},
+        at.clusters.at(at.trials.first),
+        RANDOM_DELETED,
+        options,
+    )
     return DeletionCurve(
         share=DELETED_SHARES,
-        selected=(selected[complete] == truth[:, None]).mean(axis=0),
+        selected=selected_correct.mean(axis=0),
         random=by_order.mean(axis=0),
         random_low=by_order.min(axis=0),
         random_high=by_order.max(axis=0),
+        comparison=comparison,
     )
 
 

@@ -12,6 +12,7 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.metrics import SAMPLED_AXES, ResamplingOptions, Scores, SegmentPredictions, score
 from milmer_cli.metrics.intervals import Clusters
 from milmer_cli.metrics.shortcuts import IDENTITIES, OVERALL, SHARED, identity_predictions
+from milmer_cli.metrics.trials import Trials
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Protocol
 
@@ -83,6 +84,11 @@ class TestedSegments:
         segments = self.labeled.segments
         axes = SAMPLED_AXES[self.protocol] or ("stimulus",)
         return Clusters.of(**{axis: getattr(segments, axis)[self.rows] for axis in axes})
+
+    @property
+    def trials(self) -> Trials:
+        """The trials of the tested segments, separately for each seed."""
+        return Trials.of(self.labeled.segments.trial_id[self.rows], self.seed)
 
     def at(self, mask: np.ndarray) -> TestedSegments:
         """Return some of the tested segments."""

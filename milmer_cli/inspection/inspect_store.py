@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from milmer_cli.inspection.coverage import compute_coverage, summarize_participa
 from milmer_cli.inspection.examples import choose_examples, read_example
 from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.inspection.spectra import Spectra, median_spectrum
+from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
-from milmer_cli.store import PreparedStore, validate_store
+from milmer_cli.store import Finding, PreparedStore, validate_store
 
 TASK = "inspect"
 
@@ -88,5 +90,14 @@ def inspect_store(
             for row in rows
         ),
         examples_description=description,
-        findings=tuple(f"{f.where}: {f.message}" for f in validate_store(prepared, deep=False)),
+        findings=tuple(_grouped(validate_store(prepared, deep=False))),
     )
+
+
+def _grouped(findings: Sequence[Finding]) -> Iterator[str]:
+    """Yield each message once, after all places that it concerns."""
+    places: dict[str, list[str]] = {}
+    for finding in findings:
+        places.setdefault(finding.message, []).append(finding.where)
+    for message, where in places.items():
+        yield f"{shorten(where)}: {message}"

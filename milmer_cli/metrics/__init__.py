@@ -4,6 +4,7 @@ Modules in data-flow order:
 
 - `classification`: accuracy, F1, kappa, AUC, Brier score
 - `calibration`: reliability diagram, expected calibration error, temperature scaling
+- `trials`: mean probability of the segments of each trial
 - `resampling`: what each protocol samples, and what its result generalizes to
 - `intervals`: standard errors clustered by participant, stimulus or both
 - `coverage_curve`: accuracy of the most confident predictions (risk-coverage curve)

@@ -12,6 +12,12 @@ from scipy.special import log_softmax, softmax
 from milmer_cli.errors import MilmerError
 from milmer_cli.metrics.classification import divide
 
+MIN_BIN_SEGMENTS = 10
+"""Fewest segments of a bin for which its accuracy is informative: with 10, the standard error of an
+accuracy of 50 % is 16 points."""
+MIN_CALIBRATION_SEGMENTS = 100
+"""Fewest segments for which the calibration error is informative: `MIN_BIN_SEGMENTS` per bin. With
+fewer, the error of a perfectly calibrated model is large as well."""
 N_BINS = 10
 """Number of equal-width confidence bins of the reliability diagram and of its error."""
 TEMPERATURE_RANGE = (0.05, 20.0)
@@ -40,6 +46,17 @@ class ReliabilityDiagram:
     accuracy: np.ndarray
     count: np.ndarray
     error: float
+
+    @property
+    def too_few(self) -> str:
+        """State that there are too few segments for the calibration error; empty if not."""
+        n_segments = int(self.count.sum())
+        if n_segments >= MIN_CALIBRATION_SEGMENTS:
+            return ""
+        return (
+            f"{n_segments} segments are too few to measure the calibration: at least "
+            f"{MIN_CALIBRATION_SEGMENTS} are needed."
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ReliabilityDiagram:

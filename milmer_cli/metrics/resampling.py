@@ -40,6 +40,14 @@ MIN_CLUSTERS = 5
 The coverage was simulated from 5 on (bench/coverage.py).
 """
 
+MIN_TEST_TRIALS = 14
+"""Fewest test trials for which a headline states an accuracy.
+
+With fewer independent trials, even twice the chance level of four classes (50 %) cannot be
+distinguished from chance: of 14 trials 7 or more are correct by chance with a probability of 0.038,
+of 12 trials 6 or more with 0.054 (binomial distribution).
+"""
+
 
 @dataclass(frozen=True)
 class ResamplingOptions:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from milmer_cli.io import to_json
-from milmer_cli.metrics.resampling import GENERALIZES_TO, MIN_CLUSTERS, ResamplingOptions
+from milmer_cli.metrics.resampling import (
+    GENERALIZES_TO,
+    MIN_CLUSTERS,
+    MIN_TEST_TRIALS,
+    ResamplingOptions,
+)
 
 if TYPE_CHECKING:
     from milmer_cli.settings.schema import Protocol
@@ -30,6 +35,9 @@ METRICS = (
 PLURALS = {"participant": "participants", "stimulus": "stimuli"}
 METRIC_RANGES = dict.fromkeys(METRICS, (0.0, 1.0)) | {"kappa": (-1.0, 1.0), "brier": (0.0, 2.0)}
 """Range of each metric; intervals do not exceed it."""
+
+ALPHA = 0.05
+"""Significance level of all statements."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,8 @@ class ParticipantScores:
         Computed over the participant's segments.
     trial_accuracy
         Computed over the participant's trials.
-    majority_rate
-        Share of the participant's most frequent true class, over segments.
+    majority_rate, trial_majority_rate
+        Share of the participant's most frequent true class, over segments and over trials.
     n_segments, n_trials
         Counts.
     """
@@ -76,6 +84,7 @@ class ParticipantScores:
     balanced_accuracy: float
     trial_accuracy: float
     majority_rate: float
+    trial_majority_rate: float
     n_segments: int
     n_trials: int
 
@@ -91,9 +100,9 @@ class Chance:
     p_value
         Permutation p-value of the accuracy over segments.
     low, high
-        Central interval of the accuracy over segments with permuted labels.
-    p_value_trial
-        Permutation p-value of the accuracy over trials.
+        Middle 95 % (the confidence level) of the accuracy over segments with permuted labels.
+    p_value_trial, low_trial, high_trial
+        The same for the accuracy over trials.
     """
 
     level: float
@@ -101,11 +110,13 @@ class Chance:
     low: float
     high: float
     p_value_trial: float
+    low_trial: float
+    high_trial: float
 
 
 @dataclass(frozen=True)
 class MajorityRates:
-    """Accuracy over segments of predictions that ignore the recording.
+    """Accuracy of predictions that ignore the recording, over segments or over trials.
 
     Attributes
     ----------
@@ -115,7 +126,7 @@ class MajorityRates:
         Majority class of the participant, of the stimulus, in the training set; NaN where the
         protocol does not share participants (stimuli) between training and test.
     test
-        Share of the most frequent true class among the scored segments.
+        Share of the most frequent true class among the scored segments or trials.
     """
 
     overall: float
@@ -130,13 +141,13 @@ class MajorityRates:
 
     @property
     def sentence(self) -> str:
-        """``majority 38.2 % (of the participant 52.0 %, of the stimulus 41.0 %)``."""
+        """``majority class 38.2 % (of the participant 52.0 %, of the stimulus 41.0 %)``."""
         shared = [
             f"of the {name} {100 * rate:.1f} %"
             for name, rate in (("participant", self.participant), ("stimulus", self.stimulus))
             if not math.isnan(rate)
         ]
-        return f"majority {100 * self.reference:.1f} %" + (
+        return f"majority class {100 * self.reference:.1f} %" + (
             f" ({', '.join(shared)})" if shared else ""
         )
 
@@ -161,8 +172,8 @@ class Scores:
         (n_classes, n_classes) counts, rows are true classes.
     participants
         Scores per participant, sorted by name.
-    majority
-        Accuracy of the majority classes.
+    majority, trial_majority
+        Accuracy of the majority classes, over segments and over trials.
     chance
         Chance level and p-values.
     resampling
@@ -185,6 +196,7 @@ class Scores:
     trial_confusion: np.ndarray
     participants: tuple[ParticipantScores, ...]
     majority: MajorityRates
+    trial_majority: MajorityRates
     chance: Chance
     resampling: ResamplingOptions
     n_repeats: int
@@ -196,35 +208,94 @@ class Scores:
         return self.segment["accuracy"]
 
     @property
+    def trial_accuracy(self) -> Estimate:
+        """Accuracy over trials, which the headline states."""
+        return self.trial["accuracy"]
+
+    @property
+    def n_correct_trials(self) -> int:
+        """Number of correctly predicted trials; a trial counts once per repeat."""
+        return int(np.trace(self.trial_confusion))
+
+    @property
+    def too_few_trials(self) -> str:
+        """Why the headline states no accuracy; empty if there are enough test trials."""
+        if self.n_trials >= MIN_TEST_TRIALS:
+            return ""
+        trials = f"{self.n_trials} test trial{'s' if self.n_trials > 1 else ''}"
+        return f"{trials}, at least {MIN_TEST_TRIALS} are needed for an accuracy"
+
+    @property
+    def above_chance(self) -> bool:
+        """Whether the accuracy over trials is significantly above chance."""
+        return not self.too_few_trials and self.chance.p_value_trial < ALPHA
+
+    @property
     def participant_accuracy(self) -> dict[str, float]:
-        """``mean``, ``sd`` (NaN for one participant), ``min``, ``max`` over participants."""
-        accuracies = np.array([participant.accuracy for participant in self.participants])
-        return {
-            "mean": float(accuracies.mean()),
-            "sd": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else math.nan,
-            "min": float(accuracies.min()),
-            "max": float(accuracies.max()),
-        }
+        """Summary of the participants' accuracies over segments; see `_spread`."""
+        return _spread([participant.accuracy for participant in self.participants])
+
+    @property
+    def participant_trial_accuracy(self) -> dict[str, float]:
+        """Summary of the participants' accuracies over trials; see `_spread`."""
+        return _spread([participant.trial_accuracy for participant in self.participants])
 
     def to_json(self) -> dict[str, Any]:
         """Return the values for metrics.json; undefined values are None."""
         values: dict[str, Any] = to_json(self)
-        return values | {"participant_accuracy": to_json(self.participant_accuracy)}
+        return values | {
+            "participant_accuracy": to_json(self.participant_accuracy),
+            "participant_trial_accuracy": to_json(self.participant_trial_accuracy),
+            "above_chance": self.above_chance,
+        }
+
+
+def _spread(accuracies: Sequence[float]) -> dict[str, float]:
+    """``mean``, ``sd`` (NaN for one participant), ``min``, ``max`` over participants."""
+    values = np.array(accuracies)
+    return {
+        "mean": float(values.mean()),
+        "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }
 
 
 def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
     """Summarize the accuracy in one line, with protocol, interval, majority rates and p-value.
 
-    ``trial protocol: accuracy 41.7 % [33.1, 50.2] (95 % interval over stimuli), majority 27.1 % (of
-    the participant 30.4 %), p = 0.012; generalizes to new trials with new stimuli of the same
-    participants``. The segment protocol is always labeled LEAKY; other protocols if ``leaky`` is
-    true.
+    ``trial protocol: accuracy 41.7 % [33.1, 50.2] (trial level, 95 % interval over stimuli), 38.2 %
+    at segment level, majority class 27.1 % (of the participant 30.4 %), chance 25 %, p = 0.012;
+    generalizes to new trials with new stimuli of the same participants``. With fewer test trials
+    than `MIN_TEST_TRIALS` the line has counts and no accuracy. The segment protocol is always
+    labeled LEAKY; other protocols if ``leaky`` is true.
     """
     mark = " (LEAKY)" if leaky or protocol == "segment" else ""
+    if scores.too_few_trials:
+        return (
+            f"{protocol} protocol{mark}: {scores.n_correct_trials} of "
+            f"{int(scores.trial_confusion.sum())} test trials correct (no accuracy: at least "
+            f"{MIN_TEST_TRIALS} test trials are needed); {reference_rates(scores)}"
+        )
     return (
-        f"{protocol} protocol{mark}: accuracy {100 * scores.accuracy.value:.1f} % "
-        f"{interval_text(scores)}, {scores.majority.sentence}, {format_p(scores.chance.p_value)}; "
+        f"{protocol} protocol{mark}: {result_text(scores)}; "
         f"generalizes to {generalizes_to(protocol, leaky)}"
+    )
+
+
+def reference_rates(scores: Scores) -> str:
+    """State what to compare an accuracy over trials with: majority classes and chance."""
+    return f"{scores.trial_majority.sentence}, chance {100 * scores.chance.level:.3g} %"
+
+
+def result_text(scores: Scores) -> str:
+    """State the accuracy over trials and over segments, the majority rates, and the p-value."""
+    p_value = scores.chance.p_value_trial
+    reason = scores.undefined.get("p_value_trial", "") if math.isnan(p_value) else ""
+    return (
+        f"accuracy {100 * scores.trial_accuracy.value:.1f} % {interval_text(scores)}, "
+        f"{100 * scores.accuracy.value:.1f} % at segment level, {reference_rates(scores)}, "
+        f"{format_p(p_value)}" + (f" ({reason})" if reason else "")
     )
 
 
@@ -236,17 +307,18 @@ def generalizes_to(protocol: Protocol, leaky: bool = False) -> str:
 
 
 def interval_text(scores: Scores) -> str:
-    """State the interval of the accuracy over segments, or why there is none."""
-    low, high = scores.accuracy.low, scores.accuracy.high
+    """State the interval of the accuracy over trials, or why there is none."""
+    low, high = scores.trial_accuracy.low, scores.trial_accuracy.high
     bounds = "" if math.isnan(low) else f"[{100 * low:.1f}, {100 * high:.1f}] "
-    return f"{bounds}({interval_note(scores)})"
+    return f"{bounds}(trial level, {interval_note(scores)})"
 
 
 def interval_note(scores: Scores) -> str:
-    """State what the interval of the accuracy over segments is, or why there is none."""
+    """State what the interval of the accuracy over trials is, or why there is none."""
     options = scores.resampling
-    if math.isnan(scores.accuracy.low):
-        reason = scores.undefined.get("intervals") or scores.undefined.get("interval of accuracy")
+    if math.isnan(scores.trial_accuracy.low):
+        undefined = scores.undefined
+        reason = undefined.get("intervals") or undefined.get("interval of trial accuracy")
         return f"no interval: {reason}"
     over = " and ".join(PLURALS[axis] for axis in options.axes)
     if scores.n_participants < MIN_CLUSTERS:

@@ -32,6 +32,7 @@ from milmer_cli.metrics.results import (
     ParticipantScores,
     Scores,
 )
+from milmer_cli.metrics.trials import Trials
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,37 +131,38 @@ def score(predictions: SegmentPredictions, options: ResamplingOptions | None = N
     axes = {"participant": participant, "stimulus": stimulus}
     clusters = Clusters.of(**{axis: axes[axis] for axis in options.axes})
 
-    n_repeats, repeat = 1, np.zeros(len(truth), np.int64)
-    if predictions.repeat is not None:
-        repeats, repeat = np.unique(predictions.repeat, return_inverse=True)
-        n_repeats = len(repeats)
-    # One row per trial and repeat: the mean probability over the trial's segments.
-    _, first_segment, trial_repeat = np.unique(
-        trial * n_repeats + repeat, return_index=True, return_inverse=True
-    )
-    trial_probabilities = np.zeros((len(first_segment), len(class_names)))
-    np.add.at(trial_probabilities, trial_repeat, probabilities)
-    trial_probabilities /= np.bincount(trial_repeat)[:, None]
+    repeat = np.zeros(len(truth)) if predictions.repeat is None else predictions.repeat
+    averaged = Trials.of(predictions.trial_id, repeat)
+    first_segment = averaged.first
     segments = _Level(truth, probabilities, clusters, fold)
     trials = _Level(
-        truth[first_segment], trial_probabilities, clusters.at(first_segment), fold[first_segment]
+        truth[first_segment],
+        averaged.mean(probabilities),
+        clusters.at(first_segment),
+        fold[first_segment],
     )
     undefined: dict[str, str] = {}
+    trial_undefined: dict[str, str] = {}
     if clusters.too_few:
         undefined["intervals"] = clusters.too_few
+    segment_estimates = _estimates(segments, options, undefined)
+    trial_estimates = _estimates(trials, options, trial_undefined)
+    if reason := trial_undefined.get("interval of accuracy"):
+        undefined["interval of trial accuracy"] = reason
     return Scores(
         class_names=class_names,
         n_segments=len(truth),
         n_trials=len(trial_names),
         n_participants=len(np.unique(participant)),
         n_stimuli=len(np.unique(stimulus)),
-        segment=_estimates(segments, options, undefined),
-        trial=_estimates(trials, options, {}),
+        segment=segment_estimates,
+        trial=trial_estimates,
         classes=_class_scores(segments, class_names, undefined),
         confusion=segments.confusion,
         trial_confusion=trials.confusion,
-        participants=_participant_scores(segments, trials, participant, trial_repeat),
-        majority=_majority_rates(predictions, truth),
+        participants=_participant_scores(segments, trials, participant, averaged.number),
+        majority=_majority_rates(predictions, truth, np.arange(len(truth))),
+        trial_majority=_majority_rates(predictions, truth, first_segment),
         chance=_chance(
             truth[first_row],
             (
@@ -173,23 +175,30 @@ def score(predictions: SegmentPredictions, options: ResamplingOptions | None = N
             undefined,
         ),
         resampling=options,
-        n_repeats=n_repeats,
+        n_repeats=len(np.unique(repeat)),
         undefined=undefined,
     )
 
 
-def _majority_rates(predictions: SegmentPredictions, truth: np.ndarray) -> MajorityRates:
-    """Accuracy over segments of predicting each kind of majority class."""
+def _majority_rates(
+    predictions: SegmentPredictions, truth: np.ndarray, rows: np.ndarray
+) -> MajorityRates:
+    """Accuracy on some rows of predicting each kind of majority class."""
+    truth = truth[rows]
 
     def rate(classes: np.ndarray | None) -> float:
-        return math.nan if classes is None else float(np.mean(np.asarray(classes) == truth))
+        return math.nan if classes is None else float(np.mean(np.asarray(classes)[rows] == truth))
 
     return MajorityRates(
         overall=rate(predictions.majority_class),
         participant=rate(predictions.participant_majority_class),
         stimulus=rate(predictions.stimulus_majority_class),
-        test=float(np.bincount(truth).max() / len(truth)),
+        test=_largest_share(truth),
     )
+
+
+def _largest_share(truth: np.ndarray) -> float:
+    return float(np.bincount(truth).max() / len(truth))
 
 
 def _check_predictions(truth: np.ndarray, probabilities: np.ndarray, n_classes: int) -> None:
@@ -283,7 +292,8 @@ def _participant_scores(
                 accuracy=float(scores["accuracy"]),
                 balanced_accuracy=float(scores["balanced_accuracy"]),
                 trial_accuracy=float(np.mean(trial_correct[trial_rows])),
-                majority_rate=float(np.bincount(truth[rows]).max() / rows.sum()),
+                majority_rate=_largest_share(truth[rows]),
+                trial_majority_rate=_largest_share(trials.truth[trial_rows]),
                 n_segments=int(rows.sum()),
                 n_trials=len(trial_rows),
             )
@@ -317,10 +327,14 @@ def _chance(
     )
     if segment.undefined:
         undefined["p_value"] = segment.undefined
+    if trial.undefined:
+        undefined["p_value_trial"] = trial.undefined
     return Chance(
         level=1 / votes[0].shape[1],
         p_value=segment.p_value,
         low=segment.low,
         high=segment.high,
         p_value_trial=trial.p_value,
+        low_trial=trial.low,
+        high_trial=trial.high,
     )

@@ -1,8 +1,9 @@
-"""Paired comparisons of models that were tested on the same segments.
+"""Paired comparisons of models that were tested on the same trials.
 
-The unit of comparison is the segment, clustered by what the protocol samples: participants, stimuli
-or both. Folds are too few for a test. Holm's (1979) correction covers all comparisons made
-together, and two one-sided tests state when a difference is small enough to call models equal.
+The unit of comparison is the trial, as in the headline, clustered by what the protocol samples:
+participants, stimuli or both. Folds are too few for a test. Holm's (1979) correction covers all
+comparisons made together, and two one-sided tests state when a difference is small enough to call
+models equal.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from scipy import special
 
 from milmer_cli.metrics.intervals import Clusters, StandardError, mean_standard_error
 from milmer_cli.metrics.resampling import ResamplingOptions
-from milmer_cli.metrics.results import format_p
+from milmer_cli.metrics.results import ALPHA, format_p
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The accuracy of one model against that of another on common segments.
+    """The accuracy over trials of one model against that of another on common trials.
 
     Attributes
     ----------
     first, second
         Names of the models.
-    n_segments
-        Segments that both models have an input for.
+    n_trials
+        Trials that both models have an input for; a trial counts once per repeat.
     difference
         Accuracy of the first minus accuracy of the second.
     low, high
@@ -48,7 +49,7 @@ class Comparison:
 
     first: str
     second: str
-    n_segments: int
+    n_trials: int
     difference: float
     low: float
     high: float
@@ -61,14 +62,14 @@ class Comparison:
     @property
     def better(self) -> str:
         """Name of the better model if the difference is significant, else an empty string."""
-        if not self.p_value_holm < 0.05:
+        if not self.p_value_holm < ALPHA:
             return ""
         return self.first if self.difference > 0 else self.second
 
     @property
     def equal(self) -> bool:
         """Whether the difference lies within the margin with enough certainty."""
-        return self.p_value_equal < 0.05
+        return self.p_value_equal < ALPHA
 
     @property
     def sentence(self) -> str:
@@ -90,21 +91,31 @@ class Comparison:
         return f"No difference between {models} is shown ({points}, {corrected})."
 
 
+def strongest(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """Return the comparison with the most accurate of the other models; None without any."""
+    # on common trials, the most accurate model has the smallest difference
+    return min(
+        comparisons,
+        key=lambda found: (math.isnan(found.difference), found.difference),
+        default=None,
+    )
+
+
 def compare_models(
     correct: Mapping[str, np.ndarray],
     clusters: Clusters,
     reference: str,
     options: ResamplingOptions,
 ) -> list[Comparison]:
-    """Compare a model with each of the others on the segments that both have an input for.
+    """Compare a model with each of the others on the trials that both have an input for.
 
     Parameters
     ----------
     correct
-        For each model, (n_segments,) 1 for a correct prediction, 0 for a wrong one, and NaN for a
-        segment that the model has no input for.
+        For each model, (n_trials,) 1 for a correct prediction, 0 for a wrong one, and NaN for a
+        trial that the model has no input for.
     clusters
-        Which segments belong together, along each axis that the protocol samples.
+        Which trials belong together, along each axis that the protocol samples.
     reference
         The model that is compared with all others; it is the first of each comparison.
     options
@@ -127,7 +138,7 @@ def _compare(
 ) -> dict[str, Any]:
     common = np.flatnonzero(~np.isnan(differences))
     mean = low = high = p = p_equal = math.nan
-    undefined = "no segment has an input for both"
+    undefined = "no trial has an input for both"
     if len(common):
         mean = float(differences[common].mean())
         remaining = clusters.at(common)
@@ -140,7 +151,7 @@ def _compare(
             if math.isnan(p):
                 undefined = "the difference is the same in all of them"
     return {
-        "second": second, "n_segments": len(common), "difference": mean, "low": low, "high": high,
+        "second": second, "n_trials": len(common), "difference": mean, "low": low, "high": high,
         "p_value": p, "p_value_equal": p_equal, "undefined": undefined,
     }  # fmt: skip
 

@@ -188,6 +188,13 @@ class MilmerConfig(PretrainedConfig):
             return self.input_size[0], self.input_size[1]
         return image_size(self.backbone_config)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values of config.json, without the folder that a backbone was read from."""
+        values: dict[str, Any] = super().to_dict()
+        for config in (values, values.get("backbone_config") or {}):
+            config.pop("_name_or_path", None)
+        return values
+
     def _backbone_shape(self) -> tuple[int, int] | None:
         """Return the number of tokens of an image and their width, or None without a backbone."""
         if self.backbone_config is None:

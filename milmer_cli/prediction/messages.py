@@ -27,10 +27,11 @@ class Messages:
                 self._progress.note(sentence)
 
     def warn(self, *sentences: str) -> None:
-        """Add warnings: what the user must check."""
+        """Add warnings: what the user must check; a repeated warning is skipped."""
         for sentence in sentences:
-            self._warnings.append(sentence)
-            self._progress.note(sentence, "warning")
+            if sentence not in self._warnings:
+                self._warnings.append(sentence)
+                self._progress.note(sentence, "warning")
 
     @property
     def all(self) -> tuple[str, ...]:

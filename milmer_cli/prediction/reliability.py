@@ -61,13 +61,16 @@ def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> 
         )
     if modalities in ("both", run.settings.model.modalities):
         test_score = str(metrics["headline"])
+        above_chance = (metrics.get("test") or {}).get("above_chance", False)
     else:
         alone = metrics.get("headline_per_modality", {}).get(modalities)
+        above_chance = metrics.get("above_chance_per_modality", {}).get(modalities, False)
         test_score = f"with {_NAMES[modalities]} alone: {alone or 'not tested'}"
     return ModelSummary(
         run=str(run.path),
         test_score=test_score,
         test_scope=_test_scope(run) if metrics.get("test") else "",
+        above_chance=bool(above_chance),
         label_rule=run.label_rule,
         settings=run.settings.model_dump(mode="json"),
         reliability=reliability,

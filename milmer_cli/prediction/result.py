@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
 SYNC_FIGURE = "align-check.png"
 ABSTAINED, VIDEO_LOST = "abstained", "video_lost"
+NOT_ABOVE_CHANCE = "the model is not shown to be above chance on its test set"
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,8 @@ class ModelSummary:
         Score on the test set with the modalities of the prediction, in one line.
     test_scope
         Whose data the test set contains, and what to do for a new person; empty if unknown.
+    above_chance
+        Whether that score is significantly above chance.
     label_rule
         How ratings became classes, in words.
     settings
@@ -166,6 +169,7 @@ class ModelSummary:
     run: str
     test_score: str
     test_scope: str = ""
+    above_chance: bool = False
     label_rule: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     reliability: ReliabilityPair | None = None
@@ -286,6 +290,7 @@ class PredictResult(StageResult):
             "test_score": self.model.test_score,
             "test_scope": self.model.test_scope or None,
             "in_sets": None if self.sets is None else list(self.sets),
+            "model_above_chance": self.model.above_chance,
             "notes": list(self.notes),
             "eeg_attention": dict(zip(self.channels, self.eeg_attention.tolist(), strict=True)),
             "request": {
@@ -302,6 +307,8 @@ class PredictResult(StageResult):
         recording = "abstained: the quality of all segments is too low"
         if self.mean is not None:
             recording = f"{self.label}, mean probability {self.mean.max():.1%}"
+            if not self.model.above_chance:
+                recording += f"; {NOT_ABOVE_CHANCE}"
         count = f"{len(self.segments)} of {self.segment_s:g} s"
         if self.abstained.any():
             count += f", {int(self.abstained.sum())} abstained"

@@ -8,7 +8,8 @@ from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditResult
 from milmer_cli.metrics import METRICS
 from milmer_cli.metrics.results import interval_note
-from milmer_cli.reports.html import render
+from milmer_cli.metrics.significance import strongest
+from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots import calibration as calibration_plots
 from milmer_cli.reports.plots import evaluation as plots
 from milmer_cli.reports.plots.style import to_svg
@@ -31,16 +32,17 @@ def audit_page(result: AuditResult) -> str:
         scores=scores,
         interval_note=interval_note(scores),
         descriptions=DESCRIPTIONS,
-        tone="bad" if result.leaky else "neutral",
+        best=strongest(result.comparisons),
+        tone=_tone(result),
         metrics=[
             metric_row(scores, name)
             for name in METRICS
             if result.reliability or name not in ("auc", "brier", "calibration_error")
         ],
         confusion=to_svg(
-            plots.plot_confusion_matrix(scores.confusion, scores.class_names, "true class"),
+            plots.plot_confusion_matrix(scores.trial_confusion, scores.class_names, "true class"),
             "confusion",
-            "Confusion matrix",
+            "Confusion matrix of trials",
         ),
         participants=to_svg(
             plots.plot_participant_accuracies(scores),
@@ -48,9 +50,17 @@ def audit_page(result: AuditResult) -> str:
             "Accuracy of each participant",
         ),
         reliability=reliability,
-        settings=[],
+        **split_settings({}),
         facts=list(_facts(result)),
     )
+
+
+def _tone(result: AuditResult) -> str:
+    """Color of the verdict: amber if a baseline that uses only identities is as good."""
+    if result.leaky:
+        return "bad"
+    as_good = any(found.better != found.first for found in result.comparisons)
+    return "warning" if as_good else "neutral"
 
 
 def _facts(result: AuditResult) -> Iterator[tuple[str, str]]:

@@ -9,12 +9,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from milmer_cli.evaluation.baselines import MAIN
-from milmer_cli.evaluation.interpretation import interpret_scores
 from milmer_cli.evaluation.results import EvaluationResult, ProtocolResult
 from milmer_cli.metrics import METRICS
 from milmer_cli.metrics.results import generalizes_to, interval_note
 from milmer_cli.reports.evaluation_tables import evaluation_tables
-from milmer_cli.reports.html import flatten_settings, render
+from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots import calibration as calibration_plots
 from milmer_cli.reports.plots import evaluation as plots
 from milmer_cli.reports.plots.style import add_protocol_title, to_svg
@@ -41,9 +40,10 @@ def evaluation_page(result: EvaluationResult) -> str:
         comparisons=main.comparisons,
         tables=list(evaluation_tables(result)),
         deletion=main.deletion,
+        diagnostic_notes=_diagnostic_notes(main),
         **_diagnostic_figures(main),
         electrodes=main.electrodes,
-        settings=list(flatten_settings(result.settings.model_dump(mode="json"))),
+        **split_settings(result.settings.model_dump(mode="json")),
         facts=list(_facts(result)),
     )
 
@@ -51,7 +51,7 @@ def evaluation_page(result: EvaluationResult) -> str:
 def confusion_figure(result: ProtocolResult) -> Figure:
     """Plot the confusion matrix of the main model under a protocol."""
     scores = result.scores
-    figure = plots.plot_confusion_matrix(scores.confusion, scores.class_names, TRUTH_LABEL)
+    figure = plots.plot_confusion_matrix(scores.trial_confusion, scores.class_names, TRUTH_LABEL)
     return add_protocol_title(figure, result.protocol, result.leaky)
 
 
@@ -63,9 +63,7 @@ def ladder_figure(result: EvaluationResult) -> Figure:
 
 def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
     scores, protocol = result.scores, result.protocol
-    tone, verdict = interpret_scores(
-        scores, protocol, result.comparisons, result.epoch_selected_on_test
-    )
+    tone, conclusion = result.conclusion
     participants = add_protocol_title(
         plots.plot_participant_accuracies(scores), protocol, result.leaky
     )
@@ -78,24 +76,25 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
         "interval_note": interval_note(scores),
         "generalizes_to": generalizes_to(protocol, result.leaky),
         "tone": tone,
-        "verdict": verdict,
+        "conclusion": conclusion,
+        "best": result.best_baseline,
         "metrics": [metric_row(scores, metric) for metric in METRICS],
         "confusion": to_svg(
             confusion_figure(result),
             f"confusion-{protocol}",
-            f"Confusion matrix under the {protocol} protocol",
+            f"Confusion matrix of trials under the {protocol} protocol",
         ),
         "participants": to_svg(
             participants,
             f"participants-{protocol}",
-            f"Accuracy of each participant under the {protocol} protocol",
+            f"Accuracy over trials of each participant under the {protocol} protocol",
         ),
     }
 
 
 def _ladder(result: EvaluationResult) -> Markup:
     figure = ladder_figure(result)
-    return to_svg(figure, "ladder", "Accuracy with its interval under each protocol")
+    return to_svg(figure, "ladder", "Accuracy over trials with its interval under each protocol")
 
 
 def _diagnostic_figures(main: ProtocolResult) -> dict[str, Markup | None]:
@@ -119,6 +118,12 @@ def _diagnostic_figures(main: ProtocolResult) -> dict[str, Markup | None]:
         titled = add_protocol_title(figure, main.protocol, main.leaky)
         views[f"{name}_figure"] = to_svg(titled, f"{name}-curve", title)
     return views
+
+
+def _diagnostic_notes(main: ProtocolResult) -> str:
+    """State that the calibration was measured on too few segments; empty if it was not."""
+    before, _ = main.reliability or (None, None)
+    return before.too_few if before else ""
 
 
 def _notes(result: EvaluationResult) -> Iterator[str]:

@@ -59,7 +59,7 @@ def evaluation_tables(result: EvaluationResult) -> Iterator[Table]:
             "A linear probe (LDA) is fitted on the training set to decode the participant or the "
             "stimulus of each test segment. An accuracy far above chance means that a model can "
             "use this identity instead of the emotion.",
-            ("Decoded", "from", "Protocol", "Accuracy", "Chance", "Trial level"),
+            ("Decoded", "from", "Protocol", "Segment level", "Chance", "Trial level"),
             probes,
         )
 
@@ -67,11 +67,12 @@ def evaluation_tables(result: EvaluationResult) -> Iterator[Table]:
 def _models(main: ProtocolResult) -> Table:
     return Table(
         "Other models in the same folds",
-        f"{_protocol(main)}. Each model is scored on the segments that it has an input for. p: "
-        "permutation of the labels of trials.",
-        ("Model", "Accuracy", "Balanced", "Trial level", "p", "Segments"),
+        f"{_protocol(main)}. Accuracy over trials with its interval, balanced accuracy over "
+        "trials, and accuracy over segments. Each model is scored on the segments that it has an "
+        "input for. p: accuracy over trials against chance, permutation of the labels of trials.",
+        ("Model", "Trial level", "Balanced", "Segment level", "p", "Trials"),
         [
-            (name, *_score_cells(scores), str(scores.n_segments))
+            (name, *_score_cells(scores), str(scores.n_trials))
             for name, scores in main.models.items()
         ],
     )
@@ -80,7 +81,7 @@ def _models(main: ProtocolResult) -> Table:
 def _models_by_protocol(result: EvaluationResult) -> Table:
     return Table(
         "All models under all protocols",
-        "Accuracy over segments with its interval. Compare each with the majority class under the "
+        "Accuracy over trials with its interval. Compare each with the majority class under the "
         "same protocol.",
         ("Model", *(protocol.label for protocol in result.protocols)),
         [
@@ -102,7 +103,10 @@ def _missing_modality(main: ProtocolResult) -> Table:
         "Effect of missing modalities",
         f"{_protocol(main)}. The same checkpoints on the same {n_segments} segments, which have "
         "all modalities. The confidence is calibrated with one temperature per set of modalities.",
-        ("Input", "Accuracy", "Balanced", "Trial level", "p", "Calibration error", "Temperature"),
+        (
+            *("Input", "Trial level", "Balanced", "Segment level", "p"),
+            *("Calibration error", "Temperature"),
+        ),
         [
             (
                 name,
@@ -147,14 +151,14 @@ def _probe_rows(result: EvaluationResult) -> Iterator[tuple[str, ...]]:
 def _score_cells(scores: Scores) -> tuple[str, str, str, str]:
     return (
         _accuracy(scores),
-        format_percent(scores.segment["balanced_accuracy"].value),
-        format_percent(scores.trial["accuracy"].value),
-        format_p_cell(scores.chance.p_value),
+        format_percent(scores.trial["balanced_accuracy"].value),
+        format_percent(scores.accuracy.value),
+        format_p_cell(scores.chance.p_value_trial),
     )
 
 
 def _accuracy(scores: Scores) -> str:
-    accuracy = scores.accuracy
+    accuracy = scores.trial_accuracy
     if math.isnan(accuracy.low):
         return format_percent(accuracy.value)
     return (

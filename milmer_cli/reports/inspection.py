@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from milmer_cli.inspection.examples import SegmentExample
 from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.inspection.spectra import Spectra
 from milmer_cli.io import shorten
-from milmer_cli.reports.html import flatten_settings, image_data_url, render
+from milmer_cli.reports.html import image_data_url, render, split_settings
 from milmer_cli.reports.plots import inspection as plots
 from milmer_cli.reports.plots.signal_quality import plot_channel_quality, plot_quality_overview
-from milmer_cli.reports.plots.style import class_color_indices, to_svg
+from milmer_cli.reports.plots.style import NARROW_IN, WIDE_IN, class_color_indices, to_svg
 from milmer_cli.settings.published_defects import LAYOUT
 
 MAX_FINDINGS = 12
@@ -30,7 +32,7 @@ def inspection_page(result: InspectionResult) -> str:
     return render(
         "inspection.html.j2",
         result=result,
-        title=str(store.folder),
+        title=store.folder.resolve().name,
         counts=_counts(result),
         notes=_notes(result),
         class_colors=dict(zip(result.class_names, color_indices, strict=True)),
@@ -45,6 +47,7 @@ def inspection_page(result: InspectionResult) -> str:
         ),
         quality_figure=_quality_overview(result),
         quality_channels=list(_channel_figures(result)),
+        remarks=_remarks(result),
         spectra=None
         if result.spectra is None
         else to_svg(
@@ -54,29 +57,55 @@ def inspection_page(result: InspectionResult) -> str:
             _example_view(example, index, result.spectra)
             for index, example in enumerate(result.examples)
         ],
-        settings=list(flatten_settings(store.settings)),
+        **split_settings(store.settings),
         facts=[("store", str(store.folder.resolve())), ("fingerprint", store.fingerprint)],
     )
 
 
-def _quality_overview(result: InspectionResult) -> Markup | None:
+def _quality_overview(result: InspectionResult) -> dict[str, Markup] | None:
     if not any(quality.channels for quality in result.quality):
         return None
-    figure = plot_quality_overview(result.quality, result.quality_rule.max_bad_channels)
-    return to_svg(figure, "quality", "Share of bad channels by participant and segment")
+    limit = result.quality_rule.max_bad_channels
+    return _two_widths(
+        lambda width_in: plot_quality_overview(result.quality, limit, width_in),
+        "quality",
+        "Share of bad channels by participant and segment",
+    )
 
 
-def _channel_figures(result: InspectionResult) -> Iterator[tuple[str, str, Markup]]:
-    """Yield name, worst channels and figure of the participants with the most bad channels."""
+def _two_widths(plot: Callable[[float], Figure], name: str, description: str) -> dict[str, Markup]:
+    """Draw a figure for a wide window and for a phone; ``name`` must be unique on the page."""
+    return {
+        "wide": to_svg(plot(WIDE_IN), name, description),
+        "narrow": to_svg(plot(NARROW_IN), f"{name}-s", description),
+    }
+
+
+def _remarks(result: InspectionResult) -> list[tuple[str, str]]:
+    """Return each remark once, with the participants that it concerns."""
+    names: dict[str, list[str]] = {}
+    for participant in result.participants:
+        remarks = list(participant.remarks)
+        if participant.interpolated and not remarks:
+            remarks = ["Interpolated: " + ", ".join(participant.interpolated)]
+        for remark in remarks:
+            names.setdefault(remark, []).append(participant.name)
+    return [(remark, ", ".join(concerned)) for remark, concerned in names.items()]
+
+
+def _channel_figures(result: InspectionResult) -> Iterator[tuple[str, str, dict[str, Markup]]]:
+    """Yield name, worst channels and figures of the participants with the most bad channels."""
     with_bad = [quality for quality in result.quality if quality.worst_channels]
     with_bad.sort(key=lambda quality: -float(np.nanmean(quality.bad_share)))
-    for quality in with_bad[:MAX_CHANNEL_FIGURES]:
+    for index, quality in enumerate(with_bad[:MAX_CHANNEL_FIGURES]):
         name = quality.participant
         worst = [f"{channel} {share:.0%}" for channel, share in quality.worst_channels]
-        figure = to_svg(
-            plot_channel_quality(quality), f"channels-{name}", f"Bad channels of {name} over time"
+        figures = _two_widths(
+            partial(plot_channel_quality, quality),
+            f"channels{index}",
+            f"Bad channels of {name} over time",
         )
-        yield name, shorten(worst), figure
+        yield name, shorten(worst), figures
 
 
 def _counts(result: InspectionResult) -> list[tuple[str, str]]:
@@ -93,7 +122,7 @@ def _counts(result: InspectionResult) -> list[tuple[str, str]]:
         ("segments with EEG", f"{result.eeg_coverage:.1%}"),
         ("instances", f"{first.instances} per segment, {first.face_size} pixels"),
         ("instances with a face", f"{result.face_coverage:.1%}"),
-        ("face detector", ", ".join(detectors)),
+        ("face detector", ", ".join(filter(None, detectors)) or "none"),
     ]
 
 

@@ -12,12 +12,18 @@ from milmer_cli.eeg.montage import head_positions
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.prediction.result import PAGE, RESULT, SYNC_FIGURE, PredictResult
 from milmer_cli.prediction.sync_check import SyncCheck
-from milmer_cli.reports.face_strips import face_strips, segment_rows
-from milmer_cli.reports.html import flatten_settings, render
+from milmer_cli.reports.face_strips import (
+    attention_sentence,
+    face_attention_sentence,
+    face_strips,
+    segment_rows,
+)
+from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots import calibration as calibration_plots
 from milmer_cli.reports.plots import prediction as prediction_plots
 from milmer_cli.reports.plots.style import (
     NARROW_IN,
+    WIDE_IN,
     class_color_indices,
     save_figure,
     to_svg,
@@ -26,7 +32,6 @@ from milmer_cli.reports.plots.sync import plot_sync
 from milmer_cli.reports.text import QUADRANT_WORDS
 from milmer_cli.training.run_dir import package_versions
 
-_WIDE_IN = 9.4
 _SYNC_WIDE_IN = 9.0
 _MIN_POSITIONS = 3
 
@@ -68,16 +73,19 @@ def prediction_page(result: PredictResult) -> str:
         top_color=None if top is None else indices[top],
         top_words="" if top is None else QUADRANT_WORDS.get(names[top], ""),
         mean=[] if mean is None else list(zip(names, indices, mean, strict=True)),
-        timeline_wide=to_svg(prediction_plots.plot_timeline(result, _WIDE_IN), "time", title),
+        timeline_wide=to_svg(prediction_plots.plot_timeline(result, WIDE_IN), "time", title),
         timeline_narrow=to_svg(prediction_plots.plot_timeline(result, NARROW_IN), "time-s", title),
         plane=_plane(result),
         strips=list(face_strips(result)),
+        face_attention_sentence=face_attention_sentence(result),
+        attention_sentence=attention_sentence(result.eeg_attention, "channel"),
         scalp=_scalp(result),
         sync=None if result.sync is None else _sync(result.sync),
         reliability=_reliability(result),
+        reliability_note=result.model.reliability[0].too_few if result.model.reliability else "",
         rows=list(segment_rows(result)),
         facts=[*result.provenance(), *package_versions().items()],
-        settings=list(flatten_settings(result.model.settings)),
+        **split_settings(result.model.settings),
     )
 
 

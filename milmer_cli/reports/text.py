@@ -44,7 +44,7 @@ def metric_row(scores: Scores, metric: str) -> dict[str, str]:
     """Return the table cells of a metric: name, values and intervals, chance level."""
     n_classes = len(scores.class_names)
     chance = {
-        "accuracy": f"{100 * scores.chance.low:.1f} to {100 * scores.chance.high:.1f} %",
+        "accuracy": f"{100 / n_classes:.1f} %",
         "balanced_accuracy": f"{100 / n_classes:.1f} %",
         "kappa": "0",
         "auc": "0.500",
@@ -60,6 +60,11 @@ def metric_row(scores: Scores, metric: str) -> dict[str, str]:
         row[level] = value if math.isnan(estimate.value) else value + unit
         row[f"{level}_interval"] = "" if math.isnan(estimate.low) else f"{low} to {high}"
     return row
+
+
+def format_interval(low: float, high: float) -> str:
+    """Format bounds of rates: ``33.1 to 50.2 %``; empty if undefined."""
+    return "" if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def format_number(value: float, digits: int) -> str:

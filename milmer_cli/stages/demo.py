@@ -40,7 +40,9 @@ class DemoResult(StageResult):
     headline
         Accuracy with its protocol, interval, majority rate and p-value.
     accuracies
-        Accuracy of the model and of each baseline under the same protocol.
+        Accuracy over trials of the model and of each baseline under the same protocol.
+    conclusion
+        What the accuracy shows, compared with chance and with the baselines.
     verdict
         What explains the accuracy.
     seconds
@@ -50,6 +52,7 @@ class DemoResult(StageResult):
     out: Path
     headline: str
     accuracies: dict[str, float]
+    conclusion: str
     verdict: str
     seconds: dict[str, float]
 
@@ -64,6 +67,7 @@ class DemoResult(StageResult):
             "out": str(self.out),
             "headline": self.headline,
             "accuracies": self.accuracies,
+            "conclusion": self.conclusion,
             "verdict": self.verdict,
             "pages": [str(page) for page in self.pages],
             "seconds": {name: round(seconds, 1) for name, seconds in self.seconds.items()},
@@ -75,6 +79,7 @@ class DemoResult(StageResult):
         return [
             ("result", self.headline),
             ("models", ", ".join(f"{name} {100 * a:.0f} %" for name, a in self.accuracies.items())),
+            ("conclusion", self.conclusion),
             ("verdict", self.verdict),
             ("time", f"{sum(self.seconds.values()):.0f} s: {durations}"),
             *((name, str(self.out / name)) for name in FOLDERS),
@@ -196,9 +201,8 @@ def _run_stages(
     return DemoResult(
         out=out,
         headline=metrics["headline"],
-        accuracies={
-            name: scores["segment"]["accuracy"]["value"] for name, scores in models.items()
-        },
+        accuracies={name: scores["trial"]["accuracy"]["value"] for name, scores in models.items()},
+        conclusion=metrics["conclusion"],
         verdict=metrics["verdict"],
         seconds=seconds,
     )

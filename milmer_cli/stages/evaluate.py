@@ -67,10 +67,11 @@ class EvaluateResult(StageResult):
             *(("other protocol", line) for line in self.evaluation.headlines[1:]),
             (
                 "test set",
-                f"{scores.n_segments} segments{seeds}, {scores.n_trials} trials, "
+                f"{scores.n_trials} trials, {scores.n_segments} segments{seeds}, "
                 f"{scores.n_participants} participants",
             ),
             *(("comparison", comparison.sentence) for comparison in main.comparisons),
+            ("conclusion", main.conclusion[1]),
             ("verdict", self.evaluation.verdict),
             *(("noise floor", floor.sentence) for floor in [self.evaluation.noise_floor] if floor),
             ("predictions", str(self.out / PREDICTIONS)),

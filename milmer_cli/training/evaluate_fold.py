@@ -36,11 +36,14 @@ class FoldResult:
     headline_per_modality
         Headline of the same model with only ``eeg`` or only ``face`` as input, on the test segments
         that have it; empty unless the model was trained on both.
+    above_chance_per_modality
+        Whether the accuracy over trials is then significantly above chance.
     """
 
     scores: Scores | None
     calibration: Mapping[str, Any]
     headline_per_modality: Mapping[str, str]
+    above_chance_per_modality: Mapping[str, bool]
 
 
 def evaluate_fold(
@@ -75,24 +78,27 @@ def evaluate_fold(
 
     temperatures = calibrate(model, labeled, fold.validation, probabilities)
     if not len(fold.test):
-        return FoldResult(None, {"temperatures": temperatures}, {})
+        return FoldResult(None, {"temperatures": temperatures}, {}, {})
     tested = TestedSegments.of(labeled, protocol, [fold], [settings.seed])
     calibrated = probabilities(fold.test)
     single: tuple[Modalities, ...] = ("eeg", "face") if own == "both" else ()
     headlines: dict[str, str] = {}
+    above_chance: dict[str, bool] = {}
     for modality in single:
         present = labeled.restrict_to(modality).labels[fold.test] != EXCLUDED
         if not present.any():
             continue
         scores = tested.at(present).score(probabilities(fold.test[present], modality), settings)
         headlines[modality] = f"{headline(scores, protocol)} (on {scores.n_segments} segments)"
+        above_chance[modality] = scores.above_chance
     calibration = calibration_facts(
         tested.truth,
         calibrated,
         temperatures,
         segment_temperatures(temperatures, labeled, fold.test),
     )
-    return FoldResult(tested.score(calibrated, settings), calibration, headlines)
+    scores = tested.score(calibrated, settings)
+    return FoldResult(scores, calibration, headlines, above_chance)
 
 
 def majority_rate(labeled: LabeledSegments, fold: Fold) -> float:

@@ -93,6 +93,7 @@ def train_metrics(
         "protocol": protocol,
         "headline": headline(result.scores, protocol) if result.scores else "no test set",
         "headline_per_modality": dict(result.headline_per_modality),
+        "above_chance_per_modality": dict(result.above_chance_per_modality),
         "calibration": dict(result.calibration),
         "segments": {name: len(rows) for name, rows in fold.sets()},
         "segments_per_class": fold.class_counts(labeled),

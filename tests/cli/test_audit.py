@@ -94,7 +94,7 @@ def test_audit_uses_the_given_level_and_margin(milmer):
     outcome = milmer(
         *("audit", "clean.csv", "--confidence-level", "0.8", "--equivalence-margin", "0.1"), *FAST
     )
-    assert "(80 % interval over stimuli)" in outcome.out
+    assert "(trial level, 80 % interval over stimuli)" in outcome.out
     document = milmer("audit", "clean.csv", "--json", "--equivalence-margin", "0.1", *FAST).document
     assert {row["margin"] for row in document["baselines"]} == {0.1}
 

@@ -114,9 +114,9 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     ]
     for comparison in trial["comparisons"]:
         models = [trial["models"][name] for name in (MAIN, comparison["second"])]
-        assert comparison["n_segments"] == min(model["n_segments"] for model in models)
-        if models[0]["n_segments"] == models[1]["n_segments"]:
-            accuracies = [model["segment"]["accuracy"]["value"] for model in models]
+        assert comparison["n_trials"] == min(model["n_trials"] for model in models)
+        if models[0]["n_trials"] == models[1]["n_trials"]:
+            accuracies = [model["trial"]["accuracy"]["value"] for model in models]
             assert comparison["difference"] == pytest.approx(accuracies[0] - accuracies[1])
         assert (
             comparison["p_value_holm"] is None
@@ -158,6 +158,10 @@ def test_evaluate_missing_modalities_use_complete_segments(metrics):
     assert list(missing) == ["both", "EEG only", "face only", "half of the faces"]
     assert {found["n_segments"] for found in missing.values()} == {44}
     curve = metrics["protocols"]["trial"]["deletion"]
+    compared = curve["comparison"]
+    assert compared["n_trials"] == 22
+    assert compared["difference"] == pytest.approx(curve["area"])  # two segments in each trial
+    assert "removing the selected faces" in curve["sentence"].lower()
     both = missing["both"]["segment"]["accuracy"]["value"]
     without = missing["EEG only"]["segment"]["accuracy"]["value"]
     assert [curve["selected"][0], curve["random"][0]] == pytest.approx([both, both])
@@ -189,13 +193,17 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
         for fold in protocol["folds"]:
             assert f"{100 * fold['accuracy']:.1f} %" in text
         chance = protocol["scores"]["chance"]
-        assert f"{100 * chance['low']:.1f} to {100 * chance['high']:.1f} %" in text
+        assert f"{100 * chance['low_trial']:.1f} to {100 * chance['high_trial']:.1f} %" in text
     main = metrics["protocols"]["trial"]
+    assert metrics["conclusion"] == main["conclusion"]
+    assert main["conclusion"] in text
+    best = next(found for found in main["comparisons"] if found["second"] == main["best_baseline"])
+    assert f"best baseline: {best['second']}" in text
     for comparison in main["comparisons"]:
         assert comparison["sentence"] in text
         assert f"{100 * comparison['difference']:+.1f} points" in text
     for name, scores in [*main["models"].items(), *main["missing_modality"].items()]:
-        accuracy = scores["segment"]["accuracy"]
+        accuracy = scores["trial"]["accuracy"]
         cell = f"{100 * accuracy['value']:.1f} %"
         if accuracy["low"] is not None:
             cell += f" ({100 * accuracy['low']:.1f} to"
@@ -319,7 +327,7 @@ def test_evaluate_seeds_do_not_add_trials(tmp_path, prepared, small_settings):
     assert (scores["n_segments"], scores["n_trials"], scores["n_repeats"]) == (92, 23, 2)
     by_seed = values["protocols"]["trial"]["accuracy_by_seed"]
     assert list(by_seed) == ["0", "1"]
-    assert scores["segment"]["accuracy"]["value"] == pytest.approx(np.mean(list(by_seed.values())))
+    assert scores["trial"]["accuracy"]["value"] == pytest.approx(np.mean(list(by_seed.values())))
     assert {row["seed"] for row in read_csv(tmp_path / "predictions.csv")} == {"0", "1"}
 
 

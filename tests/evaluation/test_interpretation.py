@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from milmer_cli.evaluation.interpretation import interpret_ladder, interpret_scores
+from milmer_cli.evaluation.interpretation import best_baseline, interpret_ladder, interpret_scores
 from milmer_cli.metrics import ResamplingOptions, SegmentPredictions, score
 from milmer_cli.metrics.significance import Comparison
 
@@ -21,12 +21,12 @@ def make_scores():
     base = score(predictions, ResamplingOptions(n_bootstraps=20, n_permutations=20))
 
     def make(accuracy: float, p_value: float):
-        estimate = replace(base.accuracy, value=accuracy)
+        estimate = replace(base.trial_accuracy, value=accuracy)
         return replace(
             base,
-            segment={**base.segment, "accuracy": estimate},
-            chance=replace(base.chance, p_value=p_value),
-            undefined={"p_value": "too few trials"} if math.isnan(p_value) else {},
+            trial={**base.trial, "accuracy": estimate},
+            chance=replace(base.chance, p_value_trial=p_value),
+            undefined={"p_value_trial": "too few trials"} if math.isnan(p_value) else {},
         )
 
     return make
@@ -37,6 +37,7 @@ def compare(name: str, difference: float, p_value: float) -> Comparison:
 
 
 BEATEN = [compare("majority class", 0.2, 0.001), compare("band power + LDA", 0.1, 0.01)]
+BETTER = [compare("majority class", 0.2, 0.001), compare("band power + LDA", -0.156, 0.01)]
 AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -0.1, 0.3)]
 
 
@@ -46,7 +47,8 @@ AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -
         ("segment", 0.001, BEATEN, "bad", "LEAKY"),
         ("trial", 0.2, BEATEN, "neutral", "Not significantly above chance (p = 0.200"),
         ("trial", math.nan, BEATEN, "neutral", "Not comparable with chance: too few trials."),
-        ("trial", 0.01, AS_GOOD, "neutral", "a baseline is as good: No difference between Milmer"),
+        ("trial", 0.01, AS_GOOD, "warning", "a baseline is as good: No difference between Milmer"),
+        ("trial", 0.01, BETTER, "warning", "a baseline is better: band power + LDA is better than"),
         ("trial", 0.01, [], "neutral", "not compared with a baseline"),
         ("participant", 0.01, BEATEN, "good", "better than majority class, band power + LDA."),
     ],
@@ -55,6 +57,20 @@ def test_interpret_scores(make_scores, protocol, p_value, comparisons, tone, wor
     found = interpret_scores(make_scores(0.5, p_value), protocol, comparisons)
     assert found[0] == tone
     assert words in found[1]
+
+
+def test_interpret_scores_has_no_conclusion_from_too_few_trials(make_scores):
+    found = interpret_scores(replace(make_scores(0.9, 0.001), n_trials=13), "trial", BEATEN)
+    assert found == (
+        "neutral",
+        "No conclusion: 13 test trials, at least 14 are needed for an accuracy.",
+    )
+
+
+def test_best_baseline_is_the_most_accurate_one_that_trains_no_network():
+    network = compare("EEG only", -0.5, 0.001)
+    assert best_baseline([network, *BETTER]).second == "band power + LDA"
+    assert best_baseline([network]) is None
 
 
 def test_interpret_scores_with_the_epoch_selected_on_the_test_set(make_scores):

@@ -86,6 +86,32 @@ def test_score_majority_rates_of_the_training_set():
     assert unknown.reference == unknown.test
 
 
+def test_score_majority_rates_over_trials_count_each_trial_once():
+    # Trial a has three segments of class 0, trial b one of class 1; always predict class 0.
+    scores = score(
+        SegmentPredictions(
+            truth=np.array([0, 0, 0, 1]),
+            probabilities=np.full((4, 2), 0.5),
+            participant=np.array(["s01"] * 4),
+            trial_id=np.array(["a", "a", "a", "b"]),
+            class_names=["x", "y"],
+            majority_class=np.zeros(4, int),
+        ),
+        FAST,
+    )
+    assert (scores.majority.overall, scores.trial_majority.overall) == (0.75, 0.5)
+    (participant,) = scores.participants
+    assert (participant.majority_rate, participant.trial_majority_rate) == (0.75, 0.5)
+
+
+def test_score_of_five_trials_has_an_undefined_p_value_at_both_levels():
+    predictions = simulate(participants=5, trials=1)
+    scores = score(predictions, FAST)
+    assert math.isnan(scores.chance.p_value_trial)
+    assert "5 test trials allow too few different" in scores.undefined["p_value_trial"]
+    assert "at least 14 test trials are needed" in headline(scores, "trial")
+
+
 def test_score_participants():
     predictions = simulate()
     correct = predictions.probabilities.argmax(axis=1) == predictions.truth

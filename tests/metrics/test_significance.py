@@ -55,12 +55,12 @@ def test_compare_models_needs_five_clusters():
     assert "4 stimuli, at least 5 are needed" in result.sentence
 
 
-def test_compare_models_uses_the_segments_that_both_models_have_an_input_for():
+def test_compare_models_uses_the_trials_that_both_models_have_an_input_for():
     first, second = np.random.default_rng(0).integers(0, 2, (2, 60)).astype(float)
     stimulus = np.arange(60) // 6
     masked = np.where(np.arange(60) % 3 == 0, np.nan, second)
     result, expected = compare(first, masked, stimulus), np.arange(60) % 3 != 0
-    assert result.n_segments == 40
+    assert result.n_trials == 40
     assert result.difference == pytest.approx((first - second)[expected].mean())
 
 

@@ -31,6 +31,15 @@ def test_save_pretrained_and_from_pretrained_keep_the_logits(
             assert torch.equal(loaded(**batch).logits, model(**batch).logits)
 
 
+def test_config_contains_no_folder_of_the_backbone(tmp_path: Path) -> None:
+    config = MilmerConfig(SwinConfig(name_or_path="/home/jane/swin"))
+    config.name_or_path = "/home/jane/run"
+    config.save_pretrained(tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    assert "jane" not in text
+    assert "_name_or_path" not in text
+
+
 def test_to_moves_every_tensor(make_model: Callable[..., MilmerModel]) -> None:
     for selection in ("softmax", "amil", "attention_topk"):
         model = make_model(selection=selection).to("meta")

@@ -18,6 +18,8 @@ from milmer_cli.evaluation.results import (
     ProtocolResult,
 )
 from milmer_cli.evaluation.robustness_curves import AccuracyRange, ElectrodeCurve
+from milmer_cli.inspection.inspect_store import inspect_store
+from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.metrics import (
     SAMPLED_AXES,
     ResamplingOptions,
@@ -30,6 +32,7 @@ from milmer_cli.metrics.calibration import (
     apply_temperature,
     reliability_diagram,
 )
+from milmer_cli.metrics.significance import Comparison
 from milmer_cli.prediction.onsets import Onset
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.result import (
@@ -42,6 +45,7 @@ from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.reports.plots.style import to_svg
 from milmer_cli.settings import load_settings
 from milmer_cli.settings.schema import Protocol
+from milmer_cli.store import Header, PreparedTrial, write_index, write_participant
 
 QUADRANTS = ("HAHV", "LAHV", "LALV", "HALV")
 
@@ -161,7 +165,10 @@ def evaluation(protocol_results, make_evaluation) -> EvaluationResult:
 def deletion() -> DeletionCurve:
     random = np.linspace(0.6, 0.3, 5)
     selected = np.array([0.6, 0.325, 0.25, 0.275, 0.3])
-    return DeletionCurve(np.linspace(0, 1, 5), selected, random, random - 0.05, random + 0.05)
+    comparison = Comparison("random", "selected", 72, 0.125, 0.1, 0.2, 0.012, 0.012, 1.0, 0.02)
+    return DeletionCurve(
+        np.linspace(0, 1, 5), selected, random, random - 0.05, random + 0.05, comparison
+    )
 
 
 @pytest.fixture(scope="session")
@@ -224,6 +231,32 @@ def make_prediction(
         notes=("Resampled.",),
         faces=selected if faces else {},
     )
+
+
+@pytest.fixture(scope="session")
+def inspection(tmp_path_factory) -> InspectionResult:
+    """Inspection of a store of one participant with two trials, and bad channels in one of them."""
+    folder = tmp_path_factory.mktemp("inspected")
+    values = load_settings().model_dump(mode="json")
+    settings = {"eeg": values["eeg"] | {"segment_s": 1.0}, "faces": values["faces"]}
+    eeg = np.random.default_rng(0).normal(size=(2, 4, 128)).astype(np.float32) * 10
+    trials = [
+        PreparedTrial(
+            trial=number,
+            stimulus=number,
+            ratings=np.array([*ratings, 5, 5], np.float32),
+            onset=np.arange(2, dtype=np.float32),
+            eeg=eeg * gain,
+            faces=None,
+        )
+        for number, ratings, gain in ((1, (8, 8), 1), (2, (2, 2), 100))
+    ]
+    fingerprints = {"eeg": "a" * 64, "faces": "b" * 64}
+    channels = ("Fp1", "Fz", "Cz", "Oz")
+    header = Header("s01", 128.0, channels, 1.0, 3, 32, settings, fingerprints)
+    write_participant(folder / "s01.h5", header, trials)
+    write_index(folder, settings, ["s01"])
+    return inspect_store(folder, folder / "page.html", load_settings())
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
-from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY
 from milmer_cli.metrics import METRICS, ResamplingOptions
+from milmer_cli.metrics.calibration import reliability_diagram
 from milmer_cli.metrics.intervals import Clusters
-from milmer_cli.metrics.significance import compare_models
+from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.reports.evaluation import evaluation_page
+from milmer_cli.settings import load_settings
+from milmer_cli.stages.evaluate import EvaluateResult
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +29,29 @@ def test_evaluation_page_shows_metrics_of_every_protocol(page, protocol_results,
         for metric in METRICS:
             value = scores.segment[metric].value
             if metric == "accuracy":
+                value = scores.trial[metric].value
                 assert f"{100 * value:.1f} %" in section
             elif metric in ("kappa", "auc", "brier"):
                 assert f"{value:.3f}" in section
-        assert f"{100 * scores.chance.low:.1f} to" in section
+        text = section if name != "trial" else content.sections["headline"]
+        assert f"{100 * scores.chance.low_trial:.1f} to" in text
         assert result.headline in content.sections["headline"] + section
 
 
 def test_evaluation_page_headline_is_the_first_valid_protocol(page, protocol_results, read_page):
     headline = read_page(page).sections["headline"]
-    accuracy = protocol_results["trial"].scores.accuracy.value
-    assert f"{100 * accuracy:.1f} %" in headline
-    assert "accuracy, trial protocol" in headline
-    for term in ("majority class", "chance (permutation)", "trial level", "mean ± SD"):
+    scores = protocol_results["trial"].scores
+    assert headline.startswith(
+        f"Test performance {100 * scores.trial_accuracy.value:.1f} % accuracy over trials, trial"
+    )
+    assert f"segment level {100 * scores.accuracy.value:.1f} %" in headline
+    for term in (
+        "majority class of the training set",
+        "majority class of each participant",
+        "chance: 25 %",
+        "null distribution, middle 95 %",
+        "mean ± SD",
+    ):
         assert term in headline
 
 
@@ -99,6 +114,50 @@ def test_evaluation_page_shows_comparisons(protocol_results, make_evaluation, re
     assert "400" in section
 
 
+def test_evaluation_page_is_amber_and_names_the_baseline_that_is_better(
+    protocol_results, make_evaluation, read_page
+):
+    trial = protocol_results["trial"]
+    comparisons = [
+        Comparison(MAIN, name, 72, difference, 0.0, 0.1, p, p, 1.0, 0.02)
+        for name, difference, p in ((MAJORITY, 0.2, 0.001), (BAND_POWER, -0.156, 0.01))
+    ]
+    models = {MAIN: trial.scores, MAJORITY: trial.scores, BAND_POWER: trial.scores}
+    result = make_evaluation(replace(trial, comparisons=comparisons, models=models))
+    page = evaluation_page(result)
+    headline = read_page(page).sections["headline"]
+    assert f"best baseline: {BAND_POWER}" in headline
+    assert "-15.6 points for the model, p = 0.010" in headline
+    tone, conclusion = result.main.conclusion
+    assert tone == "warning"
+    assert f'<p class="verdict warning">{escape(conclusion)}</p>' in page
+    assert conclusion == result.to_json()["conclusion"]
+    assert dict(EvaluateResult(Path("out"), result).summary())["conclusion"] == conclusion
+
+
+def test_evaluation_page_states_no_accuracy_of_few_trials(
+    protocol_results, make_evaluation, read_page
+):
+    trial = protocol_results["trial"]
+    scores = replace(trial.scores, n_trials=5, trial_confusion=np.diag([2, 1, 0, 0]))
+    result = make_evaluation(replace(trial, models={MAIN: scores}))
+    headline = read_page(evaluation_page(result)).sections["headline"]
+    assert headline.startswith("Test performance 3 of 3 test trials correct: 5 test trials, at")
+    assert "No conclusion: 5 test trials, at least 14 are needed" in headline
+    for text in ("interval", "segment level", "mean ± SD", "p = "):
+        assert text not in headline
+
+
+def test_evaluation_page_shows_changed_settings_first(protocol_results, make_evaluation, read_page):
+    result = make_evaluation(protocol_results["trial"])
+    text = read_page(evaluation_page(result)).sections["settings"]
+    assert text.startswith("Settings All settings have their default values.")
+    changed = replace(result, settings=load_settings(overrides=["train.epochs=3"]))
+    text = read_page(evaluation_page(changed)).sections["settings"]
+    assert text.startswith("Settings Different from the defaults train.epochs 3")
+    assert text.count("train.epochs") == 1
+
+
 def test_evaluation_page_shows_deletion_curve_and_calibration(
     protocol_results, make_evaluation, deletion, reliability, read_page
 ):
@@ -107,11 +166,15 @@ def test_evaluation_page_shows_deletion_curve_and_calibration(
     assert len(set(content.ids)) == len(content.ids)
     section = content.sections["diagnostics"]
     assert "Effect of removing selected faces" in section
-    assert "more than removing random faces: 12.5 points" in section
-    assert "calibrated, expected calibration error" in section
-    equal = replace(result, deletion=replace(deletion, selected=deletion.random))
-    section = read_page(evaluation_page(make_evaluation(equal))).sections["diagnostics"]
-    assert "does not reduce the accuracy more" in section
+    assert "by 12.5 points more than removing random faces (p = 0.012)" in section
+    assert "after calibration, expected calibration error" in section
+    assert "too few to measure the calibration" not in section
+    unclear = replace(deletion, comparison=replace(deletion.comparison, p_value=0.3))
+    few = reliability_diagram(np.zeros(40, int), np.full((40, 4), 0.25))
+    changed = replace(result, deletion=unclear, reliability=(few, None))
+    section = read_page(evaluation_page(make_evaluation(changed))).sections["diagnostics"]
+    assert "No difference between removing the selected faces and removing random" in section
+    assert "40 segments are too few to measure the calibration" in section
 
 
 def test_evaluation_page_shows_missing_electrodes(
@@ -122,7 +185,7 @@ def test_evaluation_page_shows_missing_electrodes(
     for text in (
         "missing electrodes of 32",
         "same 123 segments",
-        "Mean of 4 random sets",
+        "mean of 4 random sets",
         "45.0 % 42.0 to 47.0 %",
         "52.0 % 49.0 to 54.0 %",
     ):

@@ -17,7 +17,7 @@ def test_evaluation_tables_of_models(protocol_results, make_evaluation):
         for p, scores in ((p, protocol_results[p].scores) for p in ("trial", "participant"))
     )
     one, both = evaluation_tables(make_evaluation(trial, participant))
-    accuracy = f"{100 * trial.scores.accuracy.value:.1f} %"
+    accuracy = f"{100 * trial.scores.trial_accuracy.value:.1f} %"
     assert [row[0] for row in one.rows] == [MAIN, MAJORITY]
     assert one.rows[0][1].startswith(f"{accuracy} (")
     assert both.header == ("Model", "trial", "participant")

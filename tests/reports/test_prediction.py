@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import html
 
+import numpy as np
+import pytest
+
+from milmer_cli.reports.face_strips import attention_sentence
 from milmer_cli.reports.prediction import prediction_page
 
 
@@ -45,3 +49,36 @@ def test_prediction_page_of_a_long_recording(prediction_of):
 def test_prediction_page_shows_the_calibration_of_the_model(prediction_of, reliability, read_page):
     content = read_page(prediction_page(prediction_of(reliability=reliability)))
     assert "Measured on the test set of the model" in content.sections["why"]
+    assert "too few to measure" not in content.sections["why"]
+
+
+def test_prediction_page_shows_the_class_in_large_type_only_above_chance(prediction_of, read_page):
+    page = prediction_page(prediction_of(above_chance=True))
+    assert 'class="big"' in page
+    assert 'class="verdict neutral">Test performance of this model' in page
+    page = prediction_page(prediction_of())
+    assert 'class="big"' not in page
+    assert 'class="verdict warning">Test performance of this model' in page
+    headline = read_page(page).sections["headline"]
+    assert "Do not use it as a result: the model is not shown to be above chance" in headline
+
+
+def test_prediction_summary_states_that_the_model_is_not_above_chance(prediction_of):
+    recording = dict(prediction_of().summary())["recording"]
+    assert recording.endswith("; the model is not shown to be above chance on its test set")
+    assert "chance" not in dict(prediction_of(above_chance=True).summary())["recording"]
+
+
+@pytest.mark.parametrize(
+    ("attention", "sentence"),
+    [
+        ([0.24, 0.26], "The attention is nearly uniform: each face has 0.96 to 1.04 times the"),
+        ([0.1, 0.3], "A face has 0.50 to 1.50 times the mean."),
+        ([1.0], ""),
+        ([0.0, 0.0], ""),
+    ],
+)
+def test_attention_sentence_names_nearly_uniform_attention(attention, sentence):
+    found = attention_sentence(np.array(attention), "face")
+    assert found.startswith(sentence)
+    assert bool(found) == bool(sentence)

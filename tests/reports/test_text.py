@@ -19,7 +19,7 @@ def test_metric_row_shows_value_interval_and_chance(protocol_results):
     row = metric_row(scores, "accuracy")
     assert row["segment"] == f"{100 * accuracy.value:.1f} %"
     assert row["segment_interval"] == f"{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}"
-    assert row["chance"].endswith(f"to {100 * scores.chance.high:.1f} %")
+    assert row["chance"] == "25.0 %"
     assert metric_row(scores, "kappa")["segment"] == f"{kappa.value:.3f}"
     assert metric_row(scores, "brier")["chance"] == "0.750"
     assert set(METRIC_NAMES) == set(METRICS)

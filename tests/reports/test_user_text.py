@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import html
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from milmer_cli.audit.leaks import Leak
+from milmer_cli.audit.result import AuditResult
+from milmer_cli.data.quality import QualityCounts
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.results import FoldScores, ProtocolResult
+from milmer_cli.inspection.coverage import Coverage
 from milmer_cli.metrics import SAMPLED_AXES, ResamplingOptions, SegmentPredictions, score
+from milmer_cli.metrics.significance import Comparison
+from milmer_cli.prediction.request import Request
+from milmer_cli.reports.audit import audit_page
 from milmer_cli.reports.evaluation import evaluation_page
+from milmer_cli.reports.inspection import inspection_page
 from milmer_cli.reports.plots.evaluation import plot_confusion_matrix, plot_participant_accuracies
 from milmer_cli.reports.plots.prediction import plot_plane, plot_scalp, plot_timeline
-from milmer_cli.reports.plots.style import add_protocol_title, save_figure
+from milmer_cli.reports.plots.style import (
+    MAX_NAME_LENGTH,
+    add_protocol_title,
+    save_figure,
+    shorten_name,
+)
+from milmer_cli.reports.prediction import prediction_page
 
 MATH = ("$x^$", r"$\frac{1$", "a_b^c $ $", "$$")
 HOSTILE = (
@@ -23,6 +38,8 @@ HOSTILE = (
     "'}}{{ 7*7 }}{% raw %}&amp;</style>",
     '--><svg/onload=alert(1)> id="x #1b2027',
 )
+LONG = ("w" * 400, "first line\nsecond line", "a b " * 100, "\t<b>" + "x" * 100)
+NAMES = pytest.mark.parametrize("names", [MATH, HOSTILE, LONG], ids=["math", "hostile", "long"])
 
 
 def scores_of(class_names, participants):
@@ -43,7 +60,7 @@ def scores_of(class_names, participants):
     )
 
 
-@pytest.mark.parametrize("names", [MATH, HOSTILE], ids=["math", "hostile"])
+@NAMES
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figures_with_any_names_are_saved(tmp_path, names, suffix):
     scores = scores_of(names, names)
@@ -66,15 +83,114 @@ def test_figures_show_names_as_they_are(names, texts, prediction_of):
         assert texts(figure)
 
 
-def test_evaluation_page_contains_no_markup_of_names(make_evaluation, read_page):
-    scores = scores_of(HOSTILE, HOSTILE)
-    folds = [FoldScores(HOSTILE[0], 120, 24, 48, 7, 0.4, 0.38, 0.27)]
-    result = ProtocolResult("trial", {MAIN: scores}, folds)
-    page = evaluation_page(make_evaluation(result, title=HOSTILE[1]))
+def evaluation_of(names, make_evaluation):
+    """Page of an evaluation whose models, participants, classes, folds and notes are ``names``."""
+    scores = scores_of(names, names)
+    models = {MAIN: scores} | dict.fromkeys(names, scores)
+    comparisons = [
+        Comparison(MAIN, name, 12, 0.1, 0.0, 0.2, 0.01, 0.02, 1.0, 0.02, name) for name in names
+    ]
+    folds = [FoldScores(name, 120, 24, 48, 7, 0.4, 0.38, 0.27) for name in names]
+    quality = [QualityCounts(name, 4, 1, 1, 1) for name in names]
+    result = ProtocolResult("trial", models, folds, comparisons=comparisons)
+    return evaluation_page(make_evaluation(result, title=names[1], quality=quality))
+
+
+def audit_of(names):
+    """Page of an audit whose file, participants, classes and leaks are named by ``names``."""
+    leaks = tuple(Leak("shared_trial", 1, name) for name in names)
+    baseline = Comparison("the model", names[0], 12, 0.1, 0.0, 0.2, 0.01, 0.02, 1.0, 0.02)
+    scores = scores_of(names, names)
+    return audit_page(
+        AuditResult(
+            Path(names[1]), "trial", scores, leaks, True, (baseline,), names[2], reliability=None
+        )
+    )
+
+
+def prediction_of_names(names, prediction_of):
+    """Page of a prediction whose files, classes, channels, notes and run are ``names``."""
+    prediction = prediction_of(run=names[0], test_score=names[1], settings={"data": {"x": names}})
+    segments = tuple(
+        replace(segment, label="" if segment.abstained else names[0])
+        for segment in prediction.segments
+    )
+    return prediction_page(
+        replace(
+            prediction,
+            request=Request(Path(names[1]), Path(names[2])),
+            class_names=names,
+            segments=segments,
+            notes=names,
+            channels=names,
+            eeg_attention=np.ones(len(names)),
+        )
+    )
+
+
+def inspection_of(names, inspection):
+    """Page of an inspection whose participants, channels, classes and remarks are ``names``."""
+    (participant,) = inspection.participants
+    (quality,) = inspection.quality
+    counts = tuple(range(len(names)))
+    participants = tuple(
+        replace(participant, name=name, remarks=names, trials_per_class=counts) for name in names
+    )
+    array = np.ones((len(names), 2))
+    return inspection_page(
+        replace(
+            inspection,
+            class_names=names,
+            participants=participants,
+            coverage=Coverage(names, (1, 2), array, array),
+            quality=tuple(
+                replace(quality, participant=name, channels=names) for name in names[::3]
+            ),
+            spectra=replace(
+                inspection.spectra,
+                participants=names,
+                density=np.repeat(inspection.spectra.density, len(names), axis=0),
+            ),
+            examples=tuple(
+                replace(
+                    example, participant=names[0], stimulus=names[1], class_name=names[2],
+                    channels=names, faces=names, times_s=(0.0,) * len(names),
+                )
+                for example in inspection.examples
+            ),
+            examples_description=names[3],
+            findings=names,
+        )
+    )  # fmt: skip
+
+
+def test_shorten_name_keeps_start_and_end_in_one_line():
+    assert shorten_name("s01") == "s01"
+    assert shorten_name("first\nsecond") == "first second"
+    shortened = shorten_name("a" * 50 + "b" * 50)
+    assert len(shortened) == MAX_NAME_LENGTH
+    assert shortened.startswith("aaa")
+    assert shortened.endswith("bbb")
+    assert "…" in shortened
+
+
+@pytest.mark.parametrize("kind", ["evaluation", "audit", "prediction", "inspection"])
+@NAMES
+def test_page_contains_no_markup_of_names(
+    kind, names, make_evaluation, prediction_of, inspection, read_page
+):
+    page = {
+        "evaluation": lambda: evaluation_of(names, make_evaluation),
+        "audit": lambda: audit_of(names),
+        "prediction": lambda: prediction_of_names(names, prediction_of),
+        "inspection": lambda: inspection_of(names, inspection),
+    }[kind]()
     content = read_page(page)
+    assert len(set(content.ids)) == len(content.ids)
     assert not {"script", "iframe"} & {tag for tag, _, _ in content.attributes}
     assert not [name for _, name, _ in content.attributes if name.startswith("on")]
-    for name in HOSTILE:
-        assert name not in page
-    assert html.escape(HOSTILE[0]) in page
-    assert "49" not in html.unescape(page).split("'}}{{ ")[1][:5]
+    for name in names:
+        if "<" in name:
+            assert name not in page
+        text = " ".join(" ".join(content.sections.values()).split())
+        assert " ".join(name.split())[:60] in text

@@ -54,12 +54,13 @@ def test_run_demo_names_the_stage_that_failed(tmp_path, monkeypatch):
 def test_run_demo_reports_every_model_and_the_verdict(tmp_path, monkeypatch):
     truth = draw_truth(SyntheticConfig())
     models = {
-        name: {"segment": {"accuracy": {"value": value}}}
+        name: {"trial": {"accuracy": {"value": value}}}
         for name, value in (("Milmer", 0.875), ("EEG only", 0.5))
     }
     metrics = {
         "protocol": "trial",
         "headline": "trial protocol: accuracy 87.5 %",
+        "conclusion": "Above chance.",
         "verdict": "The emotion.",
         "protocols": {"trial": {"models": models}},
     }
@@ -75,6 +76,7 @@ def test_run_demo_reports_every_model_and_the_verdict(tmp_path, monkeypatch):
     result = run_demo(tmp_path)
     assert dict(result.summary())["models"] == "Milmer 88 %, EEG only 50 %"
     assert result.to_json()["accuracies"] == {"Milmer": 0.875, "EEG only": 0.5}
+    assert dict(result.summary())["conclusion"] == "Above chance."
     assert result.verdict == "The emotion."
 
 

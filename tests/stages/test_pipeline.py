@@ -187,8 +187,8 @@ def test_run_demo_reads_the_result_of_evaluate(truth, demo_folder, monkeypatch):
     monkeypatch.setattr(demo, "generate_dataset", lambda *_: truth)
     monkeypatch.setattr(demo, "run_stage", lambda *_: 0)
     result = demo.run_demo(demo_folder)
-    assert result.headline.startswith("trial protocol: accuracy ")
-    assert f"accuracy {100 * result.accuracies['Milmer']:.1f} %" in result.headline
+    n_correct = round(3 * result.accuracies["Milmer"])
+    assert result.headline.startswith(f"trial protocol: {n_correct} of 3 test trials correct")
     assert result.verdict
     assert list(result.seconds) == [
         "data",
@@ -225,7 +225,8 @@ def test_prepare_again_keeps_everything_and_a_new_filter_keeps_the_faces(
 
 def test_train_headline_has_the_protocol_and_the_majority_rate(run):
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["headline"].startswith("trial protocol: accuracy ")
+    assert " of 3 test trials correct (no accuracy: at least 14" in metrics["headline"]
+    assert metrics["headline"].startswith("trial protocol: ")
     assert "majority" in metrics["headline"]
 
 

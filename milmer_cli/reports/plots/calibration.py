@@ -8,16 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from milmer_cli.metrics.calibration import MIN_BIN_SEGMENTS
 from milmer_cli.reports.plots.style import (
     ACCENT,
     GRID,
     HIGHLIGHT,
     MUTED,
     NARROW_IN,
+    SURFACE,
     add_axes,
     add_legend_below,
     apply_style,
     new_figure,
+    null_label,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +99,10 @@ def plot_missing_electrodes(curve: ElectrodeCurve, scores: Scores) -> Figure:
 def plot_reliability_diagram(
     before: ReliabilityDiagram, after: ReliabilityDiagram | None = None
 ) -> Figure:
-    """Plot accuracy against confidence; the size of a marker grows with the number of segments.
+    """Plot accuracy against confidence, with the number of segments of each bin.
+
+    Bins with fewer than `MIN_BIN_SEGMENTS` segments are hollow. The numbers are those of the
+    diagram after calibration, or of the only one.
 
     Parameters
     ----------
@@ -108,22 +114,30 @@ def plot_reliability_diagram(
     figure = new_figure(NARROW_IN, 3.6)
     ax = add_axes(figure)
     ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=":", label="perfect calibration")
-    curves = [(before, HIGHLIGHT, "D", "uncalibrated" if after else "model")]
+    curves = [(before, HIGHLIGHT, "D", "before calibration" if after else "model")]
     if after:
-        curves.append((after, ACCENT, "o", "calibrated"))
+        curves.append((after, ACCENT, "o", "after calibration"))
     for diagram, color, marker, label in curves:
         filled = diagram.count > 0
         confidence, accuracy = diagram.confidence[filled], diagram.accuracy[filled]
         ax.plot(confidence, accuracy, color=color, linewidth=1.2)
+        few = diagram.count[filled] < MIN_BIN_SEGMENTS
         ax.scatter(
             confidence,
             accuracy,
-            s=12 + 140 * diagram.count[filled] / diagram.count.max(),
+            s=28,
+            facecolors=[SURFACE if hollow else color for hollow in few],
+            edgecolors=color,
+            marker=marker,
+            zorder=3,
+        )
+        ax.plot(
+            *([], []),
             color=color,
             marker=marker,
-            linewidths=0,
             label=f"{label}, expected calibration error {100 * diagram.error:.1f} %",
         )
+    _label_counts(ax, after or before)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlim(0, 1.02)
@@ -134,6 +148,25 @@ def plot_reliability_diagram(
     handles, labels = ax.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", frameon=False, markerscale=0.6)
     return figure
+
+
+def _label_counts(ax: Axes, diagram: ReliabilityDiagram) -> None:
+    """Write the number of segments of each bin above the axes."""
+    for left, right, count in zip(
+        diagram.edges[:-1], diagram.edges[1:], diagram.count, strict=True
+    ):
+        if count:
+            ax.annotate(
+                str(int(count)),
+                ((left + right) / 2, 1.03),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                fontsize=8,
+                color=MUTED,
+            )
+    ax.annotate(
+        "segments", (-0.01, 1.03), xycoords="axes fraction", ha="right", fontsize=8, color=MUTED
+    )
 
 
 @apply_style
@@ -178,5 +211,5 @@ def _draw_chance(ax: Axes, scores: Scores) -> None:
         color=MUTED,
         alpha=0.18,
         linewidth=0,
-        label="chance (permutation)",
+        label=null_label(scores),
     )

@@ -24,7 +24,10 @@ from milmer_cli.reports.plots.style import (
     add_legend_below,
     apply_style,
     new_figure,
+    null_label,
     save_figure,
+    shorten_name,
+    wrap_name,
 )
 from milmer_cli.settings.schema import Protocol
 
@@ -119,8 +122,9 @@ def plot_confusion_matrix(
             ax.text(column, row + 0.2, count, ha="center", va="center", fontsize=8.5)
     ax.set_xlim(-0.5, n_classes - 0.5)
     ax.set_ylim(n_classes - 0.5, -0.5)
-    ax.set_xticks(range(n_classes), [name.replace(" ", "\n") for name in class_names])
-    ax.set_yticks(range(n_classes), [name.replace(" ", "\n") for name in class_names])
+    labels = [wrap_name(name) for name in class_names]
+    ax.set_xticks(range(n_classes), labels)
+    ax.set_yticks(range(n_classes), labels)
     ax.tick_params(length=0, labelcolor=INK)
     ax.set_xlabel("predicted")
     ax.set_ylabel(truth_label)
@@ -131,16 +135,16 @@ def plot_confusion_matrix(
 
 @apply_style
 def plot_participant_accuracies(scores: Scores) -> Figure:
-    """Plot the accuracy of each participant, with majority rates and the chance interval."""
+    """Plot the accuracy over trials of each participant, majority rates, null distribution."""
     participants = scores.participants
     figure = new_figure(NARROW_IN, max(1.9, 1.25 + 0.2 * len(participants)))
     ax = add_axes(figure)
     rows = np.arange(len(participants))
-    ax.axvspan(*_chance(scores), color=MUTED, alpha=0.18, linewidth=0, label="chance (permutation)")
-    mean = scores.participant_accuracy["mean"]
+    ax.axvspan(*_chance(scores), color=MUTED, alpha=0.18, linewidth=0, label=null_label(scores))
+    mean = scores.participant_trial_accuracy["mean"]
     ax.axvline(mean, color=ACCENT, linewidth=1, linestyle="--", label="mean of participants")
     ax.scatter(
-        [participant.majority_rate for participant in participants],
+        [participant.trial_majority_rate for participant in participants],
         rows,
         marker="|",
         s=90,
@@ -149,9 +153,9 @@ def plot_participant_accuracies(scores: Scores) -> Figure:
         label="majority class of participant",
         zorder=3,
     )
-    accuracies = [participant.accuracy for participant in participants]
+    accuracies = [participant.trial_accuracy for participant in participants]
     ax.scatter(accuracies, rows, s=34, color=ACCENT, label="accuracy", zorder=4)
-    ax.set_yticks(rows, [participant.name for participant in participants])
+    ax.set_yticks(rows, [shorten_name(participant.name) for participant in participants])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set_ylim(len(participants) - 0.4, -0.6)
     _format_accuracy_axis(ax)
@@ -163,7 +167,7 @@ def plot_participant_accuracies(scores: Scores) -> Figure:
 def plot_protocol_ladder(
     results: Sequence[tuple[str, Scores]], leaky: Collection[str] = ("segment",)
 ) -> Figure:
-    """Plot the accuracy under each protocol, with its interval and its chance interval.
+    """Plot the accuracy over trials under each protocol, its interval and null distribution.
 
     Parameters
     ----------
@@ -175,7 +179,7 @@ def plot_protocol_ladder(
     figure = new_figure(NARROW_IN, 1.35 + 0.55 * len(results))
     ax = add_axes(figure)
     for row, (protocol, scores) in enumerate(results):
-        accuracy, is_leaky = scores.accuracy, protocol in leaky
+        accuracy, is_leaky = scores.trial_accuracy, protocol in leaky
         color = WARNING if is_leaky else ACCENT
         ax.fill_between(
             _chance(scores),
@@ -184,10 +188,10 @@ def plot_protocol_ladder(
             color=MUTED,
             alpha=0.18,
             linewidth=0,
-            label="chance (permutation)" if row == 0 else None,
+            label=null_label(scores) if row == 0 else None,
         )
         ax.plot(
-            [scores.majority.reference, scores.majority.reference],
+            [scores.trial_majority.reference, scores.trial_majority.reference],
             [row - 0.36, row + 0.36],
             color=INK,
             linewidth=1.2,
@@ -197,7 +201,8 @@ def plot_protocol_ladder(
         if not math.isnan(accuracy.low):
             ax.plot([accuracy.low, accuracy.high], [row, row], color=color, linewidth=2.2)
         ax.plot(accuracy.value, row, marker="X" if is_leaky else "o", markersize=8, color=color)
-        extent = [accuracy.value, accuracy.high, scores.chance.high, scores.majority.reference]
+        majority = scores.trial_majority.reference
+        extent = [accuracy.value, accuracy.high, scores.chance.high_trial, majority]
         ax.annotate(
             f"{100 * accuracy.value:.1f} %",
             (max(x for x in extent if not math.isnan(x)), row),
@@ -218,14 +223,14 @@ def plot_protocol_ladder(
 
 
 def _chance(scores: Scores) -> tuple[float, float]:
-    return scores.chance.low, scores.chance.high
+    return scores.chance.low_trial, scores.chance.high_trial
 
 
 def _format_accuracy_axis(ax: Axes, right: float = 1.02) -> None:
     ax.set_xlim(0, right)
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("accuracy over segments")
+    ax.set_xlabel("accuracy over trials")
     ax.grid(axis="x", color=GRID, linewidth=0.8)
     ax.spines["left"].set_visible(False)
     ax.spines["bottom"].set_bounds(0, 1)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, PercentFormatter
 
 from milmer_cli.inspection.coverage import Coverage
 from milmer_cli.inspection.examples import SegmentExample
@@ -17,9 +17,11 @@ from milmer_cli.reports.plots.style import (
     GRID,
     INK,
     MUTED,
+    WIDE_IN,
     add_axes,
     apply_style,
     new_figure,
+    shorten_name,
 )
 
 CONTRAST = CLASS_COLORS[3]
@@ -38,7 +40,7 @@ def coverage(coverage: Coverage) -> Figure:
     A cross marks a trial in which EEG is missing in some segments.
     """
     participants, trials, faces = coverage.participants, coverage.trials, coverage.faces
-    figure = new_figure(9.4, 0.9 + ROW_HEIGHT_IN * max(2, len(participants)))
+    figure = new_figure(WIDE_IN, 0.9 + ROW_HEIGHT_IN * max(2, len(participants)))
     ax = add_axes(figure, 1, 1, 1)
     for row, column in np.argwhere(np.isfinite(faces)):
         left, top, width, height = column - 0.45, row - 0.42, 0.9, 0.84
@@ -102,7 +104,7 @@ def traces(example: SegmentExample) -> Figure:
     for row, signal in enumerate(eeg):
         trace = -row + (signal[::step] - signal.mean()) / spacing_uv
         ax.plot(times_s, trace, color=INK, linewidth=0.6)
-    ax.set_yticks(-np.arange(len(channels)), channels, fontsize=7)
+    ax.set_yticks(-np.arange(len(channels)), map(shorten_name, channels), fontsize=7)
     ax.set_ylim(-len(channels) - 0.5, 1.5)
     ax.set_xlim(times_s[0], times_s[-1])
     ax.set_xlabel(f"time after stimulus onset (s); distance of rows {spacing_uv:g} µV")
@@ -160,7 +162,7 @@ def spectra(spectra: Spectra) -> Figure:
             10 ** log_density[outlier],
             color=CONTRAST,
             linewidth=1.3,
-            label=f"most different: {spectra.participants[outlier]}",
+            label=f"most different:\n{shorten_name(spectra.participants[outlier])}",
         )
         ax.legend(frameon=False)
     return figure
@@ -171,6 +173,9 @@ def _spectrum_axes(spectra: Spectra) -> tuple[Figure, Axes, np.ndarray]:
     figure = new_figure(4.2, 3.0)
     ax = add_axes(figure, 1, 1, 1)
     ax.set_yscale("log")
+    # the labels of matplotlib are mathematical text, which is not rendered here
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda density, _: f"{density:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_xlim(MIN_FREQUENCY_HZ, spectra.max_frequency_hz)
     ax.set_xlabel("frequency (Hz)")
     ax.set_ylabel("µV²/Hz")
@@ -182,5 +187,5 @@ def _spectrum_axes(spectra: Spectra) -> tuple[Figure, Axes, np.ndarray]:
 
 
 def _label_participants(ax: Axes, participants: tuple[str, ...]) -> None:
-    ax.set_yticks(range(len(participants)), participants)
+    ax.set_yticks(range(len(participants)), [shorten_name(name) for name in participants])
     ax.set_ylim(len(participants) - 0.4, -0.6)

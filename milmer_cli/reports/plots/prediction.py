@@ -22,6 +22,7 @@ from milmer_cli.reports.plots.style import (
     apply_style,
     class_colors,
     new_figure,
+    wrap_name,
 )
 
 VALENCE_SIGN = np.array([1.0, 1.0, -1.0, -1.0])
@@ -87,9 +88,7 @@ def _steps(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def _label_row(ax: Axes, name: str) -> None:
-    ax.set_ylabel(
-        name.replace(" ", "\n"), rotation=0, ha="right", va="center", color=INK, labelpad=26
-    )
+    ax.set_ylabel(wrap_name(name), rotation=0, ha="right", va="center", color=INK, labelpad=26)
 
 
 def _plot_probability(ax: Axes, edges: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -145,7 +144,7 @@ def plot_plane(result: PredictResult) -> Figure:
         ax.text(
             0.95 * right,
             0.93 * up,
-            name,
+            wrap_name(name),
             ha="right" if right > 0 else "left",
             va="center",
             color=color,
@@ -181,6 +180,9 @@ def plot_plane(result: PredictResult) -> Figure:
 def plot_scalp(names: Sequence[str], positions: np.ndarray, attention: np.ndarray) -> Figure:
     """Plot a dot per EEG channel whose size and strength are its share of the attention.
 
+    A dot of uniform attention has half of the largest size, so that nearly uniform attention is
+    visible as such.
+
     Nothing is interpolated between electrodes: attention is defined per channel, not as a field.
 
     Parameters
@@ -202,7 +204,8 @@ def plot_scalp(names: Sequence[str], positions: np.ndarray, attention: np.ndarra
     for ear in (-1, 1):
         arc = np.linspace(-0.5, 0.5, 20) * np.pi
         ax.plot(ear * (head + 0.09 * np.cos(arc)), 0.2 * np.sin(arc), color=MUTED, linewidth=1.2)
-    share = attention / (attention.max() or 1.0)
+    relative = attention / (attention.mean() or 1.0)
+    share = relative / max(2.0, float(relative.max()))
     colors = [to_rgba(ACCENT, 0.08 + 0.5 * float(value)) for value in share]
     x, y = positions.T
     ax.scatter(x, y, s=30 + 470 * share, color=colors, linewidths=0)
@@ -210,7 +213,7 @@ def plot_scalp(names: Sequence[str], positions: np.ndarray, attention: np.ndarra
         ax.text(
             float(position[0]),
             float(position[1]),
-            name,
+            wrap_name(name),
             ha="center",
             va="center_baseline",
             color=INK,

@@ -10,10 +10,12 @@ from __future__ import annotations
 import html
 import io
 import re
+import textwrap
+import unicodedata
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import matplotlib
 from markupsafe import Markup
@@ -22,10 +24,17 @@ from matplotlib.figure import Figure
 
 from milmer_cli.io import atomic_write
 
+if TYPE_CHECKING:
+    from milmer_cli.metrics import Scores
+
 INK, MUTED, GRID, SURFACE, ACCENT = "#1b2027", "#5a6470", "#dde2e8", "#fffffe", "#2a5c9f"
 CLASS_COLORS = ("#936500", "#09a37c", "#4876ba", "#8d223d")
 """Colors of the quadrants: HAHV amber, LAHV green, LALV blue, HALV wine."""
 HIGHLIGHT, WARNING = CLASS_COLORS[0], CLASS_COLORS[3]
+WIDE_IN = 9.4
+"""Width of a figure that fills a page, in inches of 72 points."""
+MAX_NAME_LENGTH = 44
+"""Longest name of a class, participant or channel in a figure; longer ones are shortened."""
 NARROW_IN = 4.8
 """Width of a figure that is readable on a phone, in inches of 72 points."""
 
@@ -93,6 +102,40 @@ def add_axes(figure: Figure, *position: Any) -> Axes:
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_axisbelow(True)
     return axes
+
+
+def shorten_name(name: str) -> str:
+    """Shorten a name in the middle and put it in one line, so that it fits into a figure."""
+    name = " ".join(name.split()) or " "
+    n_kept = min(len(name), MAX_NAME_LENGTH)
+    shortened = name if n_kept == len(name) else _without_middle(name, n_kept)
+    while sum(map(_character_width, shortened)) > MAX_NAME_LENGTH:
+        n_kept -= 1
+        shortened = _without_middle(name, n_kept)
+    return shortened
+
+
+def _without_middle(name: str, length: int) -> str:
+    end = (length - 1) // 2
+    return f"{name[: length - 1 - end]}…{name[-end:]}"
+
+
+def _character_width(character: str) -> float:
+    """Approximate width of a character, relative to a small letter."""
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2.0
+    return 1.7 if character in "mwMW@%" else 1.0
+
+
+def wrap_name(name: str) -> str:
+    """Shorten a name, and wrap it to at most three lines at the edge of a figure."""
+    lines = textwrap.wrap(shorten_name(name), 10, max_lines=3, placeholder="…")
+    return "\n".join(lines) or " "
+
+
+def null_label(scores: Scores) -> str:
+    """Label of the gray area: accuracies with permuted labels."""
+    return f"null distribution, middle {100 * scores.resampling.confidence_level:g} %"
 
 
 def add_legend_below(figure: Figure, ax: Axes) -> None:

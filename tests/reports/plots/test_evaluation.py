@@ -26,17 +26,17 @@ def test_confusion_matrix_shows_counts_shares_and_the_source_of_the_truth(texts)
 def test_participant_accuracies_name_participants_and_chance(protocol_results, texts):
     shown = set(texts(plot_participant_accuracies(protocol_results["trial"].scores)))
     assert {"s01", "s02", "s03", "s04"} <= shown
-    assert {"chance (permutation)", "majority class of participant"} <= shown
+    assert {"null distribution, middle 95 %", "majority class of participant"} <= shown
 
 
 def test_protocol_ladder_shows_all_protocols_and_marks_leaky_ones(protocol_results, texts):
     scores = [(name, result.scores) for name, result in protocol_results.items()]
     shown = texts(plot_protocol_ladder(scores))
     for name, values in scores:
-        assert f"{100 * values.accuracy.value:.1f} %" in shown
+        assert f"{100 * values.trial_accuracy.value:.1f} %" in shown
         assert name in shown
     assert "(LEAKY)" in shown
-    assert "chance (permutation)" in shown
+    assert "null distribution, middle 95 %" in shown
 
 
 @pytest.fixture
