@@ -31,8 +31,10 @@ from milmer_cli.process_end import (
     interrupted_by_sigterm,
     watch_given_parent,
 )
+from milmer_cli.run_log import recorded_command_line
 
 INTERRUPTED = 130
+_INTERRUPTION = "Interrupted. Finished parts are kept; run the same command again to resume."
 _OUT_OF_MEMORY = "out of memory|can't allocate memory"
 """In the messages of torch for a GPU and for a CPU."""
 _MORE_MEMORY = (
@@ -144,7 +146,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; no exception is raised."""
-    with interrupted_by_sigterm():
+    with recorded_command_line(arguments), interrupted_by_sigterm():
         try:
             return _run(arguments)
         except BrokenPipeError:
@@ -171,14 +173,8 @@ def _run(arguments: Sequence[str]) -> int:
         record_error(cause or error, arguments, list(COMMANDS))
         return print_error(*_describe(cause or error), as_json=as_json)
     if code == INTERRUPTED:
-        return print_error(_describe_interruption(arguments), "", "Interrupted", code, as_json)
+        return print_error(_INTERRUPTION, "", "Interrupted", code, as_json)
     return code or 0
-
-
-def _describe_interruption(arguments: Sequence[str]) -> str:
-    if {"train", "finetune-swin"} & set(arguments):
-        return "Interrupted. Run the same command again with --resume to continue."
-    return "Interrupted. Finished parts are kept; run the same command again to resume."
 
 
 def _discard_stdout() -> None:

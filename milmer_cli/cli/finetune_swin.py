@@ -9,10 +9,11 @@ import typer
 
 from milmer_cli.cli.options import (
     CommandContext,
+    check_resume,
     command,
     out_option,
-    require_run_to_resume,
     resume_option,
+    restart_option,
 )
 
 
@@ -30,8 +31,11 @@ def finetune_swin(
     ],
     out: Annotated[Path, out_option("Folder for the fine-tuned backbone.")] = Path("swin"),
     resume: Annotated[bool, resume_option()] = False,
+    restart: Annotated[bool, restart_option()] = False,
 ) -> None:
     """Fine-tune the face backbone on images of facial expressions.
+
+    If interrupted, the same command continues.
 
     Example:
       milmer finetune-swin --data FER2013 --out swin
@@ -44,6 +48,6 @@ def finetune_swin(
     """
     from milmer_cli.stages.finetune_swin import finetune_swin as finetune_stage
 
-    require_run_to_resume(out, resume)
-    result = finetune_stage(data, out, context.settings, resume=resume, progress=context.progress)
+    check_resume(out, resume, restart)
+    result = finetune_stage(data, out, context.settings, restart=restart, progress=context.progress)
     context.print_result(result)

@@ -174,17 +174,28 @@ def out_option(help_text: str) -> Any:
 
 def resume_option() -> Any:
     """Declare ``--resume``."""
-    return typer.Option("--resume", help="Continue the interrupted run in --out.")
+    return typer.Option(
+        "--resume", help="Require a run in --out. The same command resumes also without this flag."
+    )
 
 
-def require_run_to_resume(out: Path, resume: bool) -> None:
-    """Reject ``--resume`` if there is no run folder.
+def restart_option() -> Any:
+    """Declare ``--restart``."""
+    return typer.Option(
+        "--restart", help="Remove the run in --out, finished or not, and start again."
+    )
+
+
+def check_resume(out: Path, resume: bool, restart: bool) -> None:
+    """Reject ``--resume`` if there is no run folder, and together with ``--restart``.
 
     Raises
     ------
     InputError
-        ``resume`` is set and ``out`` does not exist.
+        ``resume`` is set, and ``out`` does not exist or ``restart`` is set as well.
     """
+    if resume and restart:
+        raise InputError("--resume and --restart cannot be combined.", "Leave one of them out.")
     if resume and not out.is_dir():
         raise InputError(f"--resume: {out} does not exist.", "Give the run folder with --out.")
 

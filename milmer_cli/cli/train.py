@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,19 +12,18 @@ import typer
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
     CommandContext,
+    check_resume,
     command,
     folder_option,
-    require_run_to_resume,
     resume_option,
+    restart_option,
 )
 from milmer_cli.io import require_writable
+from milmer_cli.run_log import command_line
 from milmer_cli.training.distributed import is_launched, launch_processes
+from milmer_cli.training.run_marker import default_run_folder
 
 MAX_PROCESSES = 128
-
-
-def _new_run_folder() -> Path:
-    return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
 
 
 @command(flags={**MODEL_FLAGS, "--protocol": "train.protocol"})
@@ -38,12 +36,13 @@ def train(
             "--out",
             metavar="DIR",
             help="Run folder.",
-            default_factory=_new_run_folder,
+            default_factory=lambda: default_run_folder(command_line()),
             show_default="runs/DATE-TIME",
             callback=require_writable,
         ),
     ],
     resume: Annotated[bool, resume_option()] = False,
+    restart: Annotated[bool, restart_option()] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -59,9 +58,11 @@ def train(
 ) -> None:
     """Train a Milmer model and score it once on the test set.
 
+    If interrupted, the same command continues; --restart starts again.
+
     Example:
       milmer train --prepared prepared --out runs/first --fusion cross_attention
-      milmer train --prepared prepared --out runs/first --resume
+      milmer train --prepared prepared --out runs/first --restart
       milmer train --prepared prepared --dry-run
 
     Writes:
@@ -76,13 +77,15 @@ def train(
 
         context.print_result(train_dry_run(prepared, context.settings, progress=context.progress))
         return
-    require_run_to_resume(out, resume)
+    check_resume(out, resume, restart)
     if processes > 1 and not is_launched():
         raise typer.Exit(launch_processes(processes, _process_arguments(sys.argv[1:], out)))
 
     from milmer_cli.stages.train import train as train_stage
 
-    result = train_stage(prepared, out, context.settings, resume=resume, progress=context.progress)
+    result = train_stage(
+        prepared, out, context.settings, restart=restart, progress=context.progress
+    )
     context.print_result(result)
 
 

@@ -25,9 +25,11 @@ from milmer_cli.models.backbones import input_size
 from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.models.image_processor import load_image_processor, write_image_processor
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.reports.finetune_output import write_finetune_output
+from milmer_cli.reports.finetune_output import FILES, write_finetune_output
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings
 from milmer_cli.training import run_dir
+from milmer_cli.training.begin_run import begin_run, require_kept
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.optimization import balanced_class_weights
 from milmer_cli.training.train_model import train_model
@@ -40,7 +42,7 @@ def finetune_swin(
     settings: Settings,
     progress: Progress = SILENT,
     *,
-    resume: bool = False,
+    restart: bool = False,
 ) -> FinetuneResult:
     """Fine-tune a face backbone on images of facial expressions.
 
@@ -50,12 +52,13 @@ def finetune_swin(
         One or more data sets (see `fer.readers.layouts.read_images`). Several are merged by the
         names of their classes.
     out
-        The model folder. If it already contains the model of this run, its result is returned.
+        The model folder. If it already contains the model of this run, its result is returned; an
+        unfinished run is resumed.
     settings
         ``finetune``, ``model.backbone``, ``faces`` (with ``finetune.crop``), ``seed``, ``run``.
     progress
-    resume
-        Whether to continue an unfinished training in ``out``.
+    restart
+        Remove a run in ``out``, and start again.
 
     Raises
     ------
@@ -69,16 +72,16 @@ def finetune_swin(
     process = join_processes(device.type)
     if not process.is_main_process:
         progress = SILENT
-    with run_dir.locked_run(out):
-        return _finetune_swin(data, out, settings, progress, resume, device)
+    with run_dir.locked_run(out), RunLog(progress) as log:
+        return _finetune_swin(data, out, settings, log, restart, device)
 
 
 def _finetune_swin(
     data: Path | str | Sequence[Path | str],
     out: Path,
     settings: Settings,
-    progress: Progress,
-    resume: bool,
+    progress: RunLog,
+    restart: bool,
     device: Device,
 ) -> FinetuneResult:
     """Fine-tune in a locked model folder; see `finetune_swin`."""
@@ -91,8 +94,12 @@ def _finetune_swin(
         if warning := number_warning(data_set):
             progress.note(warning, "warning")
     identity = _identity(settings, data_sets)
-    if run_dir.begin_run(out, identity, resume, progress):
+    if restart:
+        require_kept(settings.model.backbone, out)
+    if begin_run(out, identity, FILES, restart, progress):
         return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
+    if process.is_main_process:
+        progress.open(out)
 
     finetune = settings.finetune
     backbone = settings.model.backbone
@@ -129,7 +136,7 @@ def _finetune_swin(
         transform=transform,
         log=TrainingLog(progress, "fine-tune"),
     )
-    history = train_model(model, datasets["training"], datasets["validation"], spec, resume)
+    history = train_model(model, datasets["training"], datasets["validation"], spec, resume=True)
     scored_on = scored_set(fold)
     probabilities = predict_proba(
         model,
@@ -152,7 +159,7 @@ def _finetune_swin(
         write_image_processor(out, processor, size)
         write_face_crop(out, usable.is_cropped, settings.faces, detector.name if detector else "")
         write_finetune_output(result, settings, data_sets, history, usable)
-        run_dir.finish_run(out, identity, settings.seed, device, class_names)
+        run_dir.finish_run(out, identity, settings.seed, device, class_names, **progress.facts())
     process.wait_for_everyone()
     return result
 

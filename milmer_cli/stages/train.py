@@ -13,8 +13,10 @@ from milmer_cli.device import Device
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, dump_yaml
 from milmer_cli.training import run_dir
+from milmer_cli.training.begin_run import begin_run, require_kept
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
@@ -28,7 +30,7 @@ def train(
     out: Path,
     settings: Settings,
     *,
-    resume: bool = False,
+    restart: bool = False,
     progress: Progress = SILENT,
 ) -> TrainResult:
     """Train a Milmer model and score it once on the test set.
@@ -38,11 +40,12 @@ def train(
     prepared
         The prepared store.
     out
-        The run folder. If it already contains this run, finished, the run is returned unchanged.
+        The run folder. If it already contains this run, finished, the run is returned unchanged;
+        unfinished, it is resumed.
     settings
         All settings. ``eeg`` and ``faces`` must not differ from those of the store.
-    resume
-        Continue an unfinished run in ``out``.
+    restart
+        Remove a run in ``out``, and start again.
     progress
         Progress display and messages.
 
@@ -57,30 +60,33 @@ def train(
     device.configure_torch()
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
-    with run_dir.locked_run(out):
-        return _train(prepared, out, settings, resume, device, progress)
+    with run_dir.locked_run(out), RunLog(progress) as log:
+        return _train(prepared, out, settings, restart, device, log)
 
 
 def _train(
-    prepared: Path, out: Path, settings: Settings, resume: bool, device: Device, progress: Progress
+    prepared: Path, out: Path, settings: Settings, restart: bool, device: Device, log: RunLog
 ) -> TrainResult:
     """Train in a locked run folder; see `train`."""
     processes = join_processes(device.type)
-    labeled, resolved = _open(prepared, settings, progress)
+    labeled, resolved = _open(prepared, settings, log)
     identity = run_dir.train_identity(resolved, labeled.store)
-    if run_dir.begin_run(out, identity, resume, progress):
+    if restart:
+        require_kept(resolved.model.backbone, out)
+    if begin_run(out, identity, run_dir.FILES, restart, log):
         metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
+    if processes.is_main_process:
+        log.open(out)
     fold = _split(labeled, resolved)
     protocol = resolved.train.protocol
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
-    progress.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
-    note_face_input(resolved, labeled.store, progress)
-    log = TrainingLog(progress)
-    model, history = fit_fold(labeled, fold, resolved, device, out, log, resume)
+    log.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
+    note_face_input(resolved, labeled.store, log)
+    model, history = fit_fold(labeled, fold, resolved, device, out, TrainingLog(log))
     # predict with the micro-batch size that fitted into memory
     fitting = resolved.with_micro_batch_size(history.micro_batch_size)
-    result = evaluate_fold(model, labeled, fold, fitting, device, progress)
+    result = evaluate_fold(model, labeled, fold, fitting, device, log)
     metrics = train_metrics(labeled, fold, protocol, history, result)
     if processes.is_main_process:
         run_dir.save_model(model, out / run_dir.MODEL)
@@ -100,6 +106,7 @@ def _train(
             labeled.class_names,
             label_rule=describe_label_rule(resolved.data),
             store=run_dir.describe_store(labeled.store, labeled.segments),
+            **log.facts(),
         )
     processes.wait_for_everyone()
     return TrainResult(out, device.describe(), metrics)

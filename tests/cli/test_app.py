@@ -163,7 +163,7 @@ def test_run_reports_an_invalid_call_in_one_sentence(milmer, tmp_path, arguments
         ),
         (ValueError("odd"), 1, "Unexpected error: ValueError: odd", "--verbose"),
         (KeyboardInterrupt(), 130, "Interrupted.", ""),
-        (Terminated(), 130, "again with --resume to continue.", ""),
+        (Terminated(), 130, "run the same command again to resume.", ""),
         (EOFError("Ran out of input"), 1, "EOFError: Ran out of input", "--verbose"),
         (MemoryError(), 1, "Memory ran out.", "--workers"),
         (RuntimeError("CUDA out of memory. Tried"), 1, "Memory ran out.", "--workers"),

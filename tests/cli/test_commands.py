@@ -6,6 +6,7 @@ import pytest
 
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
+from milmer_cli.training.run_marker import write_marker
 
 
 def test_command_passes_flags_as_settings(milmer, stage):
@@ -27,8 +28,8 @@ def test_command_passes_flags_as_settings(milmer, stage):
     assert outcome.code == 0
     (prepared, out, settings), named = train.calls[0]
     assert (prepared, out) == (Path(), Path("runs/first"))
-    assert named.keys() == {"progress", "resume"}
-    assert named["resume"] is False
+    assert named.keys() == {"progress", "restart"}
+    assert named["restart"] is False
     assert settings == load_settings(
         overrides=[
             "model.fusion=mlp",
@@ -58,7 +59,27 @@ def test_resume_requires_a_run_folder(milmer, stage, tmp_path):
     assert train.calls == finetune.calls == []
     (tmp_path / "runs" / "first").mkdir(parents=True)
     assert milmer("train", "--prepared", ".", "--out", "runs/first", "--resume").code == 0
-    assert train.calls[0][1]["resume"] is True
+    assert train.calls[0][1]["restart"] is False
+    both = milmer("train", "--prepared", ".", "--out", "runs/first", "--resume", "--restart")
+    assert both.code == 2
+    assert milmer("train", "--prepared", ".", "--out", "runs/first", "--restart").code == 0
+    assert [named["restart"] for _, named in train.calls] == [False, True]
+
+
+def test_train_without_out_resumes_the_unfinished_run_of_the_same_command(milmer, stage, tmp_path):
+    train = stage("train")
+    asked = ("train", "--prepared", ".", "--seed", "3")
+    for name, command in (
+        ("20260101-000000", "milmer train --prepared . --seed 3"),
+        ("20260102-000000", "milmer train --prepared . --seed 4"),
+        ("my-notes", "milmer train --prepared . --seed 3"),
+    ):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        write_marker(tmp_path / "runs" / name, {}, command)
+    milmer(*asked, "--json")
+    milmer(*asked[:-1], "5")
+    assert train.calls[0][0][1] == Path("runs/20260101-000000")
+    assert train.calls[1][0][1].name > "20260102"
 
 
 def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
