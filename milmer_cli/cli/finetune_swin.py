@@ -12,8 +12,8 @@ from milmer_cli.cli.options import (
     check_resume,
     command,
     out_option,
-    resume_option,
     restart_option,
+    resume_option,
 )
 
 

@@ -15,8 +15,8 @@ from milmer_cli.cli.options import (
     check_resume,
     command,
     folder_option,
-    resume_option,
     restart_option,
+    resume_option,
 )
 from milmer_cli.io import require_writable
 from milmer_cli.run_log import command_line

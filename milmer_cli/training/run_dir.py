@@ -47,7 +47,7 @@ from milmer_cli.run_log import shareable
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
-from milmer_cli.training.run_marker import MARKER
+from milmer_cli.training.run_marker import MARKER, starting_command
 
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
 SPLITS = "splits.json"
@@ -91,9 +91,10 @@ class Run:
         """
         path = Path(path)
         if (path / MARKER).exists():
+            command = starting_command(path) or "train() in Python"
             raise InputError(
                 f"The run in {path} has not finished.",
-                "Run the command that started it again to finish it (the first line of its log.txt).",
+                f"Finish it with the command that started it: {command}.",
             )
         required = (SETTINGS, ENVIRONMENT, SPLITS, f"{MODEL}/config.json")
         if missing := [name for name in required if not (path / name).is_file()]:

@@ -35,13 +35,13 @@ def write_marker(out: Path, identity: Mapping[str, Any], command: str) -> None:
 def default_run_folder(command: str) -> Path:
     """Return the newest unfinished run in `RUNS` that ``command`` started, or a new folder."""
     for folder in sorted(RUNS.glob("*"), reverse=True):
-        if command and _START_TIME.fullmatch(folder.name) and _command_of(folder) == command:
+        if command and _START_TIME.fullmatch(folder.name) and starting_command(folder) == command:
             return folder
     return RUNS / time.strftime("%Y%m%d-%H%M%S")
 
 
-def _command_of(folder: Path) -> str:
-    """Return the command that started an unfinished run; empty if there is none."""
+def starting_command(folder: Path) -> str:
+    """Return the command line that started an unfinished run; empty if it is unknown."""
     try:
         return str(read_json_object(folder / MARKER, ("command",))["command"])
     except InputError:  # it has finished, or its marker is damaged

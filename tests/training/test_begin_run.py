@@ -66,7 +66,8 @@ def test_begin_run_restart_removes_the_files_of_the_run_only(request, state, ide
     assert json.loads((out / MARKER).read_text())["identity"] == identity
 
 
-def test_begin_run_restart_that_is_killed_leaves_no_mixed_run(unfinished, monkeypatch):
+@pytest.mark.parametrize("n_steps", range(len(FILES) + 3))
+def test_begin_run_restart_that_is_killed_leaves_no_mixed_run(unfinished, monkeypatch, n_steps):
     """Killed before any of its steps: the first run with its checkpoint, or the second without."""
     real, steps = module._remove, []
 
@@ -77,13 +78,12 @@ def test_begin_run_restart_that_is_killed_leaves_no_mixed_run(unfinished, monkey
         real(path)
 
     monkeypatch.setattr(module, "_remove", remove)
-    for n_steps in range(len(FILES) + 3):
-        steps.clear()
-        with pytest.raises(KeyboardInterrupt):
-            begin(unfinished, SECOND, restart=True)
-        identity = json.loads((unfinished / MARKER).read_text())["identity"]
-        has_checkpoint = (unfinished / "checkpoints").exists()
-        assert (identity == FIRST) == has_checkpoint
+    with pytest.raises(KeyboardInterrupt):
+        begin(unfinished, SECOND, restart=True)
+    identity = json.loads((unfinished / MARKER).read_text())["identity"]
+    has_checkpoint = (unfinished / "checkpoints").exists()
+    assert (identity == FIRST) == (n_steps == 0)
+    assert has_checkpoint == (n_steps == 0)
 
 
 @pytest.mark.parametrize("restart", [False, True])
