@@ -34,7 +34,12 @@ from milmer_cli.process_end import (
 from milmer_cli.run_log import recorded_command_line
 
 INTERRUPTED = 130
-_INTERRUPTION = "Interrupted. Finished parts are kept; run the same command again to resume."
+_INTERRUPTED = (
+    "Interrupted. Finished parts are kept; run the same command again to resume.",
+    "",
+    "Interrupted",
+    INTERRUPTED,
+)
 _OUT_OF_MEMORY = "out of memory|can't allocate memory"
 """In the messages of torch for a GPU and for a CPU."""
 _MORE_MEMORY = (
@@ -59,8 +64,8 @@ COMMANDS = {
 """Name -> first line of the docstring of ``milmer_cli.cli.NAME.NAME``, "-" being "_" there."""
 
 
-class _UnexpectedEndOfFile(Exception):  # noqa: N818 - never shown
-    """Carries an EOFError of a library, its cause, past typer."""
+class _PassedTyper(Exception):  # noqa: N818 - never shown
+    """Carries an error, its cause, past typer, which would replace it."""
 
 
 class _LazyGroup(TyperGroup):
@@ -76,8 +81,8 @@ class _LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except EOFError as error:  # typer would report it as an interruption
-            raise _UnexpectedEndOfFile from error
+        except (EOFError, KeyboardInterrupt) as error:
+            raise _PassedTyper from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -166,15 +171,22 @@ def _run(arguments: Sequence[str]) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except Exception as caught:
+        error = (caught.__cause__ or caught) if isinstance(caught, _PassedTyper) else caught
+        if isinstance(error, KeyboardInterrupt):
+            return print_error(_INTERRUPTED, as_json, _notes(error))
         if verbose:
             traceback.print_exc()
-        cause = error.__cause__ if isinstance(error, _UnexpectedEndOfFile) else error
-        record_error(cause or error, arguments, list(COMMANDS))
-        return print_error(*_describe(cause or error), as_json=as_json)
-    if code == INTERRUPTED:
-        return print_error(_INTERRUPTION, "", "Interrupted", code, as_json)
+        record_error(error, arguments, list(COMMANDS))
+        return print_error(_describe(error), as_json, _notes(error))
+    if code == INTERRUPTED:  # by the processes of a distributed training
+        return print_error(_INTERRUPTED, as_json)
     return code or 0
+
+
+def _notes(error: BaseException) -> Sequence[str]:
+    """Return the messages of the command before the error, which `Console` adds to it."""
+    return getattr(error, "__notes__", ())
 
 
 def _discard_stdout() -> None:

@@ -178,7 +178,7 @@ def _run_stages(
     truth = generate_dataset(out / "data", config, progress)
     seconds = {"data": time.monotonic() - start}
     for arguments in stage_arguments(out, truth, options):
-        progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
+        progress.note(f"\n$ {shlex.join(['milmer', *arguments])}", "step")
         start = time.monotonic()
         exit_code = run_stage(arguments, stdout)
         if exit_code == INTERRUPTED:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from milmer_cli.errors import InputError
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.training.run_marker import write_marker
@@ -136,8 +137,54 @@ def test_demo_json_sends_the_output_of_the_stages_to_stderr(milmer, stage):
 def test_json_is_one_document_without_nan(milmer, stage):
     stage("train")
     outcome = milmer("train", "--prepared", ".", "--json")
-    assert outcome.document == {"out": "runs/first", "accuracy": None, "nested": [{"x": None}]}
+    assert outcome.document == {
+        "out": "runs/first",
+        "accuracy": None,
+        "nested": [{"x": None}],
+        "notes": [],
+    }
     assert outcome.err == ""
+
+
+class Noting(list):
+    """Records of calls; each call notes something on every level."""
+
+    def append(self, call):
+        super().append(call)
+        for level in ("detail", "step", "info", "warning", "info"):
+            call[1]["progress"].note(f"A message of level {level}.", level)
+
+
+def test_json_keeps_the_messages_on_stderr_and_lists_notes(milmer, stage):
+    stage("train").calls = Noting()
+    outcome = milmer("train", "--prepared", ".", "--json")
+    notes = ["A message of level info.", "A message of level warning."]
+    assert outcome.document["notes"] == notes
+    assert outcome.err.splitlines() == [
+        "A message of level step.", notes[0], f"Warning: {notes[1]}", notes[0],
+    ]  # fmt: skip
+    quiet = milmer("train", "--prepared", ".", "--json", "--quiet")
+    assert quiet.err.splitlines() == [f"Warning: {notes[1]}"]
+    assert quiet.document["notes"] == notes
+
+
+@pytest.mark.parametrize("error", [InputError("Refused."), KeyboardInterrupt()])
+def test_json_error_lists_the_notes_before_the_error(milmer, stage, error):
+    class Failing(Noting):
+        def append(self, call):
+            super().append(call)
+            raise error
+
+    stage("train").calls = Failing()
+    document = milmer("train", "--prepared", ".", "--json").document
+    assert document["error"]["exit_code"] in (2, 130)
+    assert "A message of level warning." in document["notes"]
+
+
+def test_info_json_has_the_free_disk_space_as_a_number(milmer):
+    document = milmer("info", "--json", "--device", "cpu").document
+    assert document["free_disk_bytes"] > 0
+    assert document["notes"] == []
 
 
 def test_print_rows_does_not_wrap_on_a_narrow_terminal(milmer, stage, monkeypatch):
