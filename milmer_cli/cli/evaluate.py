@@ -68,14 +68,15 @@ def evaluate(
       evaluation/splits.json       the folds, for --splits
     """
     _check_flags(context, run, splits)
-    settings, progress = context.settings, context.progress
+    progress = context.progress
     if run is not None:
         from milmer_cli.stages.evaluate_run import evaluate_run
 
-        context.print_result(evaluate_run(run, prepared, out, settings, progress))
+        context.print_result(evaluate_run(run, prepared, out, context.settings, progress))
         return
     from milmer_cli.stages.evaluate import evaluate as evaluate_stage
 
+    settings = context.settings_for_store()
     context.print_result(evaluate_stage(prepared, out, settings, splits=splits, progress=progress))
 
 

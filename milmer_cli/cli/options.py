@@ -23,7 +23,7 @@ from milmer_cli.progress import Progress
 from milmer_cli.settings.docs import default, property_schemas, setting_doc
 from milmer_cli.settings.load import GivenValue, Preset, collect, validate
 from milmer_cli.settings.published_defects import published_defects
-from milmer_cli.settings.schema import Settings
+from milmer_cli.settings.schema import STORE_SECTIONS, Settings
 from milmer_cli.training.distributed import is_main_process
 
 SETTINGS_PANEL = "Settings of this command"
@@ -61,6 +61,19 @@ class CommandContext:
     def progress(self) -> Progress:
         """Progress sink for the stage."""
         return self.console.progress
+
+    def settings_for_store(self) -> Settings:
+        """Return the settings for a prepared store, whose values replace those of the preset."""
+        kept = {
+            key: entry
+            for key, entry in self.given.items()
+            if not (entry.is_preset and key.partition(".")[0] in STORE_SECTIONS)
+        }
+        if len(kept) < len(self.given):
+            self.progress.note(
+                "The preset's values of eeg and faces are not used: the store has its own."
+            )
+        return validate(kept)
 
     def print_result(self, result: Result) -> None:
         """Print the result to stdout; in distributed training only the main process does."""

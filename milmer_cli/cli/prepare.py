@@ -101,11 +101,15 @@ def _data_set(
         from milmer_cli.datasets.read_options import split_channels
         from milmer_cli.preparation.input_check import check_deap
 
-        if data.channels_file or data.eeg_unit != "auto":
+        refused = {
+            "--channels": bool(data.channels_file),
+            "--eeg-unit": data.eeg_unit != "auto",
+        }
+        if given := " and ".join(flag for flag, is_given in refused.items() if is_given):
             raise InputError(
-                "--channels and --eeg-unit cannot be combined with --deap-root: the channels and "
-                "units of DEAP's files are known.",
-                "Remove them.",
+                f"{given} cannot be combined with --deap-root: the channels and units of DEAP's "
+                "files are known.",
+                f"Leave {given} out.",
             )
         channels = split_channels(data.eeg_channels)
         return (

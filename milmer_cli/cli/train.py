@@ -75,7 +75,8 @@ def train(
     if dry_run:
         from milmer_cli.stages.train import train_dry_run
 
-        context.print_result(train_dry_run(prepared, context.settings, progress=context.progress))
+        settings = context.settings_for_store()
+        context.print_result(train_dry_run(prepared, settings, progress=context.progress))
         return
     check_resume(out, resume, restart)
     if processes > 1 and not is_launched():
@@ -84,7 +85,7 @@ def train(
     from milmer_cli.stages.train import train as train_stage
 
     result = train_stage(
-        prepared, out, context.settings, restart=restart, progress=context.progress
+        prepared, out, context.settings_for_store(), restart=restart, progress=context.progress
     )
     context.print_result(result)
 

@@ -96,7 +96,7 @@ def evaluate(
         Folder of the evaluation. Finished trainings in it are reused if everything that determines
         their result is unchanged; all other files are written again.
     settings
-        All sections; ``eeg`` and ``faces`` are replaced by those of the store.
+        All settings. ``eeg`` and ``faces`` must not differ from those of the store.
     splits
         A splits.json of an evaluation or a run, instead of ``evaluate.protocols``, ``folds`` and
         ``seeds``.

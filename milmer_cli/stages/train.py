@@ -131,7 +131,6 @@ def _open(
     prepared: Path, settings: Settings, progress: Progress
 ) -> tuple[LabeledSegments, Settings]:
     labeled = LabeledSegments.open(prepared, settings, progress)
-    run_dir.check_store_settings(settings, labeled.store)
     return labeled, run_dir.with_store_settings(settings, labeled.store)
 
 

@@ -45,6 +45,7 @@ from milmer_cli.models.hub import quiet
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.run_log import shareable
 from milmer_cli.settings import Settings, load_settings
+from milmer_cli.settings.schema import STORE_SECTIONS
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
 from milmer_cli.training.run_marker import MARKER, starting_command
@@ -57,8 +58,6 @@ CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
 FILES = (SETTINGS, REQUESTED_SETTINGS, SPLITS, METRICS, HISTORY, CURVE, MODEL, TENSORBOARD)
 """What a training writes besides environment.json and the checkpoints."""
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
-PREPARED_SECTIONS = ("eeg", "faces")
-"""Sections of the settings that are fixed when a store is prepared."""
 
 
 @dataclass(frozen=True)
@@ -190,32 +189,32 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
 
 
 def with_store_settings(settings: Settings, store: PreparedStore) -> Settings:
-    """Replace the settings that were fixed when the store was prepared by those of the store."""
-    resolved = settings.model_dump(mode="json")
-    for section in PREPARED_SECTIONS:
-        resolved[section] = {**resolved[section], **store.settings.get(section, {})}
-    stored_data = store.settings.get("data", {})
-    resolved["data"]["source"] = stored_data.get("source", resolved["data"]["source"])
-    return Settings.model_validate(resolved)
-
-
-def check_store_settings(settings: Settings, store: PreparedStore) -> None:
-    """Check that no setting was requested that differs from those of the store.
+    """Replace the settings that were fixed when the store was prepared by those of the store.
 
     Raises
     ------
     SettingsError
         A requested ``eeg`` or ``faces`` setting differs from that of the store.
     """
+    _check_store_settings(settings, store)
+    resolved = settings.model_dump(mode="json")
+    for section in STORE_SECTIONS:
+        resolved[section] = {**resolved[section], **store.settings.get(section, {})}
+    stored_data = store.settings.get("data", {})
+    resolved["data"]["source"] = stored_data.get("source", resolved["data"]["source"])
+    return Settings.model_validate(resolved)
+
+
+def _check_store_settings(settings: Settings, store: PreparedStore) -> None:
     requested = settings.model_dump(mode="json", exclude_unset=True)
-    for section in PREPARED_SECTIONS:
+    for section in STORE_SECTIONS:
         prepared = store.settings.get(section, {})
         for name, value in requested.get(section, {}).items():
             if name in prepared and prepared[name] != value:
                 raise SettingsError(
                     f"{section}.{name}={value} was requested, but the store {store.folder} was "
                     f"prepared with {prepared[name]}.",
-                    "Omit the setting, or prepare a store with it.",
+                    f"Use the value of the store, or prepare a store with {section}.{name}={value}.",
                 )
 
 

@@ -45,6 +45,20 @@ def test_command_passes_flags_as_settings(milmer, stage):
     )
 
 
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_store_replaces_the_eeg_and_faces_of_a_preset_with_one_note(milmer, stage, command):
+    recorded = stage(command)
+    own = ("--set", "eeg.segment_s=2", "--set", "faces.margin=0.2")
+    outcome = milmer(command, "--prepared", ".", "--preset", "published", "--quiet", "--json", *own)
+    settings = recorded.calls[0][0][2]
+    assert settings.eeg.model_fields_set == {"segment_s"}
+    assert settings.faces.model_fields_set == {"margin"}
+    assert (settings.model.num_select, settings.train.protocol) == (3, "segment")
+    expected = "The preset's values of eeg and faces are not used: the store has its own."
+    assert outcome.document["notes"].count(expected) == 1
+    assert expected not in milmer(command, "--prepared", ".").err
+
+
 def test_train_names_a_run_by_the_time(milmer, stage):
     train = stage("train")
     milmer("train", "--prepared", ".")
