@@ -41,8 +41,8 @@ class Progress(Protocol):
         message
             The sentence, with its period.
         level
-            ``detail`` is shown only with ``--verbose``, ``warning`` even with ``--quiet``. A ``step``
-            reports progress; it is shown, but not kept as a note of the result.
+            ``detail`` is shown only with ``--verbose``, ``warning`` even with ``--quiet``; ``step``
+            reports progress, which is shown but not kept as a note of the result.
         """
 
 

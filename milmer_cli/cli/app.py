@@ -25,6 +25,7 @@ from typer.core import TyperCommand, TyperGroup
 from milmer_cli import __version__
 from milmer_cli.cli.console import print_error
 from milmer_cli.cli.last_error import record_error
+from milmer_cli.cli.setting_names import setting_hint
 from milmer_cli.errors import MilmerError
 from milmer_cli.process_end import (
     ignore_stop_signals,
@@ -59,6 +60,7 @@ COMMANDS = {
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
     "info": "Show versions, device, available weights and free disk space.",
+    "version": "Show the version.",
     "help": "Show the help of a command.",
 }
 """Name -> first line of the docstring of ``milmer_cli.cli.NAME.NAME``, "-" being "_" there."""
@@ -178,7 +180,7 @@ def _run(arguments: Sequence[str]) -> int:
         if verbose:
             traceback.print_exc()
         record_error(error, arguments, list(COMMANDS))
-        return print_error(_describe(error), as_json, _notes(error))
+        return print_error(_describe(error, arguments), as_json, _notes(error))
     if code == INTERRUPTED:  # by the processes of a distributed training
         return print_error(_INTERRUPTED, as_json)
     return code or 0
@@ -194,7 +196,7 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _describe(error: BaseException) -> tuple[str, str, str, int]:
+def _describe(error: BaseException, arguments: Sequence[str]) -> tuple[str, str, str, int]:
     """Return message, hint, kind and exit code of an exception."""
     kind = type(error).__name__
     if isinstance(error, MilmerError):
@@ -211,9 +213,16 @@ def _describe(error: BaseException) -> tuple[str, str, str, int]:
         hint = "Free some space on the disk, then run the same command again."
         return f"{error.strerror}{where}.", hint if error.errno == errno.ENOSPC else "", kind, 1
     if hasattr(error, "format_message"):  # a usage error of typer
-        context = getattr(error, "ctx", None)
-        hint = f"See {context.command_path} --help." if context else "See milmer --help."
-        message = error.format_message().replace("Value error, ", "")
-        return message, hint, "UsageError", 2
+        return _describe_usage_error(error, arguments)
     hint = "Run again with --verbose for the traceback; please report it if it persists."
     return f"Unexpected error: {kind}: {error}", hint, kind, 1
+
+
+def _describe_usage_error(error: Any, arguments: Sequence[str]) -> tuple[str, str, str, int]:
+    path = error.ctx.command_path if getattr(error, "ctx", None) else "milmer"
+    message, hint = error.format_message().replace("Value error, ", ""), f"See {path} --help."
+    if flag := getattr(error, "option_name", ""):
+        command = path.rpartition(" ")[2]
+        if setting := setting_hint(flag, command, arguments):
+            return f"No such option: {flag}.", setting, "UsageError", 2
+    return message, hint, "UsageError", 2

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.console import Console, Result, silence_libraries
+from milmer_cli.cli.setting_names import complete_setting
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 from milmer_cli.progress import Progress
@@ -146,6 +147,7 @@ def _open_context(
             "--set",
             metavar="SECTION.KEY=VALUE",
             help="Value of one setting; takes precedence over the file. Repeatable.",
+            autocompletion=complete_setting,
             rich_help_panel=SHARED_PANEL,
         ),
     ] = None,

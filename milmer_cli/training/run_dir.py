@@ -214,7 +214,7 @@ def _check_store_settings(settings: Settings, store: PreparedStore) -> None:
                 raise SettingsError(
                     f"{section}.{name}={value} was requested, but the store {store.folder} was "
                     f"prepared with {prepared[name]}.",
-                    f"Use the value of the store, or prepare a store with {section}.{name}={value}.",
+                    "Use the value of the store, or prepare a store with that of the request.",
                 )
 
 
