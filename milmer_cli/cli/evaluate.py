@@ -11,6 +11,7 @@ from milmer_cli.cli.options import (
     MODEL_FLAGS,
     CommandContext,
     command,
+    dry_run_option,
     folder_option,
     out_option,
 )
@@ -50,6 +51,10 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
+    dry_run: Annotated[
+        bool,
+        dry_run_option("Run every check, time a few steps of each model, show the total cost."),
+    ] = False,
 ) -> None:
     """Cross-validate under one or several protocols, with chance level and baselines.
 
@@ -60,6 +65,7 @@ def evaluate(
       milmer evaluate --prepared prepared --protocol segment --protocol trial --protocol participant
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --run runs/first --out evaluation
+      milmer evaluate --prepared prepared --folds 5 --dry-run
 
     Writes:
       evaluation/report.html       one page to open
@@ -69,14 +75,26 @@ def evaluate(
     """
     _check_flags(context, run, splits)
     progress = context.progress
+    if run is not None and dry_run:
+        raise InputError(
+            "--dry-run cannot be combined with --run, which trains nothing.",
+            "Leave one of them out.",
+        )
     if run is not None:
         from milmer_cli.stages.evaluate_run import evaluate_run
 
         context.print_result(evaluate_run(run, prepared, out, context.settings, progress))
         return
+    settings = context.settings_for_store()
+    if dry_run:
+        from milmer_cli.stages.evaluate import evaluate_dry_run
+
+        context.print_result(
+            evaluate_dry_run(prepared, out, settings, splits=splits, progress=progress)
+        )
+        return
     from milmer_cli.stages.evaluate import evaluate as evaluate_stage
 
-    settings = context.settings_for_store()
     context.print_result(evaluate_stage(prepared, out, settings, splits=splits, progress=progress))
 
 

@@ -201,6 +201,11 @@ def restart_option() -> Any:
     )
 
 
+def dry_run_option(help_text: str) -> Any:
+    """Declare ``--dry-run``."""
+    return typer.Option("--dry-run", help=f"{help_text} Write nothing.")
+
+
 def check_resume(out: Path, resume: bool, restart: bool) -> None:
     """Reject ``--resume`` if there is no run folder, and together with ``--restart``.
 

@@ -14,6 +14,7 @@ from milmer_cli.cli.options import (
     CommandContext,
     check_resume,
     command,
+    dry_run_option,
     folder_option,
     restart_option,
     resume_option,
@@ -44,10 +45,7 @@ def train(
     resume: Annotated[bool, resume_option()] = False,
     restart: Annotated[bool, restart_option()] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Time a few steps, show the estimated cost, and write nothing."
-        ),
+        bool, dry_run_option("Run every check, time a few steps and show the estimated cost.")
     ] = False,
     processes: Annotated[
         int,
@@ -72,13 +70,15 @@ def train(
       runs/first/settings.yaml        all settings; settings-requested.yaml: explicit ones
       runs/first/splits.json          training, validation and test set
     """
+    check_resume(out, resume, restart)
     if dry_run:
         from milmer_cli.stages.train import train_dry_run
 
-        settings = context.settings_for_store()
-        context.print_result(train_dry_run(prepared, settings, progress=context.progress))
+        settings, progress = context.settings_for_store(), context.progress
+        context.print_result(
+            train_dry_run(prepared, out, settings, restart=restart, progress=progress)
+        )
         return
-    check_resume(out, resume, restart)
     if processes > 1 and not is_launched():
         raise typer.Exit(launch_processes(processes, _process_arguments(sys.argv[1:], out)))
 

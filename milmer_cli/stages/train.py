@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import describe_label_rule
@@ -16,11 +19,11 @@ from milmer_cli.reports.plots import evaluation as figures
 from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, dump_yaml
 from milmer_cli.training import run_dir
-from milmer_cli.training.begin_run import begin_run, require_kept
+from milmer_cli.training.begin_run import DESCRIPTIONS, begin_run, check_run, require_kept
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
-from milmer_cli.training.fit_fold import fit_fold, note_face_input
+from milmer_cli.training.fit_fold import fit_fold, new_model, note_face_input
 from milmer_cli.training.result import METRICS_KEYS, TrainResult, train_metrics
 from milmer_cli.training.training_args import TrainingLog
 
@@ -69,16 +72,16 @@ def _train(
 ) -> TrainResult:
     """Train in a locked run folder; see `train`."""
     processes = join_processes(device.type)
-    labeled, resolved = _open(prepared, settings, log)
-    identity = run_dir.train_identity(resolved, labeled.store)
-    if restart:
+    plan = _plan(prepared, settings, log)
+    labeled, resolved, fold = plan.labeled, plan.settings, plan.fold
+    if restart:  # nothing is removed for a training that cannot start
         require_kept(resolved.model.backbone, out)
-    if begin_run(out, identity, run_dir.FILES, restart, log):
+        new_model(labeled, resolved, device)
+    if begin_run(out, plan.identity, run_dir.FILES, restart, log):
         metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
     if processes.is_main_process:
         log.open(out)
-    fold = _split(labeled, resolved)
     protocol = resolved.train.protocol
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
     log.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
@@ -100,7 +103,7 @@ def _train(
         write_json(out / run_dir.METRICS, metrics)
         run_dir.finish_run(
             out,
-            identity,
+            plan.identity,
             resolved.seed,
             device,
             labeled.class_names,
@@ -113,25 +116,43 @@ def _train(
 
 
 def train_dry_run(
-    prepared: Path, settings: Settings, *, progress: Progress = SILENT
+    prepared: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    restart: bool = False,
+    progress: Progress = SILENT,
 ) -> DryRunResult:
-    """Measure a few steps of the training that `train` would run, and write nothing.
+    """Check everything that `train` checks, measure a few steps, and write nothing.
 
     Parameters and errors are those of `train`.
     """
     device = Device.from_settings(settings.run)
     device.configure_torch()
-    labeled, resolved = _open(prepared, settings, progress)
-    fold = _split(labeled, resolved)
-    check_training_classes(fold, labeled, progress)
-    return dry_run(labeled, fold, resolved, device)
+    plan = _plan(prepared, settings, progress)
+    if restart:
+        require_kept(plan.settings.model.backbone, out)
+    progress.note(f"{out}: {DESCRIPTIONS[check_run(out, plan.identity, restart)]}")
+    note_face_input(plan.settings, plan.labeled.store, progress)
+    check_training_classes(plan.fold, plan.labeled, progress)
+    return dry_run(plan.labeled, plan.fold, plan.settings, device)
 
 
-def _open(
-    prepared: Path, settings: Settings, progress: Progress
-) -> tuple[LabeledSegments, Settings]:
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained: segments, resolved settings, split, and the identity of the run."""
+
+    labeled: LabeledSegments
+    settings: Settings
+    fold: Fold
+    identity: Mapping[str, Any]
+
+
+def _plan(prepared: Path, settings: Settings, progress: Progress) -> _Plan:
     labeled = LabeledSegments.open(prepared, settings, progress)
-    return labeled, run_dir.with_store_settings(settings, labeled.store)
+    resolved = run_dir.with_store_settings(settings, labeled.store)
+    fold = _split(labeled, resolved)
+    return _Plan(labeled, resolved, fold, run_dir.train_identity(resolved, labeled.store))
 
 
 def _split(labeled: LabeledSegments, settings: Settings) -> Fold:

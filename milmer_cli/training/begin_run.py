@@ -26,6 +26,11 @@ from milmer_cli.training.run_dir import CHECKPOINTS, ENVIRONMENT
 from milmer_cli.training.run_marker import MARKER, write_marker
 
 State = Literal["new", "unfinished", "finished"]
+DESCRIPTIONS: dict[State, str] = {
+    "new": "the run would start from the beginning.",
+    "unfinished": "the unfinished run in it would be resumed.",
+    "finished": "it already contains this finished run; nothing would be done.",
+}
 
 MAX_DIFFERENCES = 8
 """Settings named in the message about a folder that contains another run."""

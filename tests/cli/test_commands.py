@@ -128,6 +128,14 @@ def test_evaluate_rejects_flags_that_a_run_defines(milmer, stage):
     assert evaluate.calls == []
 
 
+def test_evaluate_rejects_a_dry_run_of_a_trained_run(milmer, stage):
+    evaluate = stage("evaluate_run")
+    outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--dry-run")
+    assert outcome.code == 2
+    assert "--dry-run cannot be combined with --run" in outcome.err
+    assert evaluate.calls == []
+
+
 def test_demo_offers_only_the_options_it_uses(milmer, stage):
     demo = stage("run_demo", module="milmer_cli.stages.demo")
     assert milmer("demo", "--signal", "0", "--seed", "5").code == 0

@@ -344,9 +344,14 @@ def test_train_starts_again_after_a_failure_before_the_first_checkpoint(prepared
 
 
 @pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["trainable", "frozen"])
-def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, more):
+def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, tmp_path, more):
     files = sorted(path.name for path in prepared.iterdir())
-    result = train_dry_run(prepared, small_settings("train.epochs=10", *more))
+    progress, out = RecordingProgress(), tmp_path / "run"
+    result = train_dry_run(
+        prepared, out, small_settings("train.epochs=10", *more), progress=progress
+    )
+    assert f"{out}: the run would start from the beginning." in progress.messages
+    assert not out.exists()
     assert sorted(path.name for path in prepared.iterdir()) == files
     labeled = LabeledSegments.open(prepared, small_settings())
     fold = holdout(labeled, "trial", 0.2, 0.2, 0)
@@ -356,6 +361,30 @@ def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, more):
     assert result.training_s == pytest.approx(result.n_steps * result.step_s)
     assert result.step_s > 0
     assert (result.face_tokens_s > 0) == bool(more)
+    # 3 images x 4 tokens of width 96 in float16
+    assert result.face_tokens_bytes == (len(labeled.segments) * 3 * 4 * 96 * 2 if more else 0)
     assert (result.n_trainable_parameters < result.n_parameters) == bool(more)
     assert "HAHV" in dict(result.summary())["training set"]
     json.dumps(result.to_json())
+
+
+def test_train_dry_run_checks_the_run_folder(run, prepared, tmp_path):
+    with pytest.raises(InputError, match="contains another run with"):
+        train_dry_run(prepared, run.run, small_settings())
+    progress = RecordingProgress()
+    finished = small_settings("train.epochs=6", "train.lr=1e-3")
+    train_dry_run(prepared, run.run, finished, progress=progress)
+    assert "already contains this finished run" in progress.text
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a run folder"):
+        train_dry_run(prepared, tmp_path, small_settings())
+
+
+def test_train_restart_removes_nothing_if_the_training_cannot_start(run, prepared):
+    before = sorted(run.run.rglob("*"))
+    with pytest.raises(SettingsError, match="heads"):
+        train(prepared, run.run, small_settings("model.num_heads=5"), restart=True)
+    missing = small_settings(f"model.backbone={run.run / 'nothing'}")
+    with pytest.raises(WeightsError):
+        train(prepared, run.run, missing, restart=True)
+    assert sorted(run.run.rglob("*")) == before
