@@ -1,4 +1,4 @@
-"""``evaluate --dry-run``: the trainings of an evaluation, and their estimated time and disk space."""
+"""``evaluate --dry-run``: the trainings of an evaluation, their time and their disk space."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ class EvaluationDryRunResult:
         ]
         if self.face_tokens_s:
             tokens = describe_tokens(self.face_tokens_s, self.face_tokens_bytes)
-            rows.append(
-                ("face tokens", f"{tokens}, of which {self.free_bytes / 1e9:.0f} GB are free")
-            )
+            rows.append(("face tokens", f"{tokens} with {self.free_bytes / 1e9:.0f} GB free"))
         total = f"about {describe_duration(self.total_s)}, without validation and test"
         return [*rows, ("total time", total)]
 
