@@ -9,11 +9,14 @@ import typer
 
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
+    STORE,
     CommandContext,
+    check_backbone,
     command,
     dry_run_option,
     folder_option,
     out_option,
+    prepared_option,
 )
 from milmer_cli.errors import InputError
 
@@ -35,7 +38,7 @@ FLAGS = {
 @command(FLAGS)
 def evaluate(
     context: CommandContext,
-    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
+    prepared: Annotated[Path, prepared_option()] = STORE,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -85,6 +88,7 @@ def evaluate(
 
         context.print_result(evaluate_run(run, prepared, out, context.settings, progress))
         return
+    check_backbone(context.settings.model)
     settings = context.settings_for_store()
     if dry_run:
         from milmer_cli.stages.evaluate import evaluate_dry_run

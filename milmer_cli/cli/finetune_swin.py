@@ -9,6 +9,7 @@ import typer
 
 from milmer_cli.cli.options import (
     CommandContext,
+    check_backbone,
     check_resume,
     command,
     dry_run_option,
@@ -53,6 +54,7 @@ def finetune_swin(
     """
     check_resume(out, resume, restart)
     settings, progress = context.settings, context.progress
+    check_backbone(settings.model, settings.finetune.image_size)
     if dry_run:
         from milmer_cli.stages.finetune_swin import finetune_swin_dry_run
 

@@ -10,6 +10,8 @@ import typer
 from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.io import require_writable
 
+PAGE = "inspection.html"
+
 
 @command()
 def inspect(
@@ -21,9 +23,15 @@ def inspect(
     trial: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Show all segments of this trial.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="Page to write.")] = Path(
-        "inspection.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.html",
+            help="Page to write.",
+            show_default="inspection.html beside the store",
+        ),
+    ] = None,
 ) -> None:
     """Write a page about a prepared store: counts, classes, coverage, faces and EEG.
 
@@ -34,14 +42,15 @@ def inspect(
       milmer inspect prepared --participant s01 --trial 3
 
     Writes:
-      inspection.html    one page that needs no network
+      inspection.html    one page that needs no network, beside the store
     """
     from milmer_cli.stages.inspect import inspect as inspect_stage
 
-    require_writable(out.parent)
+    page = out or prepared.parent / PAGE
+    require_writable(page.parent)
     result = inspect_stage(
         prepared,
-        out,
+        page,
         context.settings,
         participant=participant,
         trial=trial,

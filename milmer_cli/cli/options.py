@@ -24,12 +24,14 @@ from milmer_cli.progress import Progress
 from milmer_cli.settings.docs import default, property_schemas, setting_doc
 from milmer_cli.settings.load import GivenValue, Preset, collect, validate
 from milmer_cli.settings.published_defects import published_defects
-from milmer_cli.settings.schema import STORE_SECTIONS, Settings
+from milmer_cli.settings.schema import STORE_SECTIONS, ModelSettings, Settings
 from milmer_cli.training.distributed import is_main_process
 
 SETTINGS_PANEL = "Settings of this command"
 SHARED_PANEL = "Options of every command"
 SETTINGS_SOURCES = ("preset", "settings_file", "overrides")
+STORE = Path("prepared")
+"""Default folder of the prepared store in every command."""
 MODEL_FLAGS = {
     "--fusion": "model.fusion",
     "--selection": "model.selection",
@@ -218,6 +220,27 @@ def check_resume(out: Path, resume: bool, restart: bool) -> None:
         raise InputError("--resume and --restart cannot be combined.", "Leave one of them out.")
     if resume and not out.is_dir():
         raise InputError(f"--resume: {out} does not exist.", "Give the run folder with --out.")
+
+
+def check_backbone(settings: ModelSettings, image_size: int = 0) -> None:
+    """Check the face backbone of a training before the slow imports of its stage.
+
+    Parameters
+    ----------
+    settings
+        The backbone is not checked if the model uses only the EEG.
+    image_size
+        Side of its images, in pixels; 0 for that of the checkpoint.
+    """
+    from milmer_cli.weights.local_backbones import require_backbone
+
+    if settings.modalities != "eeg":
+        require_backbone(settings.backbone, image_size)
+
+
+def prepared_option() -> Any:
+    """Declare ``--prepared``, whose default is that of ``prepare --out``."""
+    return folder_option("--prepared", "Prepared store.")
 
 
 def folder_option(name: str, help_text: str) -> Any:

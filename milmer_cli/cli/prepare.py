@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from milmer_cli.cli.options import (
+    STORE,
     CommandContext,
     command,
     dry_run_option,
@@ -54,7 +55,7 @@ def prepare(
         bool,
         typer.Option("--check", help="Report available and missing recordings, then exit."),
     ] = False,
-    out: Annotated[Path, out_option("Folder for the prepared store.")] = Path("prepared"),
+    out: Annotated[Path, out_option("Folder for the prepared store.")] = STORE,
     dry_run: Annotated[
         bool, dry_run_option("As --check, then check everything else and list the work.")
     ] = False,

@@ -11,11 +11,13 @@ import typer
 
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
+    STORE,
     CommandContext,
+    check_backbone,
     check_resume,
     command,
     dry_run_option,
-    folder_option,
+    prepared_option,
     restart_option,
     resume_option,
 )
@@ -30,7 +32,8 @@ MAX_PROCESSES = 128
 @command(flags={**MODEL_FLAGS, "--protocol": "train.protocol"})
 def train(
     context: CommandContext,
-    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
+    *,
+    prepared: Annotated[Path, prepared_option()] = STORE,
     out: Annotated[
         Path,
         typer.Option(
@@ -71,6 +74,7 @@ def train(
       runs/first/splits.json          training, validation and test set
     """
     check_resume(out, resume, restart)
+    check_backbone(context.settings.model)
     if dry_run:
         from milmer_cli.stages.train import train_dry_run
 

@@ -18,12 +18,12 @@ from accelerate.utils import broadcast_object_list
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import is_unused
 from milmer_cli.io import read_json_object, shorten, to_json
-from milmer_cli.models.hub import own_folder
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import Progress
 from milmer_cli.run_log import LOG_FILE, command_line
 from milmer_cli.training.run_dir import CHECKPOINTS, ENVIRONMENT
 from milmer_cli.training.run_marker import MARKER, write_marker
+from milmer_cli.weights.local_backbones import own_folder
 
 State = Literal["new", "unfinished", "finished"]
 DESCRIPTIONS: dict[State, str] = {

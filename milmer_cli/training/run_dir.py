@@ -41,7 +41,7 @@ from milmer_cli.integrity import folder_checksums
 from milmer_cli.io import atomic_files, read_json_object, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
-from milmer_cli.models.hub import quiet
+from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.run_log import shareable
 from milmer_cli.settings import Settings, load_settings

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import milmer_cli
+from helpers import run_python
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
@@ -118,6 +120,56 @@ def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
     (data, out, settings), _ = finetune.calls[0]
     assert (data, out) == (["a", "b.csv"], Path("swin"))
     assert settings.model.backbone == "scratch:micro"
+
+
+def test_prepared_has_the_default_of_prepare(milmer, stage, tmp_path):
+    train, evaluate = stage("train"), stage("evaluate")
+    refused = milmer("train")
+    assert refused.code == 2
+    assert "'prepared' does not exist" in refused.err
+    (tmp_path / "prepared").mkdir()
+    milmer("train")
+    milmer("evaluate")
+    assert train.calls[0][0][0] == evaluate.calls[0][0][0] == Path("prepared")
+
+
+def test_inspect_writes_beside_the_store(milmer, stage, tmp_path):
+    inspect = stage("inspect")
+    (tmp_path / "data" / "prepared").mkdir(parents=True)
+    milmer("inspect", "data/prepared")
+    milmer("inspect", "data/prepared", "--out", "page.html")
+    assert [call[0][1] for call in inspect.calls] == [
+        Path("data/inspection.html"),
+        Path("page.html"),
+    ]
+
+
+FACE_64 = ("--set", "finetune.image_size=64")
+REFUSED = """
+from milmer_cli.cli.app import run
+import sys
+code = run(sys.argv[1:])
+print(code, [name for name in ("torch", "transformers", "sklearn") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--swin", "./missing"], "The backbone './missing' does not exist"),
+        (
+            ["finetune-swin", "--data", ".", "--backbone", "scratch:tiny", *FACE_64],
+            "Images of 64 x 64 pixels have 2 x 2 tokens",
+        ),
+    ],
+)
+def test_backbone_is_refused_before_slow_imports(tmp_path, monkeypatch, arguments, message):
+    (tmp_path / "prepared").mkdir()
+    monkeypatch.chdir(tmp_path)
+    environment = {"PYTHONPATH": str(Path(milmer_cli.__file__).parents[1])}
+    done = run_python("-c", REFUSED, *arguments, environment=environment)
+    assert done.stdout.splitlines()[-1] == "2 []", done.stderr
+    assert done.stderr.startswith(f"Error: {message}")
 
 
 def test_evaluate_rejects_flags_that_a_run_defines(milmer, stage):
