@@ -11,6 +11,8 @@ from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.metrics import ResamplingOptions
+from milmer_cli.progress import SILENT
+from milmer_cli.run_log import RunLog
 
 DOCUMENT, PAGE = "audit.json", "report.html"
 NOT_CHECKED = "not checked: add a column fold or a split table"
@@ -69,8 +71,10 @@ def audit(request: AuditRequest, out: Path, options: ResamplingOptions) -> Audit
     """
     from milmer_cli.reports.audit import audit_page  # here: matplotlib is slow to import
 
-    result = audit_predictions(request, options)
-    with FolderLock(out, f"The audit in {out} is being written"):
-        write_json(out / DOCUMENT, result.to_json())
-        atomic_write(out / PAGE, audit_page(result))
+    with RunLog(SILENT) as log:
+        result = audit_predictions(request, options)
+        with FolderLock(out, f"The audit in {out} is being written"):
+            log.open(out)
+            write_json(out / DOCUMENT, result.to_json())
+            atomic_write(out / PAGE, audit_page(result))
     return AuditOutput(out, result)

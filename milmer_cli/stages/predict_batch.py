@@ -29,6 +29,7 @@ from milmer_cli.prediction.output import (
 )
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings
 from milmer_cli.stages.predict import TrainedModel, load_model, locked_prediction
 from milmer_cli.training.run_dir import Run
@@ -65,12 +66,12 @@ def predict_batch(
         The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
     """
     require_batch_folder(out)
-    with locked_prediction(out):
-        return _predict_batch(manifest, run, out, settings, progress)
+    with locked_prediction(out), RunLog(progress) as log:
+        return _predict_batch(manifest, run, out, settings, log)
 
 
 def _predict_batch(
-    manifest: Path, run: Path, out: Path, settings: Settings, progress: Progress
+    manifest: Path, run: Path, out: Path, settings: Settings, progress: RunLog
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
     requests, notes = read_requests(manifest)
@@ -94,6 +95,7 @@ def _predict_batch(
         if name not in rows
     ]
     atomic_write(out / SUMMARY, summary_table(rows, opened.class_names))
+    progress.open(out)
     progress.start(TASK, total=len(jobs), unit="recordings")
     for folder, row in run_parallel(jobs, workers):
         rows[folder.name] = row
