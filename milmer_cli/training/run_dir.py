@@ -319,6 +319,6 @@ def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     InputError
         A file is missing or damaged.
     """
-    hint = f"Remove {out}, and run the command again."
+    hint = "Run the same command with --restart to train again."
     environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
     return read_json_object(out / METRICS, keys, hint), str(environment["device"])
