@@ -76,14 +76,18 @@ class RunLog:
     Parameters
     ----------
     progress
-        Receives everything as well.
+        Receives everything as well. If it is a console, with messages that it showed before in
+        ``kept_notes``, these are written too.
     """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._started = time.time()
         self._file: Path | None = None
-        self._waiting = [f"{_clock(self._started)} $ {command_line() or 'called in Python'}"]
+        self._waiting = [
+            f"{_clock(self._started)} $ {command_line() or 'called in Python'}",
+            *map(shareable, getattr(progress, "kept_notes", ())),
+        ]
 
     def __enter__(self) -> Self:
         return self
@@ -136,7 +140,6 @@ class RunLog:
     def done(self, task: str) -> None:
         """End a task."""
         self._progress.done(task)
-        self._write(f"{task}: done")
 
     def note(self, message: str, level: Level = "info") -> None:
         """Show and write a message; details are only shown."""

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from helpers import RecordingProgress
+from milmer_cli.cli.console import Console
 from milmer_cli.errors import InputError
 from milmer_cli.run_log import RunLog, command_line, recorded_command_line, shareable
 
@@ -65,6 +66,17 @@ def test_run_log_appends_the_messages_of_every_call(tmp_path):
     assert rest[2].startswith("Finished after ")
     assert rest[4].endswith("s: The file is damaged. Restore it.")
     assert progress.messages == ["Before.", "A detail.", "After."]
+
+
+def test_run_log_writes_what_the_console_showed_before(tmp_path):
+    console = Console(quiet=True)
+    console.progress.note("The preset is not used.")
+    with RunLog(console.progress) as log:
+        log.open(tmp_path)
+        log.note("Second.")
+    lines = (tmp_path / "log.txt").read_text().splitlines()
+    assert lines[1:3] == ["The preset is not used.", "Second."]
+    assert console.progress.kept_notes == ["The preset is not used.", "Second."]
 
 
 def test_run_log_does_not_follow_a_link(tmp_path):

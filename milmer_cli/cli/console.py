@@ -65,7 +65,7 @@ class Console:
     ) -> None:
         self.progress.close()
         if error is not None:
-            for note in self.progress.notes:
+            for note in self.progress.kept_notes:
                 error.add_note(note)
 
     def print_result(self, result: Result) -> None:
@@ -77,7 +77,7 @@ class Console:
 
     def print_document(self, values: Mapping[str, Any]) -> None:
         """Print values and ``notes`` as one JSON document; NaN and infinities become null."""
-        notes = dict.fromkeys([*values.get("notes", ()), *self.progress.notes])
+        notes = dict.fromkeys([*values.get("notes", ()), *self.progress.kept_notes])
         typer.echo(json_text({**values, "notes": list(notes)}))
 
     def print_rows(self, rows: list[tuple[str, str]]) -> None:

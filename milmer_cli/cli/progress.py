@@ -43,12 +43,12 @@ class LineProgress:
 
     Attributes
     ----------
-    notes
+    kept_notes
         Messages of the levels ``info`` and ``warning``, also those that are not shown.
     """
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
-        self.notes: list[str] = []
+        self.kept_notes: list[str] = []
         self._quiet = quiet
         self._verbose = verbose
         self._tasks: dict[str, _Task] = {}
@@ -89,7 +89,7 @@ class LineProgress:
     def note(self, message: str, level: Level = "info") -> None:
         """Print a message."""
         if level in KEPT_LEVELS:
-            self.notes.append(message)
+            self.kept_notes.append(message)
         if level == "warning":
             typer.echo(f"Warning: {message}", err=True)
         elif level != "detail" or self._verbose:
@@ -113,7 +113,7 @@ class BarProgress:
 
     Attributes
     ----------
-    notes
+    kept_notes
         Messages of the levels ``info`` and ``warning``.
     """
 
@@ -121,7 +121,7 @@ class BarProgress:
         from rich import progress as rich_progress  # here: --help and log files do not need it
         from rich.console import Console
 
-        self.notes: list[str] = []
+        self.kept_notes: list[str] = []
         self._verbose = verbose
         self._bars = rich_progress.Progress(
             rich_progress.SpinnerColumn(),
@@ -168,7 +168,7 @@ class BarProgress:
     def note(self, message: str, level: Level = "info") -> None:
         """Print a message above the bars."""
         if level in KEPT_LEVELS:
-            self.notes.append(message)
+            self.kept_notes.append(message)
         if level == "warning":
             self._print(f"Warning: {message}", style="yellow")
         elif level != "detail" or self._verbose:

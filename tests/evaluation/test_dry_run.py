@@ -11,7 +11,7 @@ from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY
 from milmer_cli.stages.evaluate import evaluate, evaluate_dry_run
 
-ABLATION = ("evaluate.ablate=['model.fusion=none']", "evaluate.protocols=[segment,trial]")
+ABLATION = ("evaluate.ablate=['model.fusion=none,mlp']", "evaluate.protocols=[segment,trial]")
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +27,12 @@ def result(prepared, small_settings, tmp_path_factory):
 
 def test_evaluate_dry_run_multiplies_by_folds_seeds_and_models(result):
     assert result.folds == {"segment": 4, "trial": 4}  # 2 folds x 2 seeds
-    assert result.models == [MAIN, MAJORITY, BAND_POWER, "fusion=none"]
-    assert (result.n_trainings, result.n_finished) == (16, 0)
+    assert result.models == [MAIN, MAJORITY, BAND_POWER, "fusion=none", "fusion=mlp"]
+    assert (result.n_trainings, result.n_finished) == (24, 0)
     # 48 segments in 3 participants: 1 to 2 steps of 16 segments x 5 epochs x 8 trainings
-    for name in (MAIN, "fusion=none"):
+    for name in (MAIN, "fusion=none", "fusion=mlp"):
         assert 40 * result.step_s[name] <= result.training_s[name] <= 80 * result.step_s[name]
-    assert result.training_s.keys() == {MAIN, "fusion=none"}
+    assert result.training_s.keys() == {MAIN, "fusion=none", "fusion=mlp"}
 
 
 def test_evaluate_dry_run_counts_the_face_tokens_once_per_backbone(result):
@@ -42,7 +42,7 @@ def test_evaluate_dry_run_counts_the_face_tokens_once_per_backbone(result):
     assert result.free_bytes > 0
     total = sum(result.training_s.values()) + result.face_tokens_s
     assert result.to_json()["total_s"] == pytest.approx(total)
-    assert dict(result.summary())["trainings"] == "16"
+    assert dict(result.summary())["trainings"] == "24"
     json.dumps(result.to_json())
 
 
