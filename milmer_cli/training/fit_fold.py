@@ -175,7 +175,8 @@ def fit_fold(
         transform=BagAugmentation(settings.train.augment),
         log=log,
     )
-    return model, train_model(model, train_data, validation_data, spec, resume=True)
+    resume = True  # without a checkpoint in `out`, the training starts from the beginning
+    return model, train_model(model, train_data, validation_data, spec, resume)
 
 
 def predict_segments(

@@ -20,7 +20,7 @@ _WEIGHT_SUFFIXES = (".bin", ".ckpt", ".h5", ".onnx", ".pkl", ".pt", ".pth", ".sa
 CONFIG = "config.json"
 SWIN = {"patch_size": 4, "depths": [2, 2, 6, 2], "window_size": 7}
 """Defaults of transformers' SwinConfig that `require_windows` needs."""
-SCRATCH = {
+SCRATCH: dict[str, dict[str, Any]] = {
     "scratch:tiny": {"model_type": "swin"},
     # Patches are merged until 2 x 2 tokens are left (8 x 8, 4 x 4, 2 x 2 for 64 pixels).
     # Such a network learns positions from a thousand images within seconds.
