@@ -19,7 +19,6 @@ from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from corpus import prepare_corpus
 from kill import Command, commands, contents, finish, partial_files, read_log, start
@@ -131,7 +130,6 @@ def main() -> int:
     parser.add_argument("--commands", default="", help="separated by semicolons")
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
-    torch.set_num_threads(1)  # threads do not survive a fork
     corpus, folder = prepare_corpus(arguments.out), arguments.out.resolve() / "disturb"
     shutil.rmtree(folder, ignore_errors=True)
     known, n_wrong = commands(corpus), 0

@@ -31,6 +31,8 @@ import torch
 
 from corpus import prepare_corpus
 
+torch.set_num_threads(1)  # threads do not survive the forks of `start`
+
 REMAINS_S = 10.0
 
 
@@ -222,7 +224,6 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
     out = arguments.out.resolve()
-    torch.set_num_threads(1)  # threads do not survive a fork
     known = commands(prepare_corpus(out))
     names = [name for name in arguments.commands.split(";") if name] or list(known)
     counts = {signal.SIGKILL: arguments.kills, signal.SIGTERM: arguments.terminations}
