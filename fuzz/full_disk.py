@@ -10,6 +10,7 @@ files of a run with enough space.
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("fuzz-results"))
     arguments = parser.parse_args()
     corpus, folder = prepare_corpus(arguments.out), arguments.out.resolve() / "full-disk"
+    shutil.rmtree(folder, ignore_errors=True)
     known, n_wrong = commands(corpus), 0
     print("| command | size of its output, kB | sizes of the disk | wrong |\n|---|---|---|---|")
     for name in [name for name in arguments.commands.split(";") if name] or list(known):
