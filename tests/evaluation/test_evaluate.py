@@ -20,14 +20,7 @@ from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
-LEFT_OUT = ["alpha-asymmetry"]  # the store has no pair of frontal electrodes
-if not BASELINES["riemann"].installed:
-    LEFT_OUT.insert(0, "riemann")
-MODELS = [
-    MAIN,
-    *(baseline.title for name, baseline in BASELINES.items() if name not in LEFT_OUT),
-    "fusion=none",
-]
+MODELS = [MAIN, *(b.title for b in BASELINES.values() if b.installed), "fusion=none"]
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +134,19 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     assert trial["models"][MAJORITY]["segment"]["accuracy"]["value"] == pytest.approx(
         trial["scores"]["majority"]["overall"]
     )
+
+
+def test_evaluate_measures_the_cost_of_every_model(out, metrics):
+    costs = metrics["costs"]["trial"]
+    assert list(costs) == MODELS
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert all(cost[name] > 0 for model, cost in costs.items() if model != MAJORITY)
+    singles = [costs[name] for name in ("EEG only", "face only")]
+    fused = costs["late fusion (mean)"]
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert fused[name] == pytest.approx(sum(single[name] for single in singles))
+    assert costs[BAND_POWER]["n_parameters"] < costs["EEG only"]["n_parameters"]
+    assert costs[MAIN]["n_bytes"] == pytest.approx(4 * costs[MAIN]["n_parameters"], rel=0.05)
 
 
 def test_evaluate_removes_electrodes_of_the_main_model(out, metrics):
