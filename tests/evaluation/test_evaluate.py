@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -233,6 +234,22 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
     assert metrics["verdict"] in text
     for sentences in metrics["interpretations"].values():
         assert all(sentence in text for sentence in sentences)
+
+
+def test_evaluate_docs_read_the_folds_for_another_model(out, prepared, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "prepared").symlink_to(prepared)
+    (tmp_path / "evaluation").symlink_to(out)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(textwrap.dedent("   " + block), names)
+    segments, rows, eeg = names["segments"], names["rows"], names["eeg"]
+    assert eeg.shape == (4, 128)
+    last = [row for row in read_csv(out / "predictions.csv") if row["protocol"] == "trial"]
+    tested = {(row["participant"], row["trial"]) for row in last if row["fold"] == "2"}
+    expected = zip(segments.participant[rows], segments.trial[rows].astype(str), strict=True)
+    assert tested == set(expected)
 
 
 def test_evaluate_writes_all_files(out, metrics):
