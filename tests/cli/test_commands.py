@@ -352,3 +352,25 @@ def test_info_report_has_versions_and_the_last_error_but_no_names_or_paths(milme
     text = milmer("info", "--report", "--device", "cpu", *options).out
     for private in ("secret", "ada", str(Path.cwd()), str(Path.home())):
         assert private not in text
+
+
+def test_evaluate_lists_the_baselines_without_a_store(milmer):
+    outcome = milmer("evaluate", "--list-baselines", "--json")
+    assert outcome.code == 0
+    listed = {entry["name"]: entry for entry in outcome.document["baselines"]}
+    assert set(outcome.document["groups"]["all"]) == set(listed)
+    assert listed["late-fusion"]["trains_network"]
+    assert listed["late-fusion"]["needs"] == "EEG and faces"
+    assert not listed["de-svm"]["trains_network"]
+    assert listed["riemann"]["package"] == "pyriemann"
+    assert listed["face-tokens"]["installed"]
+    text = milmer("evaluate", "--list-baselines").out
+    for name, entry in listed.items():
+        assert f"{name} " in text
+        assert entry["title"].split()[0] in text
+
+
+def test_evaluate_without_a_store_states_what_is_missing(milmer):
+    outcome = milmer("evaluate")
+    assert outcome.code == 2
+    assert "--prepared: expected the folder of a prepared store" in outcome.err
