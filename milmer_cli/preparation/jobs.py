@@ -187,11 +187,20 @@ class FacesJob:
         except WeightsError:
             raise
         except InputError as error:  # a damaged video must not stop the preparation of the others
+            if not self.video.path.is_file():
+                return JobResult(trial.participant, problem=_disappeared(self.video.path))
             n_segments, n_instances = len(onsets_s), settings.faces.instances
             faces = SegmentFaces.missing(n_segments, n_instances, VIDEO_UNREADABLE)
             warning = f"{where}: {error.message} The trial has no faces. {error.hint}".rstrip()
         self.context.open_cache().save_faces(trial.trial, faces)
         return JobResult(trial.participant, warning)
+
+
+def _disappeared(video: Path) -> InputError:
+    return InputError(
+        f"The video {video} disappeared while it was prepared.",
+        "Check the disk or the network, and run the same command again to resume.",
+    )
 
 
 Job = EegJob | FacesJob

@@ -108,7 +108,7 @@ def prepare_participants(
         job_progress.advance(result.participant)
         if result.warning:
             progress.note(result.warning, "warning")
-        if result.problem:
+        if result.problem and result.participant not in problems:
             if settings.data.participants:
                 raise result.problem
             problems[result.participant] = result.problem

@@ -348,6 +348,27 @@ def test_prepare_eeg_that_fails_in_the_preprocessing_excludes_only_its_participa
         run(deap, tmp_path / "q", "data.participants=29", "run.workers=1", participants="29")
 
 
+def test_prepare_resumes_after_a_video_disappeared(deap, prepared, tmp_path, monkeypatch):
+    select_face_video = jobs.select_face_video
+    data, away = tmp_path / "data", tmp_path / "away"
+    shutil.copytree(deap, data)
+
+    def fail(video, *arguments):
+        video.path.rename(away)
+        try:
+            return select_face_video(video, *arguments)
+        finally:
+            monkeypatch.undo()
+
+    monkeypatch.setattr(jobs, "select_face_video", fail)
+    first = run(data, tmp_path / "p")
+    assert list(first.excluded) == ["s01"]
+    assert "s01_trial01.avi disappeared while it was prepared" in first.excluded["s01"]
+    away.rename(data / "face_video" / "s01" / "s01_trial01.avi")
+    assert run(data, tmp_path / "p").complete
+    assert content(tmp_path / "p") == content(prepared)
+
+
 def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
     messages = ("Bad channels were kept.",), ("Most channels are bad.",)
     monkeypatch.setattr("milmer_cli.eeg.preprocess.bad_channel_messages", lambda *_: messages)
