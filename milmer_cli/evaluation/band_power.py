@@ -10,8 +10,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.errors import MilmerError
-from milmer_cli.store import PreparedStore, Segments
 
 BANDS_HZ = ((4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
 """Theta, alpha, beta and gamma, as used for DEAP (Koelstra et al., 2012)."""
@@ -19,17 +19,13 @@ MIN_BANDWIDTH_HZ = 2.0
 BATCH_SIZE = 256
 
 
-def band_power(
-    store: PreparedStore, segments: Segments, filter_hz: tuple[float, float]
-) -> np.ndarray:
+def band_power(labeled: LabeledSegments, filter_hz: tuple[float, float]) -> np.ndarray:
     """Compute the log mean power in each band.
 
     Parameters
     ----------
-    store
-        Contains the EEG.
-    segments
-        Table of the segments.
+    labeled
+        The segments, with aligned EEG (`data.eeg_alignment`) where this is set.
     filter_hz
         Passband of the EEG. Bands are limited to it, and dropped if less than 2 Hz remain.
 
@@ -41,6 +37,7 @@ def band_power(
     """
     limited = [(max(low, filter_hz[0]), min(high, filter_hz[1])) for low, high in BANDS_HZ]
     bands = [(low, high) for low, high in limited if high - low >= MIN_BANDWIDTH_HZ]
+    store, segments = labeled.store, labeled.segments
     names = [str(name) for name in np.unique(segments.participant)]
     n_channels = max(len(store.participant(name).channels) for name in names)
     power = np.full((len(segments), n_channels * len(bands)), np.nan)
@@ -49,7 +46,8 @@ def band_power(
         rows = np.flatnonzero((segments.participant == name) & segments.eeg_found)
         for batch in np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE)):
             if len(batch):
-                eeg = np.stack([participant.eeg[int(row)] for row in segments.row[batch]])
+                rows_of_file = segments.row[batch]
+                eeg = np.stack([labeled.aligned_eeg(participant, int(r)) for r in rows_of_file])
                 power[batch] = _log_power(eeg, participant.sfreq, bands)
     return power
 

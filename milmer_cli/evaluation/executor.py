@@ -9,11 +9,12 @@ import joblib
 import numpy as np
 import torch
 
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
-from milmer_cli.evaluation.band_power import predict_lda
+from milmer_cli.evaluation.band_power import band_power, predict_lda
 from milmer_cli.evaluation.experiment import (
     Experiment,
     ExperimentResult,
@@ -164,6 +165,9 @@ def _fit_baseline(
         rows = fold.train
         if not experiment.fold.epoch_selected_on_test:
             rows = np.sort(np.concatenate([rows, fold.validation]))
+        settings = experiment.settings
+        if settings.model.eeg_alignment != "none":
+            power = band_power(align_eeg(labeled, rows, settings.model), settings.eeg.band_hz)
         return ExperimentResult(predict_lda(power, labels, rows, fold.test, n_classes))
     frequencies = np.bincount(labels[fold.train], minlength=n_classes) / len(fold.train)
     return ExperimentResult(np.tile(frequencies, (len(fold.test), 1)))

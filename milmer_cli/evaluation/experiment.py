@@ -11,6 +11,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import Bag, BagDataset
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
@@ -110,6 +111,7 @@ def run_experiment(
     start = time.perf_counter()
     settings, fold = experiment.settings, experiment.fold.fold
     usable = usable_rows(fold, labeled, settings.model.modalities)
+    labeled = align_eeg(labeled, usable.train, settings.model)
     log = TrainingLog(progress, experiment.name, epoch_level="detail")
     model, history = fit_fold(labeled, usable, settings, device, log=log)
     # Training may have reduced the batch to fit into memory: predict with the same size.

@@ -23,6 +23,7 @@ from milmer_cli.io import to_json
 from milmer_cli.metrics import Scores, headline
 from milmer_cli.metrics.calibration import ReliabilityPair
 from milmer_cli.metrics.coverage_curve import CoverageCurve
+from milmer_cli.metrics.results import protocol_marks
 from milmer_cli.metrics.shortcuts import IDENTITIES, OVERALL, Explanation, verdict
 from milmer_cli.metrics.significance import Comparison
 from milmer_cli.settings import Settings
@@ -109,6 +110,8 @@ class ProtocolResult:
         Test performance of the main model in each fold.
     epoch_selected_on_test
         Whether the test set selected the epoch, which makes every protocol LEAKY.
+    transductive
+        Whether the model used the EEG of the test set without labels.
     accuracy_by_seed
         Accuracy over trials for each seed.
     comparisons
@@ -136,6 +139,7 @@ class ProtocolResult:
     models: Mapping[str, Scores]
     folds: Sequence[FoldScores] = ()
     epoch_selected_on_test: bool = False
+    transductive: bool = False
     accuracy_by_seed: Mapping[int, float] = field(default_factory=dict)
     comparisons: Sequence[Comparison] = ()
     explanation: Explanation | None = None
@@ -159,20 +163,26 @@ class ProtocolResult:
 
     @property
     def label(self) -> str:
-        """Name of the protocol, marked LEAKY where it applies."""
-        return self.protocol + (" (LEAKY)" if self.leaky else "")
+        """Name of the protocol with its marks."""
+        return self.protocol + (f" ({self.marks})" if self.marks else "")
+
+    @property
+    def marks(self) -> str:
+        """``LEAKY``, ``TRANSDUCTIVE`` or both, where they apply."""
+        return protocol_marks(self.leaky, self.transductive)
 
     @property
     def headline(self) -> str:
         """Accuracy of the main model in one line."""
-        return headline(self.scores, self.protocol, self.leaky)
+        return headline(self.scores, self.protocol, self.leaky, self.transductive)
 
     @property
     def conclusion(self) -> tuple[Tone, str]:
         """What the accuracy of the main model shows, by the comparisons in all tables."""
-        return interpret_scores(
+        tone, text = interpret_scores(
             self.scores, self.protocol, self.comparisons, self.epoch_selected_on_test
         )
+        return tone, f"TRANSDUCTIVE: {text}" if self.transductive else text
 
     @property
     def best_baseline(self) -> Comparison | None:
@@ -185,6 +195,7 @@ class ProtocolResult:
         return {
             "protocol": self.protocol,
             "leaky": self.leaky,
+            "transductive": self.transductive,
             "headline": self.headline,
             "conclusion": self.conclusion[1],
             "best_baseline": self.best_baseline and self.best_baseline.second,
@@ -316,7 +327,7 @@ class EvaluationResult:
     def to_json(self) -> dict[str, Any]:
         """Contents of metrics.json: the main protocol at the top, all under ``protocols``."""
         protocols = {result.protocol: result.to_json() for result in self.protocols}
-        top = ("protocol", "leaky", "headline", "conclusion", "scores", "folds")
+        top = ("protocol", "leaky", "transductive", "headline", "conclusion", "scores", "folds")
         return {
             **{name: protocols[self.main.protocol][name] for name in top},
             "verdict": self.verdict,

@@ -139,6 +139,7 @@ def summarize_protocol(
         models=scores,
         folds=_fold_scores(main, labeled),
         epoch_selected_on_test=settings.evaluate.select_epoch_on == "test",
+        transductive=settings.model.transductive,
         accuracy_by_seed=_accuracy_by_seed(main, tested),
         comparisons=comparisons,
         explanation=_explain(main.protocol, scores[MAIN], comparisons),

@@ -23,6 +23,8 @@ EegUnit = Literal["auto", "nV", "uV", "mV", "V"]
 Ties = Literal["low", "high", "drop", "published"]
 EegAmplitude = Literal["none", "sd", "bands"]
 EegAmplitudeScale = Literal["microvolts", "recording"]
+EegAlignment = Literal["none", "euclidean", "standardize"]
+AlignmentScope = Literal["inductive", "transductive"]
 BadChannelTokens = Literal["mask", "interpolate"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
@@ -196,6 +198,15 @@ class ModelSettings(Section):
     """Scale of `eeg_amplitude`. `recording` divides the EEG of a participant by its median
     amplitude over all channels and segments, so that a factor on a recording has no effect. This
     uses the EEG of the test participants, without labels (transductive)."""
+    eeg_alignment: EegAlignment = "none"
+    """Alignment of the EEG of each participant, before the model and before all baselines.
+    `euclidean` multiplies it by R^-1/2, with R the mean covariance of its segments (He and Wu,
+    2020). `standardize` gives each channel a mean of 0 and a common standard deviation."""
+    eeg_alignment_scope: AlignmentScope = "inductive"
+    """EEG from which `eeg_alignment` is estimated. `inductive`: the training set; a participant who
+    is not in it gets the average of the training participants. `transductive`: all EEG of each
+    participant, also that of the test set, without labels; such results are marked
+    TRANSDUCTIVE."""
     selection: Selection = "attention_weighted_topk"
     """How instances of a bag are selected (paper: attention_weighted_topk). `mean` is a baseline
     that weights all instances equally."""
@@ -233,6 +244,29 @@ class ModelSettings(Section):
     """Bad and missing EEG channels of a segment: `mask` hides their tokens from the model;
     `interpolate` uses their interpolated values (published). With eeg.bad_channels=keep,
     `interpolate` uses the recorded values."""
+
+    @property
+    def transductive(self) -> bool:
+        """Whether the model uses the EEG of the test set without labels."""
+        if self.modalities == "face":
+            return False
+        scaled = self.eeg_amplitude != "none" and self.eeg_amplitude_scale == "recording"
+        aligned = self.eeg_alignment != "none" and self.eeg_alignment_scope == "transductive"
+        return scaled or aligned
+
+    @model_validator(mode="after")
+    def _check_alignment(self) -> ModelSettings:
+        if self.eeg_alignment != "none" and self.eeg_amplitude_scale == "recording":
+            raise ValueError(
+                "eeg_alignment sets the amplitude of the EEG and cannot be combined with "
+                "eeg_amplitude_scale recording"
+            )
+        if self.eeg_alignment == "euclidean" and self.bad_channels == "mask":
+            raise ValueError(
+                "eeg_alignment euclidean mixes the channels and cannot be combined with "
+                "bad_channels mask"
+            )
+        return self
 
 
 class LearningSettings(Section):

@@ -149,7 +149,7 @@ def _evaluate(
     note_face_input(settings, labeled.store, progress)
     power = None
     if has_eeg and settings.model.modalities != "face":
-        power = band_power(labeled.store, labeled.segments, settings.eeg.band_hz)
+        power = band_power(labeled, settings.eeg.band_hz)
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
     results = run_experiments(experiments, labeled, power, out, settings.run, device, progress)
     predictions = group_predictions(experiments, results)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import describe_label_rule
 from milmer_cli.data.split_checks import check_fold, check_training_classes
@@ -79,6 +80,7 @@ def _train(
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
     progress.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
     note_face_input(resolved, labeled.store, progress)
+    labeled = align_eeg(labeled, fold.train, resolved.model)
     log = TrainingLog(progress)
     model, history = fit_fold(labeled, fold, resolved, device, out, log, resume)
     # predict with the micro-batch size that fitted into memory

@@ -3,15 +3,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import QUADRANTS
 from milmer_cli.errors import MilmerError
 from milmer_cli.evaluation.band_power import BANDS_HZ, band_power, predict_lda
 from milmer_cli.store import PreparedStore
 
 
-def test_band_power_of_a_sine_wave(prepared):
+def open_segments(prepared):
     store = PreparedStore.open(prepared)
     segments = store.segments()
-    power = band_power(store, segments, (1.0, 50.0)).reshape(len(segments), 4, len(BANDS_HZ))
+    return LabeledSegments(store, segments, segments.stimulus % 4, QUADRANTS)
+
+
+def test_band_power_of_a_sine_wave(prepared):
+    labeled = open_segments(prepared)
+    segments = labeled.segments
+    power = band_power(labeled, (1.0, 50.0)).reshape(len(segments), 4, len(BANDS_HZ))
     label = segments.stimulus % 4
     with_eeg = np.flatnonzero(segments.eeg_found)
     np.testing.assert_array_equal(power[with_eeg, :, 1].argmax(axis=1), label[with_eeg])
@@ -23,9 +31,7 @@ def test_band_power_of_a_sine_wave(prepared):
 
 
 def test_band_power_limits_bands_to_the_passband(prepared):
-    store = PreparedStore.open(prepared)
-    segments = store.segments()
-    assert band_power(store, segments, (7.0, 31.0)).shape[1] == 4 * 2
+    assert band_power(open_segments(prepared), (7.0, 31.0)).shape[1] == 4 * 2
 
 
 def test_predict_lda_is_fitted_on_the_training_set_only():
