@@ -157,6 +157,8 @@ def _facts(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     yield "fingerprint of the segments", provenance["segments_fingerprint"]
     if result.run is not None:
         yield "run", str(result.run)
+    if splits := provenance.get("splits"):
+        yield "splits", f"{splits['name']} (SHA-256 {splits['sha256']})"
     yield "device", provenance["device"]
     yield "seeds", ", ".join(map(str, provenance["seeds"]))
     yield from provenance["versions"].items()

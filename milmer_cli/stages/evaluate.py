@@ -12,7 +12,8 @@ from typing import Any
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
-from milmer_cli.data.split_file import load_splits
+from milmer_cli.data.named_splits import SHA256, NamedSplit
+from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.band_power import band_power
@@ -25,6 +26,7 @@ from milmer_cli.evaluation.noise_floor import measure_noise_floor
 from milmer_cli.evaluation.results import EvaluationResult
 from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.folder_lock import FolderLock
+from milmer_cli.io import file_digest
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
 from milmer_cli.settings import Settings, load_settings
@@ -60,7 +62,7 @@ class EvaluateResult(StageResult):
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value for the console."""
         main = self.evaluation.main
-        scores = main.scores
+        scores, splits = main.scores, self.evaluation.provenance.get("splits")
         seeds = f" ({scores.n_repeats} seeds)" if scores.n_repeats > 1 else ""
         return [
             ("result", self.headline),
@@ -70,6 +72,7 @@ class EvaluateResult(StageResult):
                 f"{scores.n_trials} trials, {scores.n_segments} segments{seeds}, "
                 f"{scores.n_participants} participants",
             ),
+            *([("splits", f"{splits['name']} (SHA-256 {splits['sha256']})")] if splits else []),
             *(("comparison", comparison.sentence) for comparison in main.comparisons),
             ("conclusion", main.conclusion[1]),
             ("verdict", self.evaluation.verdict),
@@ -101,8 +104,8 @@ def evaluate(
         All sections, by default those of `load_settings`; ``eeg`` and ``faces`` are replaced by
         those of the store.
     splits
-        A splits.json of an evaluation or a run, instead of ``evaluate.protocols``, ``folds`` and
-        ``seeds``.
+        A splits.json of an evaluation or a run, or the name of a split of DEAP
+        (`data.named_splits`), instead of ``evaluate.protocols``, ``folds`` and ``seeds``.
     progress
         Receives the progress and notes.
 
@@ -116,8 +119,7 @@ def evaluate(
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out):
-        used_splits = Path(splits) if splits else None
-        return _evaluate(prepared, out, settings, used_splits, device, progress)
+        return _evaluate(prepared, out, settings, splits, device, progress)
 
 
 def locked_evaluation(out: Path) -> FolderLock:
@@ -129,7 +131,7 @@ def _evaluate(
     prepared: Path,
     out: Path,
     settings: Settings,
-    splits: Path | None,
+    splits: Path | str | None,
     device: Device,
     progress: Progress,
 ) -> EvaluateResult:
@@ -137,10 +139,10 @@ def _evaluate(
     labeled = LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction
-    used_splits = (
-        load_splits(splits, labeled)
+    used_splits, source = (
+        _given_splits(splits, labeled, settings.seed)
         if splits
-        else make_splits(labeled, options, fraction, settings.seed, progress)
+        else (make_splits(labeled, options, fraction, settings.seed, progress), None)
     )
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
     used = labeled.labels != EXCLUDED
@@ -154,11 +156,28 @@ def _evaluate(
     results = run_experiments(experiments, labeled, power, out, settings.run, device, progress)
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
+    result = replace(result, provenance={**result.provenance, "splits": source})
     if options.noise_floor:
         floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, progress)
         result = replace(result, noise_floor=floor)
     write_evaluation(out, result, predictions, used_splits, labeled)
     return EvaluateResult(out, result)
+
+
+def _given_splits(
+    splits: Path | str, labeled: LabeledSegments, seed: int
+) -> tuple[list[ProtocolFolds], dict[str, str]]:
+    """Return the folds of a named split or of a file, with its name and SHA-256."""
+    if str(splits) in SHA256:
+        named = NamedSplit.open(str(splits))
+        return [named.split(labeled, seed)], {"name": named.name, "sha256": named.sha256}
+    path = Path(splits)
+    if not path.is_file():
+        raise InputError(
+            f"--splits {splits}: expected a splits.json or one of {', '.join(SHA256)}.",
+            "milmer evaluate --list-splits describes them.",
+        )
+    return load_splits(path, labeled), {"name": path.name, "sha256": file_digest(path)}
 
 
 def start_device(settings: Settings) -> Device:

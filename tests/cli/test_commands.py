@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from milmer_cli.data.named_splits import SHA256
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
 
@@ -210,3 +211,11 @@ def test_info_report_has_versions_and_the_last_error_but_no_names_or_paths(milme
     text = milmer("info", "--report", "--device", "cpu", *options).out
     for private in ("secret", "ada", str(Path.cwd()), str(Path.home())):
         assert private not in text
+
+
+def test_evaluate_list_splits_prints_the_checksum_of_every_split(milmer):
+    outcome = milmer("evaluate", "--list-splits")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(SHA256)
+    assert all(line.endswith(f"SHA-256 {SHA256[line.partition(':')[0]]}") for line in lines)
