@@ -26,6 +26,7 @@ FLAGS = {
     **SPLIT_FLAGS,
     "--baselines": "evaluate.baselines",
     "--ablate": "evaluate.ablate",
+    "--calibration-trials": "evaluate.calibration_trials",
     "--noise-floor": "evaluate.noise_floor",
     "--workers": "run.workers",
 }

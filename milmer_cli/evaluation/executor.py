@@ -14,6 +14,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
+from milmer_cli.evaluation.adaptation import TrainedClassifier, adapt_to_participants
 from milmer_cli.evaluation.band_power import band_power, predict_lda
 from milmer_cli.evaluation.experiment import (
     Experiment,
@@ -168,6 +169,13 @@ def _fit_baseline(
         settings = experiment.settings
         if settings.model.eeg_alignment != "none":
             power = band_power(align_eeg(labeled, rows, settings.model), settings.eeg.band_hz)
-        return ExperimentResult(predict_lda(power, labels, rows, fold.test, n_classes))
+        test = predict_lda(power, labels, rows, fold.test, n_classes)
+        adapted = None
+        if n_trials := experiment.calibration_trials:
+            # validation participants are new to a classifier that was fitted without them
+            validation = predict_lda(power, labels, fold.train, fold.validation, n_classes)
+            trained = TrainedClassifier(power, validation, test)
+            adapted = adapt_to_participants(labeled, experiment.fold, trained, n_trials)
+        return ExperimentResult(test, adapted=adapted)
     frequencies = np.bincount(labels[fold.train], minlength=n_classes) / len(fold.train)
     return ExperimentResult(np.tile(frequencies, (len(fold.test), 1)))

@@ -21,7 +21,7 @@ from milmer_cli.io import atomic_write, digest, file_digest, json_text
 from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
 
-FORMAT = 4
+FORMAT = 5
 FOLDER = "folds"
 SECTIONS = ("seed", "data", "eeg", "faces", "quality", "model", "train")
 _ROBUSTNESS, _PROBE = "robustness ", "probe "
@@ -39,6 +39,7 @@ def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str
         "backbone": _backbone_digest(experiment.settings),
         "rows": digest(*(rows for _, rows in experiment.fold.fold.sets())),
         "settings": {name: values[name] for name in SECTIONS},
+        "calibration_trials": experiment.calibration_trials,
     }
     return json_text(identity, indent=None)
 
@@ -67,6 +68,7 @@ def save_result(
         temperature=np.zeros(0) if result.temperature is None else result.temperature,
         temperatures=np.array(json_text(dict(result.temperatures))),
         seconds=np.array(result.seconds),
+        adapted=np.zeros(0) if result.adapted is None else result.adapted,
         **arrays,  # type: ignore[arg-type]
     )
     atomic_write(result_path(experiment, labeled, out), buffer.getvalue())
@@ -83,13 +85,14 @@ def load_result(
         if str(arrays["identity"]) != experiment_identity(experiment, labeled):
             return None
         epoch = int(arrays["epoch"])
-        temperature = arrays["temperature"]
+        temperature, adapted = arrays["temperature"], arrays["adapted"]
         return ExperimentResult(
             probabilities=arrays["probabilities"],
             epoch=None if epoch < 0 else epoch,
             temperature=temperature if len(temperature) else None,
             temperatures=json.loads(str(arrays["temperatures"])),
             seconds=float(arrays["seconds"]),
+            adapted=adapted if len(adapted) else None,
             robustness=_with_prefix(arrays, _ROBUSTNESS),
             probe_predictions=_with_prefix(arrays, _PROBE),
         )

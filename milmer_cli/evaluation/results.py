@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.data.quality import QualityCounts
+from milmer_cli.evaluation.adaptation_curve import AdaptationCurve
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.interpretation import (
     Tone,
@@ -133,6 +134,9 @@ class ProtocolResult:
         Temperature of each fold, by the modalities that a segment has.
     coverage
         Accuracy of the main model against the share of the segments that it predicts.
+    adaptation
+        Accuracy against the number of labeled trials of each test participant; None without
+        ``evaluate.calibration_trials``.
     """
 
     protocol: Protocol
@@ -150,6 +154,7 @@ class ProtocolResult:
     reliability: ReliabilityPair | None = None
     temperatures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     coverage: CoverageCurve | None = None
+    adaptation: AdaptationCurve | None = None
 
     @property
     def scores(self) -> Scores:
@@ -217,6 +222,7 @@ class ProtocolResult:
             "missing_electrodes": to_json(self.electrodes),
             "probes": to_json(self.probes),
             "coverage": to_json(self.coverage),
+            "calibration_trials": self.adaptation and self.adaptation.to_json(),
             "calibration": before
             and {
                 "as_trained": to_json(before),

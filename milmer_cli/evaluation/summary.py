@@ -13,6 +13,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
+from milmer_cli.evaluation.adaptation_curve import score_adaptation
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
 from milmer_cli.evaluation.missing_electrodes import INTERPOLATED, MASKED, missing_levels
@@ -147,6 +148,7 @@ def summarize_protocol(
         deletion=_deletion_curve(main, tested, options),
         electrodes=_electrode_curve(main, tested),
         probes=_probes(main, labeled, power),
+        adaptation=score_adaptation(predictions, tested, settings),
         reliability=_reliability(main, tested),
         temperatures=_temperatures(main),
         coverage=coverage_curve(

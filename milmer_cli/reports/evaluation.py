@@ -79,6 +79,7 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
         "conclusion": conclusion,
         "best": result.best_baseline,
         "metrics": [metric_row(scores, metric) for metric in METRICS],
+        "adaptation": _adaptation(result),
         "confusion": to_svg(
             confusion_figure(result),
             f"confusion-{protocol}",
@@ -90,6 +91,20 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
             f"Accuracy over trials of each participant under the {protocol} protocol",
         ),
     }
+
+
+def _adaptation(result: ProtocolResult) -> Markup | None:
+    """Plot the accuracy against the number of calibration trials; None without any."""
+    if result.adaptation is None:
+        return None
+    figure = add_protocol_title(
+        calibration_plots.plot_adaptation(result.adaptation),
+        result.protocol,
+        result.leaky,
+        result.transductive,
+    )
+    title = "Accuracy against the number of labeled trials of a new participant"
+    return to_svg(figure, f"adaptation-{result.protocol}", title)
 
 
 def _ladder(result: EvaluationResult) -> Markup:

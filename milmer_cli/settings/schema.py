@@ -9,9 +9,9 @@ init`` and in the JSON Schema.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Source = Literal["auto", "bdf", "dat", "mat"]
 Detector = Literal["auto", "centerface", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
@@ -383,6 +383,10 @@ class EvaluateSettings(Section):
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""
+    calibration_trials: tuple[Annotated[int, Field(ge=0, le=10_000)], ...] = ()
+    """Numbers of labeled trials of each new participant to which the model and band power are
+    adapted, separated by commas, for example `0,1,2,4,8`; empty for none. All are tested on the
+    trials that none of them uses. Needs a protocol that tests new participants."""
     n_bootstraps: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Bootstrap samples for each confidence interval."""
     n_permutations: Annotated[int, Field(ge=100, le=100_000)] = 2000
@@ -392,6 +396,17 @@ class EvaluateSettings(Section):
     equivalence_margin: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Largest difference between two accuracies, as a fraction, that is regarded as equal in
     practice."""
+
+    @field_validator("calibration_trials", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        return [part for entry in entries for part in str(entry).split(",") if part.strip()]
+
+    @field_validator("calibration_trials")
+    @classmethod
+    def _sort_from_0(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted({0, *value})) if value else ()
 
 
 class PredictSettings(Section):

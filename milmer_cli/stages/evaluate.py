@@ -16,6 +16,7 @@ from milmer_cli.data.named_splits import SHA256, NamedSplit
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
+from milmer_cli.evaluation.adaptation import require_calibration_trials
 from milmer_cli.evaluation.band_power import band_power
 from milmer_cli.evaluation.baselines import model_specs
 from milmer_cli.evaluation.executor import run_experiments
@@ -74,6 +75,11 @@ class EvaluateResult(StageResult):
             ),
             *([("splits", f"{splits['name']} (SHA-256 {splits['sha256']})")] if splits else []),
             *(("comparison", comparison.sentence) for comparison in main.comparisons),
+            *(
+                ("calibration trials", f"{protocol.label} protocol: {protocol.adaptation.sentence}")
+                for protocol in self.evaluation.protocols
+                if protocol.adaptation
+            ),
             ("conclusion", main.conclusion[1]),
             ("verdict", self.evaluation.verdict),
             *(("noise floor", floor.sentence) for floor in [self.evaluation.noise_floor] if floor),
@@ -144,6 +150,7 @@ def _evaluate(
         if splits
         else (make_splits(labeled, options, fraction, settings.seed, progress), None)
     )
+    require_calibration_trials(labeled, used_splits, options.calibration_trials)
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
     used = labeled.labels != EXCLUDED
     has_eeg = bool(labeled.segments.eeg_found[used].any())

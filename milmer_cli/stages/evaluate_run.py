@@ -80,6 +80,7 @@ def _settings_of_run(run: Run, requested: Settings) -> Settings:
         "per_participant": False,
         "seeds": 1,
         "ablate": (),
+        "calibration_trials": (),
     }
     evaluation = requested.evaluate.model_copy(update=single_fold)
     return run.settings.model_copy(update={"evaluate": evaluation, "run": requested.run})

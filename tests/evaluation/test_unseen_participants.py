@@ -15,7 +15,7 @@ from milmer_cli.data.eeg_alignment import AMPLITUDE_UV, EegMoments, align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import make_folds
 from milmer_cli.evaluation.band_power import band_power, predict_lda
-from milmer_cli.evaluation.baselines import BAND_POWER
+from milmer_cli.evaluation.baselines import BAND_POWER, MAIN
 from milmer_cli.inference.scoring import TestedSegments
 from milmer_cli.metrics.resampling import ResamplingOptions
 from milmer_cli.metrics.significance import compare_models
@@ -235,3 +235,38 @@ def test_evaluate_marks_transductive_results_everywhere(made_once, small_setting
     captions = re.findall("<(?:fig)?caption>(.*?)</(?:fig)?caption>", page)
     assert len(captions) > 4
     assert all("TRANSDUCTIVE" in caption for caption in captions if "protocol" in caption.lower())
+
+
+def test_evaluate_calibration_trials_on_participants_with_other_classes(
+    made_once, small_settings, tmp_path
+):
+    store = made_once("shifted", lambda folder: write_mixed_store(folder, False, True))
+    settings = small_settings(
+        "model.modalities=eeg",
+        "evaluate.protocols=[participant]",
+        "evaluate.calibration_trials=1,4,8",
+        "train.batch_size=64",
+    )
+    result = evaluate(store, tmp_path, settings)
+    curve = result.evaluation.main.adaptation
+    assert curve.n_trials == (0, 1, 4, 8)
+    assert (curve.n_participants, curve.n_test_trials, curve.n_left_out) == (8, 8 * 4, 0)
+    assert list(curve.models) == [MAIN, BAND_POWER]
+    for points in curve.models.values():
+        assert {point.n_segments for point in points} == {8 * 4 * SEGMENTS}
+    accuracy = [point.trial_accuracy.value for point in curve.models[BAND_POWER]]
+    assert accuracy[0] < 0.5
+    assert accuracy[3] > accuracy[2] > accuracy[0]
+    document = json.loads((tmp_path / "metrics.json").read_text())
+    values = document["protocols"]["participant"]["calibration_trials"]
+    assert values["n_trials"] == [0, 1, 4, 8]
+    stored = [point["trial_accuracy"]["value"] for point in values["models"][BAND_POWER]]
+    assert stored == accuracy
+    page = (tmp_path / "report.html").read_text()
+    assert "after adaptation to each new participant" in page
+    assert dict(result.summary())["calibration trials"].startswith(
+        "participant protocol: with 0, 1,"
+    )
+    # finished trainings are reused with their adapted predictions
+    again = evaluate(store, tmp_path, settings).evaluation.main.adaptation
+    assert again.to_json() == curve.to_json()
