@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from milmer_cli.prediction.batch import BatchResult, SummaryRow
+from milmer_cli.prediction.result import ModelSummary
 from milmer_cli.stage_result import StageResult
 
 PACKAGE = Path(__file__).parents[1] / "milmer_cli"
@@ -16,7 +17,8 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 @pytest.fixture
 def result():
     row = SummaryRow(video="", eeg="", error="a <b> & c")
-    return BatchResult(Path("out/<i>"), {"<script>": row}, ())
+    model = ModelSummary(run="run", test_score="")
+    return BatchResult(Path("out/<i>"), {"<script>": row}, (), ("LV", "HV"), model)
 
 
 def test_repr_is_one_short_line(result):
@@ -26,7 +28,7 @@ def test_repr_is_one_short_line(result):
 def test_html_has_all_rows_and_escapes_their_text(result):
     html = result._repr_html_()
     assert html.startswith("<table><caption>BatchResult</caption><tr>")
-    assert html.count("<tr>") == len(result.summary()) == 3
+    assert html.count("<tr>") == len(result.summary()) == 5
     assert "&lt;script&gt;; the same command" in html
     assert str(Path("out/&lt;i&gt;/summary.csv")) in html
     assert "<script>" not in html

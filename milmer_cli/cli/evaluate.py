@@ -9,10 +9,14 @@ import typer
 
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
+    STORE,
     CommandContext,
+    check_backbone,
     command,
+    dry_run_option,
     folder_option,
     out_option,
+    prepared_option,
 )
 from milmer_cli.errors import InputError
 
@@ -45,7 +49,7 @@ def _print_splits(requested: bool) -> None:
 @command(FLAGS)
 def evaluate(
     context: CommandContext,
-    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
+    prepared: Annotated[Path, prepared_option()] = STORE,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -69,6 +73,10 @@ def evaluate(
         ),
     ] = False,
     out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
+    dry_run: Annotated[
+        bool,
+        dry_run_option("Run every check, time a few steps of each model, show the total cost."),
+    ] = False,
 ) -> None:
     """Cross-validate under one or several protocols, with chance level and baselines.
 
@@ -80,6 +88,7 @@ def evaluate(
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --splits deap-participant-loo
       milmer evaluate --prepared prepared --run runs/first --out evaluation
+      milmer evaluate --prepared prepared --folds 5 --dry-run
 
     Writes:
       evaluation/report.html       one page to open
@@ -88,11 +97,25 @@ def evaluate(
       evaluation/splits.json       the folds, for --splits
     """
     _check_flags(context, run, splits)
-    settings, progress = context.settings, context.progress
+    progress = context.progress
+    if run is not None and dry_run:
+        raise InputError(
+            "--dry-run cannot be combined with --run, which trains nothing.",
+            "Leave one of them out.",
+        )
     if run is not None:
         from milmer_cli.stages.evaluate_run import evaluate_run
 
-        context.print_result(evaluate_run(run, prepared, out, settings, progress))
+        context.print_result(evaluate_run(run, prepared, out, context.settings, progress))
+        return
+    check_backbone(context.settings.model)
+    settings = context.settings_for_store()
+    if dry_run:
+        from milmer_cli.stages.evaluate import evaluate_dry_run
+
+        context.print_result(
+            evaluate_dry_run(prepared, out, settings, splits=splits, progress=progress)
+        )
         return
     from milmer_cli.stages.evaluate import evaluate as evaluate_stage
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.split_checks import check_fold
-from milmer_cli.data.split_file import ProtocolFolds
+from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.data.splits import Fold
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.io import file_digest, read_json_object, shorten
@@ -149,3 +149,34 @@ class NamedSplit:
 def named_splits() -> Iterator[NamedSplit]:
     """Yield all splits that ship with the package."""
     return map(NamedSplit.open, SHA256)
+
+
+def open_splits(
+    given: Path | str, labeled: LabeledSegments, seed: int
+) -> tuple[list[ProtocolFolds], dict[str, str]]:
+    """Return the folds of a named split or of a file, with its ``name`` and ``sha256``.
+
+    Parameters
+    ----------
+    given
+        A name in `SHA256`, or a splits.json.
+    labeled
+        The segments.
+    seed
+        Seed of the trainings with a named split; a file states its own.
+
+    Raises
+    ------
+    InputError
+        There is no such split, or it does not fit the segments.
+    """
+    if str(given) in SHA256:
+        named = NamedSplit.open(str(given))
+        return [named.split(labeled, seed)], {"name": named.name, "sha256": named.sha256}
+    path = Path(given)
+    if not path.is_file():
+        raise InputError(
+            f"--splits {given}: expected a splits.json or one of {', '.join(SHA256)}.",
+            "milmer evaluate --list-splits describes them.",
+        )
+    return load_splits(path, labeled), {"name": path.name, "sha256": file_digest(path)}

@@ -18,6 +18,7 @@ from milmer_cli.eeg.events import Event, describe_events, find_event, read_event
 from milmer_cli.eeg.io import AS_RECORDED, ReadOptions, open_eeg
 from milmer_cli.errors import InputError
 from milmer_cli.io import atomic_write
+from milmer_cli.stage_result import StageResult
 
 _COLUMNS = (
     "participant", "session", "trial", "stimulus", "eeg", "eeg_event", "eeg_event_number",
@@ -52,8 +53,8 @@ class EventSession:
     video_onset_s: float | None = None
 
 
-@dataclass(frozen=True)
-class EventManifestResult:
+@dataclass(frozen=True, repr=False)
+class EventManifestResult(StageResult):
     """Rows that were added to a manifest.
 
     Attributes

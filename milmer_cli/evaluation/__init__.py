@@ -12,6 +12,7 @@ Modules in data-flow order:
 - `experiment`: training and testing of one model on one fold
 - `result_cache`: files of finished experiments, to continue an interrupted evaluation
 - `executor`: all experiments, in sequence or in parallel
+- `dry_run`: the trainings of an evaluation, and their estimated time and disk space
 - `fold_predictions`: predictions of one model over all folds of a protocol
 - `noise_floor`: the first fold trained again with another order of the arithmetic
 - `interpretation`: verdict and comparison of protocols in words

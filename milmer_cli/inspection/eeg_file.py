@@ -12,12 +12,13 @@ from milmer_cli.eeg.events import Event, read_events
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import AS_RECORDED, ReadOptions, open_eeg
 from milmer_cli.io import shorten
+from milmer_cli.stage_result import StageResult
 
 _LISTED, _LISTED_NAMES = 12, 50
 
 
-@dataclass(frozen=True)
-class EegFileResult:
+@dataclass(frozen=True, repr=False)
+class EegFileResult(StageResult):
     """Content of an EEG file, as prepare and predict read it.
 
     Attributes

@@ -6,19 +6,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
-from milmer_cli.data.named_splits import SHA256, NamedSplit
-from milmer_cli.data.split_file import ProtocolFolds, load_splits
+from milmer_cli.data.named_splits import open_splits
+from milmer_cli.data.split_file import ProtocolFolds
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.adaptation import require_calibration_trials
 from milmer_cli.evaluation.band_power import band_power
 from milmer_cli.evaluation.baselines import model_specs
+from milmer_cli.evaluation.dry_run import EvaluationDryRunResult, evaluation_dry_run
 from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.fold_predictions import group_predictions
@@ -27,9 +29,9 @@ from milmer_cli.evaluation.noise_floor import measure_noise_floor
 from milmer_cli.evaluation.results import EvaluationResult
 from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import file_digest
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.fit_fold import note_face_input
@@ -107,8 +109,8 @@ def evaluate(
         Folder of the evaluation. Finished trainings in it are reused if everything that determines
         their result is unchanged; all other files are written again.
     settings
-        All sections, by default those of `load_settings`; ``eeg`` and ``faces`` are replaced by
-        those of the store.
+        All settings, by default those of `load_settings`. ``eeg`` and ``faces`` must not differ
+        from those of the store.
     splits
         A splits.json of an evaluation or a run, or the name of a split of DEAP
         (`data.named_splits`), instead of ``evaluate.protocols``, ``folds`` and ``seeds``.
@@ -124,8 +126,8 @@ def evaluate(
     """
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
-    with locked_evaluation(out):
-        return _evaluate(prepared, out, settings, splits, device, progress)
+    with locked_evaluation(out), RunLog(progress) as log:
+        return _evaluate(prepared, out, settings, splits, device, log)
 
 
 def locked_evaluation(out: Path) -> FolderLock:
@@ -133,20 +135,46 @@ def locked_evaluation(out: Path) -> FolderLock:
     return FolderLock(out, f"The evaluation in {out} is being written")
 
 
-def _evaluate(
+def evaluate_dry_run(
     prepared: Path,
     out: Path,
     settings: Settings,
-    splits: Path | str | None,
-    device: Device,
-    progress: Progress,
-) -> EvaluateResult:
-    """Evaluate in a locked folder; see `evaluate`."""
+    *,
+    splits: Path | str | None = None,
+    progress: Progress = SILENT,
+) -> EvaluationDryRunResult:
+    """Check everything that `evaluate` checks, estimate its cost, and write nothing.
+
+    Parameters and errors are those of `evaluate`.
+    """
+    device = start_device(settings)
+    plan = _plan(prepared, settings, splits, progress)
+    if settings.evaluate.noise_floor:
+        progress.note("evaluate.noise_floor adds a training to those that are counted.")
+    return evaluation_dry_run(plan.experiments, plan.labeled, out, device, progress)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is evaluated."""
+
+    labeled: LabeledSegments
+    settings: Settings
+    splits: Sequence[ProtocolFolds]
+    experiments: Sequence[Experiment]
+    has_eeg: bool
+    given_splits: Mapping[str, str] | None
+
+
+def _plan(
+    prepared: Path, settings: Settings, splits: Path | str | None, progress: Progress
+) -> _Plan:
+    """Open the store, and list the experiments."""
     labeled = LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction
-    used_splits, source = (
-        _given_splits(splits, labeled, settings.seed)
+    used_splits, given_splits = (
+        open_splits(splits, labeled, settings.seed)
         if splits
         else (make_splits(labeled, options, fraction, settings.seed, progress), None)
     )
@@ -156,35 +184,34 @@ def _evaluate(
     has_eeg = bool(labeled.segments.eeg_found[used].any())
     specs = model_specs(settings, has_eeg, bool((labeled.segments.faces_found[used] > 0).any()))
     note_face_input(settings, labeled.store, progress)
-    power = None
-    if has_eeg and settings.model.modalities != "face":
-        power = band_power(labeled, settings.eeg.band_hz)
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
-    results = run_experiments(experiments, labeled, power, out, settings.run, device, progress)
+    return _Plan(labeled, settings, used_splits, experiments, has_eeg, given_splits)
+
+
+def _evaluate(
+    prepared: Path,
+    out: Path,
+    settings: Settings,
+    splits: Path | str | None,
+    device: Device,
+    log: RunLog,
+) -> EvaluateResult:
+    """Evaluate in a locked folder; see `evaluate`."""
+    plan = _plan(prepared, settings, splits, log)
+    labeled, settings, experiments = plan.labeled, plan.settings, plan.experiments
+    log.open(out)
+    power = None
+    if plan.has_eeg and settings.model.modalities != "face":
+        power = band_power(labeled, settings.eeg.band_hz)
+    results = run_experiments(experiments, labeled, power, out, settings.run, device, log)
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
-    result = replace(result, provenance={**result.provenance, "splits": source})
-    if options.noise_floor:
-        floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, progress)
+    result = replace(result, provenance={**result.provenance, "splits": plan.given_splits})
+    if settings.evaluate.noise_floor:
+        floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, log)
         result = replace(result, noise_floor=floor)
-    write_evaluation(out, result, predictions, used_splits, labeled)
+    write_evaluation(out, result, predictions, plan.splits, labeled)
     return EvaluateResult(out, result)
-
-
-def _given_splits(
-    splits: Path | str, labeled: LabeledSegments, seed: int
-) -> tuple[list[ProtocolFolds], dict[str, str]]:
-    """Return the folds of a named split or of a file, with its name and SHA-256."""
-    if str(splits) in SHA256:
-        named = NamedSplit.open(str(splits))
-        return [named.split(labeled, seed)], {"name": named.name, "sha256": named.sha256}
-    path = Path(splits)
-    if not path.is_file():
-        raise InputError(
-            f"--splits {splits}: expected a splits.json or one of {', '.join(SHA256)}.",
-            "milmer evaluate --list-splits describes them.",
-        )
-    return load_splits(path, labeled), {"name": path.name, "sha256": file_digest(path)}
 
 
 def start_device(settings: Settings) -> Device:

@@ -120,7 +120,6 @@ def fit_fold(
     device: Device,
     out: Path | None = None,
     log: TrainingLog = TrainingLog(),  # noqa: B008 (frozen)
-    resume: bool = False,
 ) -> tuple[MilmerModel, History]:
     """Train a new model on the training set of a fold; the validation set selects the epoch.
 
@@ -135,11 +134,10 @@ def fit_fold(
     device
         Device and precision.
     out
-        Folder for ``checkpoints/``, or None to write nothing.
+        Folder for ``checkpoints/``, or None to write nothing. If it contains a checkpoint, the
+        training continues from it.
     log
         Progress display and messages.
-    resume
-        Continue from the last checkpoint in ``out``.
 
     Returns
     -------
@@ -179,6 +177,7 @@ def fit_fold(
         transform=BagAugmentation(settings.train.augment),
         log=log,
     )
+    resume = True  # without a checkpoint in `out`, the training starts from the beginning
     return model, train_model(model, train_data, validation_data, spec, resume)
 
 

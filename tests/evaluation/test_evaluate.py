@@ -14,7 +14,7 @@ import pytest
 
 from helpers import RecordingProgress, read_csv
 from milmer_cli.data.named_splits import SHA256
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY, MEAN_POOLING
 from milmer_cli.folder_lock import FolderLock
@@ -65,6 +65,12 @@ def test_evaluate_metrics_contain_all_protocols_and_a_valid_headline(metrics):
     assert metrics["scores"] == metrics["protocols"]["trial"]["scores"]
     assert metrics["verdict"]
     assert metrics["protocols"]["segment"]["headline"].startswith("segment protocol (LEAKY)")
+
+
+def test_evaluate_refuses_settings_that_differ_from_the_store(prepared, small_settings, tmp_path):
+    with pytest.raises(SettingsError, match=r"eeg\.segment_s=2.* prepared with 1"):
+        evaluate(prepared, tmp_path / "out", small_settings("eeg.segment_s=2"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_accuracy_against_coverage_is_that_of_the_predictions(out, metrics):
