@@ -14,6 +14,7 @@ from helpers import QUADRANT_RATINGS, STORE_CHANNELS, read_csv
 from milmer_cli.data.eeg_alignment import AMPLITUDE_UV, EegMoments, align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import make_folds
+from milmer_cli.device import Device
 from milmer_cli.evaluation.band_power import band_power, predict_lda
 from milmer_cli.evaluation.baselines import BAND_POWER, MAIN
 from milmer_cli.inference.scoring import TestedSegments
@@ -21,7 +22,11 @@ from milmer_cli.metrics.resampling import ResamplingOptions
 from milmer_cli.metrics.significance import compare_models
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import evaluate
+from milmer_cli.stages.evaluate_run import evaluate_run
+from milmer_cli.stages.train import train
 from milmer_cli.store import Header, PreparedTrial, write_index, write_participant
+from milmer_cli.training.fit_fold import predict_segments
+from milmer_cli.training.run_dir import Run
 
 PARTICIPANTS, TRIALS, SEGMENTS, SAMPLES = 8, 12, 2, 128
 EEG_ONLY = ["model.modalities=eeg", "evaluate.n_bootstraps=100", "evaluate.n_permutations=100"]
@@ -270,3 +275,34 @@ def test_evaluate_calibration_trials_on_participants_with_other_classes(
     # finished trainings are reused with their adapted predictions
     again = evaluate(store, tmp_path, settings).evaluation.main.adaptation
     assert again.to_json() == curve.to_json()
+
+
+def test_run_with_inductive_alignment_gives_the_same_result_in_evaluate(
+    made_once, small_settings, tmp_path
+):
+    store = made_once("mixed-True", lambda folder: write_mixed_store(folder, True))
+    settings = small_settings(
+        "model.modalities=eeg",
+        "model.eeg_alignment=euclidean",
+        "train.protocol=participant",
+        "train.batch_size=32",
+    )
+    metrics = train(store, tmp_path / "run", settings).metrics
+    run = Run.open(tmp_path / "run")
+    labeled = LabeledSegments.open(store, run.settings)
+    (fold,) = run.splits(labeled).folds
+    expected = align_eeg(labeled, fold.train, run.settings.model).eeg_alignment
+    reference = run.load_model().eeg_reference
+    np.testing.assert_array_equal(reference.matrix, expected.reference.matrix)
+    assert set(expected.participants) == set(labeled.segments.participant[fold.train])
+    result = evaluate_run(tmp_path / "run", store, tmp_path / "out", settings)
+    scores = result.evaluation.main.scores
+    confusion = np.array(metrics["test"]["confusion"])
+    np.testing.assert_array_equal(scores.confusion, confusion)
+    aligned = align_eeg(labeled, fold.train, run.settings.model)
+    device = Device.from_settings(run.settings.run)
+    probabilities = predict_segments(run.load_model(), aligned, fold.test, run.settings, device)
+    rows = read_csv(tmp_path / "out" / "predictions.csv")
+    written = [[float(row[f"p_{name}"]) for name in labeled.class_names] for row in rows]
+    np.testing.assert_allclose(written, probabilities, atol=2e-6)
+    assert {row["transductive"] for row in rows} == {"no"}
