@@ -49,7 +49,7 @@ def _print_splits(requested: bool) -> None:
 @command(FLAGS)
 def evaluate(
     context: CommandContext,
-    prepared: Annotated[Path, prepared_option()] = STORE,
+    prepared: Annotated[Path | None, prepared_option(show_default=str(STORE))] = None,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -73,6 +73,10 @@ def evaluate(
         ),
     ] = False,
     out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
+    list_baselines: Annotated[
+        bool,
+        typer.Option("--list-baselines", help="List the names for --baselines, and evaluate none."),
+    ] = False,
     dry_run: Annotated[
         bool,
         dry_run_option("Run every check, time a few steps of each model, show the total cost."),
@@ -85,6 +89,7 @@ def evaluate(
     Example:
       milmer evaluate --prepared prepared --folds 5 --protocol trial --out evaluation
       milmer evaluate --prepared prepared --protocol segment --protocol trial --protocol participant
+      milmer evaluate --prepared prepared --baselines majority,de-svm,eeg-only,face-only
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --splits deap-participant-loo
       milmer evaluate --prepared prepared --run runs/first --out evaluation
@@ -96,6 +101,17 @@ def evaluate(
       evaluation/predictions.csv   one row per segment
       evaluation/splits.json       the folds, for --splits
     """
+    if list_baselines:
+        from milmer_cli.evaluation.baseline_list import BaselineList
+
+        context.print_result(BaselineList())
+        return
+    prepared = prepared or STORE
+    if not prepared.is_dir():
+        raise InputError(
+            f"--prepared: expected the folder of a prepared store, {prepared} does not exist.",
+            "Run `milmer prepare`, or give the folder with --prepared.",
+        )
     _check_flags(context, run, splits)
     progress = context.progress
     if run is not None and dry_run:

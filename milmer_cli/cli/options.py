@@ -239,14 +239,21 @@ def check_backbone(settings: ModelSettings, image_size: int = 0) -> None:
         require_backbone(settings.backbone, image_size)
 
 
-def prepared_option() -> Any:
+def prepared_option(show_default: bool | str = True) -> Any:
     """Declare ``--prepared``, whose default is that of ``prepare --out``."""
-    return folder_option("--prepared", "Prepared store.")
+    return folder_option("--prepared", "Prepared store.", show_default)
 
 
-def folder_option(name: str, help_text: str) -> Any:
+def folder_option(name: str, help_text: str, show_default: bool | str = True) -> Any:
     """Declare an option for an existing folder."""
-    return typer.Option(name, metavar="DIR", help=help_text, exists=True, file_okay=False)
+    return typer.Option(
+        name,
+        metavar="DIR",
+        help=help_text,
+        exists=True,
+        file_okay=False,
+        show_default=show_default,
+    )
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -118,14 +118,10 @@ class LabeledSegments:
 
     def read_eeg(self, participant: PreparedParticipant, row: int) -> np.ndarray:
         """Read the EEG of one row of a participant, (n_channels, n_samples) float32."""
-        gain = self.eeg_gain.get(participant.participant, 1.0)
-        return np.asarray(self.aligned_eeg(participant, row) * np.float32(gain))
-
-    def aligned_eeg(self, participant: PreparedParticipant, row: int) -> np.ndarray:
-        """Read the EEG of one row with ``eeg_alignment`` and without ``eeg_gain``."""
-        eeg = np.asarray(participant.eeg[row])
-        alignment = self.eeg_alignment
-        return eeg if alignment is None else alignment.of(participant.participant)(eeg)
+        name, eeg = participant.participant, participant.eeg[row]
+        if self.eeg_alignment is not None:
+            return self.eeg_alignment.of(name)(eeg)
+        return np.asarray(eeg * np.float32(self.eeg_gain.get(name, 1.0)))
 
     def restrict_to(self, modalities: Modalities) -> LabeledSegments:
         """Exclude the segments that have no data of any of the model's modalities."""

@@ -24,16 +24,19 @@ from milmer_cli.weights.local_backbones import own_folder
 FORMAT = 5
 FOLDER = "folds"
 SECTIONS = ("seed", "data", "eeg", "faces", "quality", "model", "train")
+COST_FIELDS = ("n_parameters", "n_bytes", "training_seconds", "prediction_seconds")
 _ROBUSTNESS, _PROBE = "robustness ", "probe "
 
 
 def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str:
     """Return everything that determines the result of an experiment, as JSON text."""
     values = experiment.settings.model_dump(mode="json")
+    baseline = experiment.spec.baseline
     identity = {
         "format": FORMAT,
         "version": milmer_cli.__version__,
         "is_main": experiment.spec.is_main,
+        "features": [baseline.features, baseline.classifier] if baseline else ["", ""],
         "store": labeled.store.fingerprint,
         "segments": labeled.fingerprint,
         "backbone": _backbone_digest(experiment.settings),
@@ -65,10 +68,12 @@ def save_result(
         identity=np.array(experiment_identity(experiment, labeled)),
         probabilities=result.probabilities,
         epoch=np.array(-1 if result.epoch is None else result.epoch),
-        temperature=np.zeros(0) if result.temperature is None else result.temperature,
+        temperature=_optional(result.temperature),
         temperatures=np.array(json_text(dict(result.temperatures))),
         seconds=np.array(result.seconds),
         adapted=np.zeros(0) if result.adapted is None else result.adapted,
+        validation_probabilities=_optional(result.validation_probabilities),
+        cost=np.array([getattr(result, name) for name in COST_FIELDS]),
         **arrays,  # type: ignore[arg-type]
     )
     atomic_write(result_path(experiment, labeled, out), buffer.getvalue())
@@ -85,7 +90,9 @@ def load_result(
         if str(arrays["identity"]) != experiment_identity(experiment, labeled):
             return None
         epoch = int(arrays["epoch"])
-        temperature, adapted = arrays["temperature"], arrays["adapted"]
+        temperature, validation = arrays["temperature"], arrays["validation_probabilities"]
+        n_parameters, n_bytes, training_seconds, prediction_seconds = map(float, arrays["cost"])
+        adapted = arrays["adapted"]
         return ExperimentResult(
             probabilities=arrays["probabilities"],
             epoch=None if epoch < 0 else epoch,
@@ -93,11 +100,20 @@ def load_result(
             temperatures=json.loads(str(arrays["temperatures"])),
             seconds=float(arrays["seconds"]),
             adapted=adapted if len(adapted) else None,
+            validation_probabilities=validation if len(validation) else None,
+            n_parameters=int(n_parameters),
+            n_bytes=int(n_bytes),
+            training_seconds=training_seconds,
+            prediction_seconds=prediction_seconds,
             robustness=_with_prefix(arrays, _ROBUSTNESS),
             probe_predictions=_with_prefix(arrays, _PROBE),
         )
     except (ValueError, KeyError, TypeError):  # of another version
         return None
+
+
+def _optional(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None else values
 
 
 def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

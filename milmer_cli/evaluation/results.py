@@ -13,6 +13,7 @@ from typing import Any
 from milmer_cli.data.quality import QualityCounts
 from milmer_cli.evaluation.adaptation_curve import AdaptationCurve
 from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.interpretation import (
     Tone,
     best_baseline,
@@ -137,6 +138,8 @@ class ProtocolResult:
     adaptation
         Accuracy against the number of labeled trials of each test participant; None without
         ``evaluate.calibration_trials``.
+    costs
+        Costs by model; none for the baselines that know only identities.
     """
 
     protocol: Protocol
@@ -155,6 +158,7 @@ class ProtocolResult:
     temperatures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     coverage: CoverageCurve | None = None
     adaptation: AdaptationCurve | None = None
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)
 
     @property
     def scores(self) -> Scores:
@@ -188,6 +192,13 @@ class ProtocolResult:
             self.scores, self.protocol, self.comparisons, self.epoch_selected_on_test
         )
         return tone, f"TRANSDUCTIVE: {text}" if self.transductive else text
+
+    @property
+    def models_by_accuracy(self) -> dict[str, Scores]:
+        """The main model, and then the others from the most to the least accurate over trials."""
+        accuracies = {name: scores.trial_accuracy.value for name, scores in self.models.items()}
+        names = sorted(self.models, key=lambda name: (name != MAIN, -accuracies[name]))
+        return {name: self.models[name] for name in names}
 
     @property
     def best_baseline(self) -> Comparison | None:
@@ -287,6 +298,8 @@ class EvaluationResult:
         The evaluated run; None if models were trained.
     noise_floor
         Only with ``evaluate.noise_floor``.
+    left_out
+        Baselines of ``evaluate.baselines`` that were not used -> reason.
     """
 
     title: str
@@ -298,6 +311,7 @@ class EvaluationResult:
     quality: Sequence[QualityCounts] = ()
     run: Path | None = None
     noise_floor: NoiseFloor | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def main(self) -> ProtocolResult:
@@ -341,5 +355,7 @@ class EvaluationResult:
             "interpretations": self.interpretations,
             "quality": to_json(self.quality),
             "protocols": protocols,
+            "costs": {result.protocol: to_json(result.costs) for result in self.protocols},
+            "baselines_left_out": dict(self.left_out),
             **self.provenance,
         }

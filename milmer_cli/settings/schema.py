@@ -36,7 +36,7 @@ Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
 Split = Literal["folds", "holdout"]
 EpochSet = Literal["validation", "test"]
-Baselines = Literal["quick", "all", "none"]
+Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
 DeviceType = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
@@ -381,8 +381,8 @@ class EvaluateSettings(Section):
     """Set on which the epoch is selected. `test` selects it on the test set, as the published code
     does; such results are marked LEAKY."""
     baselines: Baselines = "quick"
-    """Baselines in the same folds. `quick`: majority class and band power with LDA, which train no
-    network. `all`: also EEG only, face only and mean pooling. `none`: no baseline."""
+    """Baselines in the same folds: `quick` (majority class, and band power with LDA), `all`,
+    `none`, or names separated by commas, as listed by `milmer evaluate --list-baselines`."""
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.named_splits import open_splits
@@ -18,11 +20,11 @@ from milmer_cli.data.split_file import ProtocolFolds
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.adaptation import require_calibration_trials
-from milmer_cli.evaluation.band_power import band_power
-from milmer_cli.evaluation.baselines import model_specs
+from milmer_cli.evaluation.baselines import AvailableData, baselines_left_out, model_specs
 from milmer_cli.evaluation.dry_run import EvaluationDryRunResult, evaluation_dry_run
 from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
+from milmer_cli.evaluation.features import FeatureInput, SegmentFeatures
 from milmer_cli.evaluation.fold_predictions import group_predictions
 from milmer_cli.evaluation.folds import evaluation_folds, make_splits
 from milmer_cli.evaluation.noise_floor import measure_noise_floor
@@ -162,7 +164,8 @@ class _Plan:
     settings: Settings
     splits: Sequence[ProtocolFolds]
     experiments: Sequence[Experiment]
-    has_eeg: bool
+    reads_eeg: bool
+    left_out: Mapping[str, str]
     given_splits: Mapping[str, str] | None
 
 
@@ -180,12 +183,15 @@ def _plan(
     )
     require_calibration_trials(labeled, used_splits, options.calibration_trials)
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
-    used = labeled.labels != EXCLUDED
-    has_eeg = bool(labeled.segments.eeg_found[used].any())
-    specs = model_specs(settings, has_eeg, bool((labeled.segments.faces_found[used] > 0).any()))
+    data = _available_data(labeled)
+    specs, left_out = model_specs(settings, data), baselines_left_out(settings, data)
+    if left_out:
+        reasons = "; ".join(f"{title} {reason}" for title, reason in left_out.items())
+        progress.note(f"Baselines that are left out: {reasons}.", "info")
     note_face_input(settings, labeled.store, progress)
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
-    return _Plan(labeled, settings, used_splits, experiments, has_eeg, given_splits)
+    reads_eeg = data.has_eeg and settings.model.modalities != "face"
+    return _Plan(labeled, settings, used_splits, experiments, reads_eeg, left_out, given_splits)
 
 
 def _evaluate(
@@ -200,18 +206,28 @@ def _evaluate(
     plan = _plan(prepared, settings, splits, log)
     labeled, settings, experiments = plan.labeled, plan.settings, plan.experiments
     log.open(out)
-    power = None
-    if plan.has_eeg and settings.model.modalities != "face":
-        power = band_power(labeled, settings.eeg.band_hz)
-    results = run_experiments(experiments, labeled, power, out, settings.run, device, log)
+    features = SegmentFeatures(FeatureInput(labeled, settings, device, out, log))
+    power = features.get("band power").values if plan.reads_eeg else None
+    results = run_experiments(experiments, labeled, features, out, settings.run, device, log)
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
+    result = replace(result, left_out=plan.left_out)
     result = replace(result, provenance={**result.provenance, "splits": plan.given_splits})
     if settings.evaluate.noise_floor:
         floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, log)
         result = replace(result, noise_floor=floor)
     write_evaluation(out, result, predictions, plan.splits, labeled)
     return EvaluateResult(out, result)
+
+
+def _available_data(labeled: LabeledSegments) -> AvailableData:
+    used, segments = labeled.labels != EXCLUDED, labeled.segments
+    channels = (labeled.store.participant(str(n)).channels for n in np.unique(segments.participant))
+    return AvailableData(
+        has_eeg=bool(segments.eeg_found[used].any()),
+        has_faces=bool((segments.faces_found[used] > 0).any()),
+        channels=max(channels, key=len),  # a participant without EEG has none
+    )
 
 
 def start_device(settings: Settings) -> Device:

@@ -91,10 +91,10 @@ def _predict_batch(
     manifest: Path, run: Path, out: Path, settings: Settings, progress: RunLog
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
-    opened = Run.open(run)
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
+    opened = Run.open(run)
     rated = read_rated_classes(manifest, opened.settings.data)
     return _predict_requests(requests, rated, opened, out, settings, progress)
 

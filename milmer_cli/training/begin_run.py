@@ -74,6 +74,8 @@ def begin_run(
         states = [check_run(out, identity, restart)]
         if states == ["new"]:
             _start(out, identity, files)
+        elif states == ["finished"]:
+            remove_tree(out / CHECKPOINTS)
     broadcast_object_list(states)
     if states == ["finished"]:
         progress.note(f"{out} already contains this finished run; nothing to do.", "info")

@@ -294,7 +294,10 @@ def finish_run(
     class_names: tuple[str, ...],
     **facts: Any,
 ) -> None:
-    """Write environment.json, and remove the checkpoints and the marker of an unfinished run.
+    """Write environment.json, and remove the marker of an unfinished run and the checkpoints.
+
+    Without the marker the run is finished: if the process is killed then, `begin_run` removes the
+    checkpoints.
 
     Parameters
     ----------
@@ -316,8 +319,8 @@ def finish_run(
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)
-    remove_tree(out / CHECKPOINTS)
     (out / MARKER).unlink()
+    remove_tree(out / CHECKPOINTS)
 
 
 def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:

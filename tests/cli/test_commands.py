@@ -361,3 +361,25 @@ def test_evaluate_list_splits_prints_the_checksum_of_every_split(milmer):
     lines = outcome.out.splitlines()
     assert [line.partition(":")[0] for line in lines] == list(SHA256)
     assert all(line.endswith(f"SHA-256 {SHA256[line.partition(':')[0]]}") for line in lines)
+
+
+def test_evaluate_lists_the_baselines_without_a_store(milmer):
+    outcome = milmer("evaluate", "--list-baselines", "--json")
+    assert outcome.code == 0
+    listed = {entry["name"]: entry for entry in outcome.document["baselines"]}
+    assert set(outcome.document["groups"]["all"]) == set(listed)
+    assert listed["late-fusion"]["trains_network"]
+    assert listed["late-fusion"]["needs"] == "EEG and faces"
+    assert not listed["de-svm"]["trains_network"]
+    assert listed["riemann"]["package"] == "pyriemann"
+    assert listed["face-tokens"]["installed"]
+    text = milmer("evaluate", "--list-baselines").out
+    for name, entry in listed.items():
+        assert f"{name} " in text
+        assert entry["title"].split()[0] in text
+
+
+def test_evaluate_without_a_store_states_what_is_missing(milmer):
+    outcome = milmer("evaluate")
+    assert outcome.code == 2
+    assert "--prepared: expected the folder of a prepared store" in outcome.err

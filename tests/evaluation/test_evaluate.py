@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from helpers import RecordingProgress, read_csv
 from milmer_cli.data.named_splits import SHA256
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.evaluation import executor
-from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY, MEAN_POOLING
+from milmer_cli.evaluation.baselines import BAND_POWER, BASELINES, MAIN, MAJORITY
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
-MODELS = [MAIN, MAJORITY, BAND_POWER, "EEG only", "face only", MEAN_POOLING, "fusion=none"]
+MODELS = [MAIN, *(b.title for b in BASELINES.values() if b.installed), "fusion=none"]
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +138,19 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     )
 
 
+def test_evaluate_measures_the_cost_of_every_model(out, metrics):
+    costs = metrics["costs"]["trial"]
+    assert list(costs) == MODELS
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert all(cost[name] > 0 for model, cost in costs.items() if model != MAJORITY)
+    singles = [costs[name] for name in ("EEG only", "face only")]
+    fused = costs["late fusion (mean)"]
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert fused[name] == pytest.approx(sum(single[name] for single in singles))
+    assert costs[BAND_POWER]["n_parameters"] < costs["EEG only"]["n_parameters"]
+    assert costs[MAIN]["n_bytes"] == pytest.approx(4 * costs[MAIN]["n_parameters"], rel=0.05)
+
+
 def test_evaluate_removes_electrodes_of_the_main_model(out, metrics):
     trial = metrics["protocols"]["trial"]
     curve = trial["missing_electrodes"]
@@ -221,6 +235,23 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
     assert metrics["verdict"] in text
     for sentences in metrics["interpretations"].values():
         assert all(sentence in text for sentence in sentences)
+
+
+def test_evaluate_docs_read_the_folds_for_another_model(out, prepared, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shutil.copytree(prepared, tmp_path / "prepared")
+    (tmp_path / "evaluation").mkdir()
+    shutil.copy(out / "splits.json", tmp_path / "evaluation")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(textwrap.dedent(block), names)
+    segments, rows, eeg = names["segments"], names["rows"], names["eeg"]
+    assert eeg.shape == (4, 128)
+    last = [row for row in read_csv(out / "predictions.csv") if row["protocol"] == "trial"]
+    tested = {(row["participant"], row["trial"]) for row in last if row["fold"] == "2"}
+    expected = zip(segments.participant[rows], segments.trial[rows].astype(str), strict=True)
+    assert tested == set(expected)
 
 
 def test_evaluate_writes_all_files(out, metrics):

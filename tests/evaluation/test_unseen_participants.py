@@ -15,8 +15,9 @@ from milmer_cli.data.eeg_alignment import AMPLITUDE_UV, EegMoments, align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import make_folds
 from milmer_cli.device import Device
-from milmer_cli.evaluation.band_power import band_power, predict_lda
+from milmer_cli.evaluation.band_power import band_power
 from milmer_cli.evaluation.baselines import BAND_POWER, MAIN
+from milmer_cli.evaluation.classifiers import fit_classifier
 from milmer_cli.inference.scoring import TestedSegments
 from milmer_cli.metrics.resampling import ResamplingOptions
 from milmer_cli.metrics.significance import compare_models
@@ -92,12 +93,29 @@ def model_settings(method: str = "euclidean", scope: str = "transductive"):
     return load_settings(overrides=[*EEG_ONLY, *overrides])
 
 
+def power_of(labeled) -> np.ndarray:
+    """Band power of all segments of a store that all have EEG."""
+    segments = labeled.segments
+    names = segments.participant.tolist()
+    participants = {name: labeled.store.participant(name) for name in set(names)}
+    eeg = [
+        labeled.read_eeg(participants[name], row)
+        for name, row in zip(names, segments.row.tolist(), strict=True)
+    ]
+    return band_power(np.stack(eeg), 128.0, (1.0, 50.0))
+
+
+def predict_lda(power, labels, train, test) -> np.ndarray:
+    groups = np.arange(len(train))
+    return fit_classifier("LDA", power[train], labels[train], groups, 4).predict(power[test])
+
+
 def cross_validate(labeled, settings) -> np.ndarray:
     """Probabilities of band power + LDA for the test sets of four folds, one after the other."""
     predictions = []
     for fold in make_folds(labeled, "participant", 4, 0.2, 0):
-        power = band_power(align_eeg(labeled, fold.train, settings.model), (1.0, 50.0))
-        predictions.append(predict_lda(power, labeled.labels, fold.train, fold.test, 4))
+        power = power_of(align_eeg(labeled, fold.train, settings.model))
+        predictions.append(predict_lda(power, labeled.labels, fold.train, fold.test))
     return np.concatenate(predictions)
 
 
@@ -206,8 +224,8 @@ def test_align_eeg_inductive_ignores_the_test_set(open_store, method, protocol):
     for name in (*maps.participants, "unseen"):
         np.testing.assert_array_equal(maps.of(name).matrix, changed.of(name).matrix)
         np.testing.assert_array_equal(maps.of(name).offset, changed.of(name).offset)
-    powers = [band_power(each, (1.0, 50.0)) for each in (first, second)]
-    predictions = [predict_lda(power, labeled.labels, fold.train, kept, 4) for power in powers]
+    powers = [power_of(each) for each in (first, second)]
+    predictions = [predict_lda(power, labeled.labels, fold.train, kept) for power in powers]
     np.testing.assert_array_equal(*predictions)
     assert not np.array_equal(powers[0][poisoned], powers[1][poisoned])
     transductive = align_eeg(other, fold.train, model_settings(method).model).eeg_alignment

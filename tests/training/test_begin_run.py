@@ -8,6 +8,7 @@ from helpers import RecordingProgress
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT
 from milmer_cli.training import begin_run as module
+from milmer_cli.training import run_dir
 from milmer_cli.training.begin_run import begin_run, check_run, require_kept
 from milmer_cli.training.run_marker import MARKER
 
@@ -45,6 +46,20 @@ def test_begin_run_resumes_the_same_run(unfinished):
     assert begin(unfinished, FIRST, progress=progress) is False
     assert progress.messages == [f"The unfinished run in {unfinished} is resumed."]
     assert (unfinished / "checkpoints" / "checkpoint-5").is_dir()
+
+
+def test_begin_run_removes_what_a_run_left_that_was_killed_at_its_end(
+    unfinished, device, monkeypatch
+):
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_dir, "remove_tree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_dir.finish_run(unfinished, FIRST, 1, device, ("low", "high"))
+    assert (unfinished / "checkpoints" / "checkpoint-5").is_dir()
+    assert begin(unfinished, FIRST) is True
+    assert not (unfinished / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("state", ["unfinished", "finished"])
