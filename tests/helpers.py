@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import edfio
 import mne
 import numpy as np
 
+from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import QUADRANTS
 from milmer_cli.eeg.bad_channels import window_edges
 from milmer_cli.eeg.channels import montage_1005
 from milmer_cli.eeg.edf import read_record_layout
@@ -28,6 +31,7 @@ from milmer_cli.store import (
     Header,
     PreparedTrial,
     SegmentFaces,
+    Segments,
     encode_face,
     write_index,
     write_participant,
@@ -281,6 +285,48 @@ def write_labeled_store(
         )
         write_participant(folder / f"{name}.h5", header, prepared_trials)
     write_index(folder, settings, names)
+
+
+# Labeled segments without a store -------------------------------------------------------
+
+
+class StubStore:
+    """A store without files, whose participants state the length of a segment."""
+
+    def __init__(self, segment_s: float) -> None:
+        self.segment_s = segment_s
+
+    def participant(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(participant=name, segment_s=self.segment_s)
+
+
+def label_segments(
+    participants: int,
+    trials: int,
+    per_trial: int,
+    seed: int = 0,
+    *,
+    step_s: float = 3.0,
+    segment_s: float = 3.0,
+) -> LabeledSegments:
+    """Label segments as in DEAP: permuted presentation orders, one class a trial."""
+    random = np.random.default_rng(seed)
+    n = participants * trials * per_trial
+    stimuli = [random.permutation(trials) + 1 for _ in range(participants)]
+    trial = np.tile(np.repeat(np.arange(1, trials + 1), per_trial), participants)
+    segments = Segments(
+        participant=np.repeat([f"s{p + 1:02d}" for p in range(participants)], trials * per_trial),
+        row=np.tile(np.arange(trials * per_trial), participants),
+        trial=trial,
+        stimulus=np.repeat(np.concatenate(stimuli), per_trial),
+        onset=np.tile(np.arange(per_trial) * step_s, participants * trials).astype(np.float32),
+        ratings=np.full((n, 4), 5.0, dtype=np.float32),
+        eeg_found=np.ones(n, dtype=bool),
+        faces_found=np.ones(n, dtype=np.float32),
+        label=np.full(n, ""),
+    )
+    labels = np.repeat(random.integers(4, size=participants * trials), per_trial)
+    return LabeledSegments(StubStore(segment_s), segments, labels, QUADRANTS)
 
 
 # EEG with the topography of a head and known blinks ------------------------------------

@@ -30,9 +30,20 @@ FLAGS = {
     **SPLIT_FLAGS,
     "--baselines": "evaluate.baselines",
     "--ablate": "evaluate.ablate",
+    "--calibration-trials": "evaluate.calibration_trials",
     "--noise-floor": "evaluate.noise_floor",
     "--workers": "run.workers",
 }
+
+
+def _print_splits(requested: bool) -> None:
+    if not requested:
+        return
+    from milmer_cli.data.named_splits import named_splits
+
+    for split in named_splits():
+        typer.echo(split.line)
+    raise typer.Exit
 
 
 @command(FLAGS)
@@ -44,15 +55,23 @@ def evaluate(
         folder_option("--run", "Run folder to score on its own test set, without training."),
     ] = None,
     splits: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--splits",
-            metavar="FILE",
-            help="Use the folds in the splits.json of an earlier evaluation or training.",
-            exists=True,
-            dir_okay=False,
+            metavar="NAME|FILE",
+            help="Use the folds of a split of --list-splits, or in the splits.json of an earlier "
+            "evaluation or training.",
         ),
     ] = None,
+    list_splits: Annotated[
+        bool,
+        typer.Option(
+            "--list-splits",
+            help="List the splits of DEAP that ship with Milmer.",
+            callback=_print_splits,
+            is_eager=True,
+        ),
+    ] = False,
     out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
     list_baselines: Annotated[
         bool,
@@ -72,6 +91,7 @@ def evaluate(
       milmer evaluate --prepared prepared --protocol segment --protocol trial --protocol participant
       milmer evaluate --prepared prepared --baselines majority,de-svm,eeg-only,face-only
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
+      milmer evaluate --prepared prepared --splits deap-participant-loo
       milmer evaluate --prepared prepared --run runs/first --out evaluation
       milmer evaluate --prepared prepared --folds 5 --dry-run
 
@@ -118,7 +138,7 @@ def evaluate(
     context.print_result(evaluate_stage(prepared, out, settings, splits=splits, progress=progress))
 
 
-def _check_flags(context: CommandContext, run: Path | None, splits: Path | None) -> None:
+def _check_flags(context: CommandContext, run: Path | None, splits: str | None) -> None:
     """Reject flags that ``--run`` or ``--splits`` would silently override."""
     if run is not None and splits is not None:
         raise InputError("--run and --splits cannot be combined.", "Leave one of them out.")

@@ -7,9 +7,11 @@ In data-flow order:
 - `quality`: the rule that decides which modalities of a segment are usable
 - `signal_quality`: `SignalQuality`, the rule applied to a whole participant, for summaries
 - `labeled_segments`: `LabeledSegments`, the segments of a store with their labels
+- `eeg_alignment`: align the EEG of participants, for the model and all baselines
 - `splits`: folds and hold-outs by protocol
 - `split_checks`: check that the sets of a fold share nothing that the protocol keeps apart
 - `split_file`: read and write ``splits.json``
+- `named_splits`, `deap_splits`: splits of DEAP that ship with the package
 - `dataset`: `BagDataset`, whose batches are the arguments of `MilmerModel.forward`
 - `prepared_dataset`: `PreparedDataset`, all labeled segments of a store, for one's own code
 - `augmentation`: random changes of face images during training

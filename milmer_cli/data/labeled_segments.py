@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from milmer_cli.settings import Settings
 from milmer_cli.settings.published_defects import LAYOUT
 from milmer_cli.settings.schema import Modalities, ModelSettings, Target
 from milmer_cli.store import PreparedParticipant, PreparedStore, Segments, validate_store
+
+if TYPE_CHECKING:
+    from milmer_cli.data.eeg_alignment import EegAlignment
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +47,8 @@ class LabeledSegments:
         (n_segments, n_channels) bool, the EEG channels that the model reads; None for all of them.
     eeg_gain
         Participant -> factor on the EEG (``model.eeg_amplitude_scale``); 1 if not contained.
+    eeg_alignment
+        Maps of the EEG channels by participant (`data.eeg_alignment`); None if there are none.
     """
 
     store: PreparedStore
@@ -52,6 +58,7 @@ class LabeledSegments:
     quality: tuple[QualityCounts, ...] = ()
     channels_found: np.ndarray | None = None
     eeg_gain: Mapping[str, float] = field(default_factory=dict)
+    eeg_alignment: EegAlignment | None = None
 
     @classmethod
     def open(
@@ -111,8 +118,10 @@ class LabeledSegments:
 
     def read_eeg(self, participant: PreparedParticipant, row: int) -> np.ndarray:
         """Read the EEG of one row of a participant, (n_channels, n_samples) float32."""
-        gain = self.eeg_gain.get(participant.participant, 1.0)
-        return np.asarray(participant.eeg[row] * np.float32(gain))
+        name, eeg = participant.participant, participant.eeg[row]
+        if self.eeg_alignment is not None:
+            return self.eeg_alignment.of(name)(eeg)
+        return np.asarray(eeg * np.float32(self.eeg_gain.get(name, 1.0)))
 
     def restrict_to(self, modalities: Modalities) -> LabeledSegments:
         """Exclude the segments that have no data of any of the model's modalities."""

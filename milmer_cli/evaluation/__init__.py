@@ -12,6 +12,7 @@ Modules in data-flow order:
 - `missing_electrodes`: predictions with removed EEG electrodes, masked or interpolated
 - `robustness`: predictions with missing modalities, deleted faces and removed electrodes
 - `probes`: decoding of participant and stimulus from features
+- `adaptation`: a correction of the classifier from a few trials of a new participant
 - `experiment`: training and testing of one model on one fold
 - `result_cache`: files of finished experiments, to continue an interrupted evaluation
 - `fit_baseline`: one baseline that trains no network, on one fold
@@ -22,6 +23,7 @@ Modules in data-flow order:
 - `noise_floor`: the first fold trained again with another order of the arithmetic
 - `interpretation`: verdict and comparison of protocols in words
 - `robustness_curves`: accuracy against the number of deleted faces and of missing electrodes
+- `adaptation_curve`: accuracy against the number of labeled trials of a new participant
 - `results`: result classes, which reports render and metrics.json contains
 - `summary`: from predictions to the results under one protocol
 

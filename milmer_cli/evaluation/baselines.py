@@ -207,6 +207,8 @@ def model_specs(settings: Settings, data: AvailableData) -> list[ModelSpec]:
         changed = _override(settings, *overrides)
         if changed.model != model or changed.train != settings.train:
             name = ", ".join(override.partition(".")[2] for override in overrides)
+            if changed.model.transductive and not model.transductive:
+                name += " (TRANSDUCTIVE)"
             specs.append(ModelSpec(name, "network", changed))
     return specs
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import Bag, BagDataset
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
-from milmer_cli.evaluation.baselines import ModelSpec
+from milmer_cli.evaluation.adaptation import TrainedClassifier, adapt_to_participants
+from milmer_cli.evaluation.baselines import BAND_POWER, ModelSpec
 from milmer_cli.evaluation.features import TIMING_REPEATS
 from milmer_cli.evaluation.folds import EvaluationFold
 from milmer_cli.evaluation.missing_electrodes import MissingElectrodes
@@ -42,6 +44,13 @@ class Experiment:
     def settings(self) -> Settings:
         """Settings of the model, with the seed of the fold."""
         return self.spec.settings.model_copy(update={"seed": self.fold.seed})
+
+    @property
+    def calibration_trials(self) -> tuple[int, ...]:
+        """Numbers of labeled trials of each test participant to adapt to; empty for none."""
+        new_participants = "participant" in self.fold.protocol
+        adapted = self.spec.is_main or self.spec.name == BAND_POWER
+        return self.settings.evaluate.calibration_trials if new_participants and adapted else ()
 
     @property
     def name(self) -> str:
@@ -78,6 +87,8 @@ class ExperimentResult:
         Output of `evaluate_robustness`; only for the main model.
     probe_predictions
         Output of `predict_probe` on the model's features by target; only for the main model.
+    adapted
+        Output of `adapt_to_participants`; None without calibration trials.
     """
 
     probabilities: np.ndarray
@@ -92,6 +103,7 @@ class ExperimentResult:
     prediction_seconds: float = 0.0
     robustness: Mapping[str, np.ndarray] = field(default_factory=dict)
     probe_predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    adapted: np.ndarray | None = None
 
 
 def run_experiment(
@@ -124,6 +136,7 @@ def run_experiment(
     start = time.perf_counter()
     settings, fold = experiment.settings, experiment.fold.fold
     usable = usable_rows(fold, labeled, settings.model.modalities)
+    labeled = align_eeg(labeled, usable.train, settings.model)
     log = TrainingLog(progress, experiment.name, epoch_level="detail")
     model, history = fit_fold(labeled, usable, settings, device, log=log)
     training_seconds = time.perf_counter() - start
@@ -134,6 +147,12 @@ def run_experiment(
     if not experiment.fold.epoch_selected_on_test:
         temperatures = calibrate(model, labeled, usable.validation, fitted.predict)
     probabilities = fitted.predict(fold.test)
+    adapted = None
+    if n_trials := experiment.calibration_trials:
+        features = fitted.features(np.concatenate([rows for _, rows in usable.sets()]))
+        trained = TrainedClassifier(features, fitted.predict(usable.validation), probabilities)
+        in_fold = replace(experiment.fold, fold=usable)
+        adapted = adapt_to_participants(labeled, in_fold, trained, n_trials)
     is_main, single = experiment.spec.is_main, settings.model.modalities != "both"
     if experiment.fold.epoch_selected_on_test:
         single = False  # no set is left to fit a late fusion on
@@ -147,6 +166,7 @@ def run_experiment(
         temperatures=temperatures,
         robustness=fitted.robustness(fold.test) if is_main else {},
         probe_predictions=fitted.probe_predictions(fold) if is_main else {},
+        adapted=adapted,
         validation_probabilities=fitted.predict(fold.validation) if single else None,
         n_parameters=sum(parameter.numel() for parameter in model.parameters()),
         n_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
@@ -265,13 +285,18 @@ class _FittedModel:
             MissingElectrodes.of(self.labeled, seed),
         )
 
-    def probe_predictions(self, fold: Fold) -> dict[str, np.ndarray]:
-        """Predict every probe target of the test set from the model's features."""
-        rows = np.concatenate([fold.train, fold.test])
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Return the features of some segments, (n_segments, width); NaN in all others."""
+        rows = np.unique(rows)  # the validation set can be the test set
         batch_size = self.settings.inference_batch_size
         values = extract_features(self.model, self._bags(rows), self.device, batch_size)
         features = np.full((len(self.labeled.segments), values.shape[1]), np.nan, np.float32)
         features[rows] = values
+        return features
+
+    def probe_predictions(self, fold: Fold) -> dict[str, np.ndarray]:
+        """Predict every probe target of the test set from the model's features."""
+        features = self.features(np.concatenate([fold.train, fold.test]))
         segments = self.labeled.segments
         return {target: predict_probe(segments, fold, features, target) for target in TARGETS}
 

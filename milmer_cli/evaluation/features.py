@@ -14,6 +14,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import Bag, BagDataset
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.device import Device
@@ -24,6 +25,7 @@ from milmer_cli.evaluation.band_power import (
 )
 from milmer_cli.evaluation.baselines import ALPHA_ASYMMETRY, asymmetry_pairs
 from milmer_cli.inference.predict_proba import map_batches
+from milmer_cli.io import digest
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.store import PreparedParticipant
@@ -117,6 +119,17 @@ class SegmentFeatures:
     def __init__(self, inputs: FeatureInput) -> None:
         self._inputs = inputs
         self._computed: dict[tuple[str, int | None], Features] = {}
+        self._aligned: tuple[str, SegmentFeatures] | None = None
+
+    def aligned(self, train: np.ndarray, settings: Settings) -> SegmentFeatures:
+        """Return the features of the EEG as it is aligned on a training set, (n,) rows."""
+        if settings.model.eeg_alignment == "none":
+            return self
+        key = digest(train, settings.model.model_dump(mode="json"))
+        if self._aligned is None or self._aligned[0] != key:
+            labeled = align_eeg(self._inputs.labeled, train, settings.model)
+            self._aligned = key, SegmentFeatures(replace(self._inputs, labeled=labeled))
+        return self._aligned[1]
 
     def get(self, name: str, settings: Settings | None = None) -> Features:
         """Return some features; see `compute_features`.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.errors import MilmerError
+from milmer_cli.evaluation.adaptation import TrainedClassifier, adapt_to_participants
 from milmer_cli.evaluation.baselines import Baseline
 from milmer_cli.evaluation.classifiers import FittedClassifier, fit_classifier
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
@@ -49,18 +51,39 @@ def fit_features(
         See `fit_classifier`.
     """
     baseline, test = _baseline(experiment), experiment.fold.fold.test
-    computed = features.get(baseline.features, experiment.settings)
-    rows, start = training_rows(experiment), time.perf_counter()
+    rows = training_rows(experiment)
+    if baseline.reads != "face":
+        features = features.aligned(rows, experiment.settings)
+    computed, start = features.get(baseline.features, experiment.settings), time.perf_counter()
     fitted = fit_on(experiment, labeled, computed.values)
     seconds = time.perf_counter() - start
+    probabilities = fitted.predict(computed.values[test])
     return ExperimentResult(
-        fitted.predict(computed.values[test]),
+        probabilities,
+        adapted=_adapt(experiment, labeled, computed.values, probabilities),
         seconds=seconds,
         n_parameters=sum(values.size for values in fitted.arrays),
         n_bytes=sum(values.nbytes for values in fitted.arrays),
         training_seconds=seconds + computed.seconds * len(rows),
         prediction_seconds=computed.seconds_alone + _seconds_of_one(fitted, computed.values[test]),
     )
+
+
+def _adapt(
+    experiment: Experiment, labeled: LabeledSegments, values: np.ndarray, test: np.ndarray
+) -> np.ndarray | None:
+    """Adapt a classifier to the participants of the test set; see `adaptation`."""
+    if not (n_trials := experiment.calibration_trials):
+        return None
+    # the participants of the validation set are new to a classifier that was fitted without them
+    fold = experiment.fold.fold
+    without = replace(fold, validation=fold.validation[:0])
+    in_fold = replace(experiment, fold=replace(experiment.fold, fold=without))
+    validation = test[:0]
+    if len(fold.validation):
+        validation = fit_on(in_fold, labeled, values).predict(values[fold.validation])
+    trained = TrainedClassifier(values, validation, test)
+    return adapt_to_participants(labeled, experiment.fold, trained, n_trials)
 
 
 def fit_on(

@@ -34,6 +34,12 @@ class FoldPredictions:
         """(n, n_classes) probabilities."""
         return np.concatenate([result.probabilities for result in self.results])
 
+    @property
+    def adapted(self) -> np.ndarray | None:
+        """(n_numbers, n, n_classes) of `adapt_to_participants`; None without calibration trials."""
+        parts = [result.adapted for result in self.results if result.adapted is not None]
+        return np.concatenate(parts, axis=1) if len(parts) == len(self.results) else None
+
     def tested(self, labeled: LabeledSegments) -> TestedSegments:
         """Return the tested segments with the baselines that know only identities."""
         folds = [item.fold for item in self.folds]

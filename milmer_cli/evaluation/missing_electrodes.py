@@ -49,7 +49,8 @@ class MissingElectrodes:
         participants = [labeled.store.participant(str(name)) for name in np.unique(names)]
         largest = max(participants, key=lambda participant: len(participant.channels))
         channels = tuple(largest.channels)
-        if len(channels) < 2 or labeled.store.settings["eeg"].get("layout") == "published":
+        mixed = labeled.eeg_alignment is not None and labeled.eeg_alignment.method == "euclidean"
+        if mixed or len(channels) < 2 or labeled.store.settings["eeg"].get("layout") == "published":
             return None
         return cls(channels, tuple(str(name) for name in names), seed)
 

@@ -42,6 +42,7 @@ def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str
         "backbone": _backbone_digest(experiment.settings),
         "rows": digest(*(rows for _, rows in experiment.fold.fold.sets())),
         "settings": {name: values[name] for name in SECTIONS},
+        "calibration_trials": experiment.calibration_trials,
     }
     return json_text(identity, indent=None)
 
@@ -70,6 +71,7 @@ def save_result(
         temperature=_optional(result.temperature),
         temperatures=np.array(json_text(dict(result.temperatures))),
         seconds=np.array(result.seconds),
+        adapted=np.zeros(0) if result.adapted is None else result.adapted,
         validation_probabilities=_optional(result.validation_probabilities),
         cost=np.array([getattr(result, name) for name in COST_FIELDS]),
         **arrays,  # type: ignore[arg-type]
@@ -90,12 +92,14 @@ def load_result(
         epoch = int(arrays["epoch"])
         temperature, validation = arrays["temperature"], arrays["validation_probabilities"]
         n_parameters, n_bytes, training_seconds, prediction_seconds = map(float, arrays["cost"])
+        adapted = arrays["adapted"]
         return ExperimentResult(
             probabilities=arrays["probabilities"],
             epoch=None if epoch < 0 else epoch,
             temperature=temperature if len(temperature) else None,
             temperatures=json.loads(str(arrays["temperatures"])),
             seconds=float(arrays["seconds"]),
+            adapted=adapted if len(adapted) else None,
             validation_probabilities=validation if len(validation) else None,
             n_parameters=int(n_parameters),
             n_bytes=int(n_bytes),

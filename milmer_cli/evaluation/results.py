@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.data.quality import QualityCounts
+from milmer_cli.evaluation.adaptation_curve import AdaptationCurve
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.interpretation import (
@@ -24,6 +25,7 @@ from milmer_cli.io import to_json
 from milmer_cli.metrics import Scores, headline
 from milmer_cli.metrics.calibration import ReliabilityPair
 from milmer_cli.metrics.coverage_curve import CoverageCurve
+from milmer_cli.metrics.results import protocol_marks
 from milmer_cli.metrics.shortcuts import IDENTITIES, OVERALL, Explanation, verdict
 from milmer_cli.metrics.significance import Comparison
 from milmer_cli.settings import Settings
@@ -110,6 +112,8 @@ class ProtocolResult:
         Test performance of the main model in each fold.
     epoch_selected_on_test
         Whether the test set selected the epoch, which makes every protocol LEAKY.
+    transductive
+        Whether the model used the EEG of the test set without labels.
     accuracy_by_seed
         Accuracy over trials for each seed.
     comparisons
@@ -131,6 +135,9 @@ class ProtocolResult:
         Temperature of each fold, by the modalities that a segment has.
     coverage
         Accuracy of the main model against the share of the segments that it predicts.
+    adaptation
+        Accuracy against the number of labeled trials of each test participant; None without
+        ``evaluate.calibration_trials``.
     costs
         Costs by model; none for the baselines that know only identities.
     """
@@ -139,6 +146,7 @@ class ProtocolResult:
     models: Mapping[str, Scores]
     folds: Sequence[FoldScores] = ()
     epoch_selected_on_test: bool = False
+    transductive: bool = False
     accuracy_by_seed: Mapping[int, float] = field(default_factory=dict)
     comparisons: Sequence[Comparison] = ()
     explanation: Explanation | None = None
@@ -149,6 +157,7 @@ class ProtocolResult:
     reliability: ReliabilityPair | None = None
     temperatures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     coverage: CoverageCurve | None = None
+    adaptation: AdaptationCurve | None = None
     costs: Mapping[str, ModelCost] = field(default_factory=dict)
 
     @property
@@ -163,20 +172,26 @@ class ProtocolResult:
 
     @property
     def label(self) -> str:
-        """Name of the protocol, marked LEAKY where it applies."""
-        return self.protocol + (" (LEAKY)" if self.leaky else "")
+        """Name of the protocol with its marks."""
+        return self.protocol + (f" ({self.marks})" if self.marks else "")
+
+    @property
+    def marks(self) -> str:
+        """``LEAKY``, ``TRANSDUCTIVE`` or both, where they apply."""
+        return protocol_marks(self.leaky, self.transductive)
 
     @property
     def headline(self) -> str:
         """Accuracy of the main model in one line."""
-        return headline(self.scores, self.protocol, self.leaky)
+        return headline(self.scores, self.protocol, self.leaky, self.transductive)
 
     @property
     def conclusion(self) -> tuple[Tone, str]:
         """What the accuracy of the main model shows, by the comparisons in all tables."""
-        return interpret_scores(
+        tone, text = interpret_scores(
             self.scores, self.protocol, self.comparisons, self.epoch_selected_on_test
         )
+        return tone, f"TRANSDUCTIVE: {text}" if self.transductive else text
 
     @property
     def models_by_accuracy(self) -> dict[str, Scores]:
@@ -196,6 +211,7 @@ class ProtocolResult:
         return {
             "protocol": self.protocol,
             "leaky": self.leaky,
+            "transductive": self.transductive,
             "headline": self.headline,
             "conclusion": self.conclusion[1],
             "best_baseline": self.best_baseline and self.best_baseline.second,
@@ -217,6 +233,7 @@ class ProtocolResult:
             "missing_electrodes": to_json(self.electrodes),
             "probes": to_json(self.probes),
             "coverage": to_json(self.coverage),
+            "calibration_trials": self.adaptation and self.adaptation.to_json(),
             "calibration": before
             and {
                 "as_trained": to_json(before),
@@ -330,7 +347,7 @@ class EvaluationResult:
     def to_json(self) -> dict[str, Any]:
         """Contents of metrics.json: the main protocol at the top, all under ``protocols``."""
         protocols = {result.protocol: result.to_json() for result in self.protocols}
-        top = ("protocol", "leaky", "headline", "conclusion", "scores", "folds")
+        top = ("protocol", "leaky", "transductive", "headline", "conclusion", "scores", "folds")
         return {
             **{name: protocols[self.main.protocol][name] for name in top},
             "verdict": self.verdict,

@@ -13,6 +13,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
+from milmer_cli.evaluation.adaptation_curve import score_adaptation
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
@@ -140,6 +141,7 @@ def summarize_protocol(
         models=scores,
         folds=_fold_scores(main, labeled),
         epoch_selected_on_test=settings.evaluate.select_epoch_on == "test",
+        transductive=settings.model.transductive,
         accuracy_by_seed=_accuracy_by_seed(main, tested),
         comparisons=comparisons,
         explanation=_explain(main.protocol, scores[MAIN], comparisons),
@@ -147,6 +149,7 @@ def summarize_protocol(
         deletion=_deletion_curve(main, tested, options),
         electrodes=_electrode_curve(main, tested),
         probes=_probes(main, labeled, power),
+        adaptation=score_adaptation(predictions, tested, settings),
         reliability=_reliability(main, tested),
         temperatures=_temperatures(main),
         coverage=coverage_curve(

@@ -261,16 +261,25 @@ def _spread(accuracies: Sequence[float]) -> dict[str, float]:
     }
 
 
-def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
+def protocol_marks(leaky: bool, transductive: bool) -> str:
+    """Return what every line and figure of a result must state, for example ``LEAKY``."""
+    marks = {"LEAKY": leaky, "TRANSDUCTIVE": transductive}
+    return ", ".join(name for name, applies in marks.items() if applies)
+
+
+def headline(
+    scores: Scores, protocol: Protocol, leaky: bool = False, transductive: bool = False
+) -> str:
     """Summarize the accuracy in one line, with protocol, interval, majority rates and p-value.
 
     ``trial protocol: accuracy 41.7 % [33.1, 50.2] (trial level, 95 % interval over stimuli), 38.2 %
     at segment level, majority class 27.1 % (of the participant 30.4 %), chance 25 %, p = 0.012;
     generalizes to new trials with new stimuli of the same participants``. With fewer test trials
     than `MIN_TEST_TRIALS` the line has counts and no accuracy. The segment protocol is always
-    labeled LEAKY; other protocols if ``leaky`` is true.
+    labeled LEAKY; other protocols if ``leaky`` is true. ``transductive`` adds TRANSDUCTIVE.
     """
-    mark = " (LEAKY)" if leaky or protocol == "segment" else ""
+    marks = protocol_marks(leaky or protocol == "segment", transductive)
+    mark = f" ({marks})" if marks else ""
     if scores.too_few_trials:
         return (
             f"{protocol} protocol{mark}: {scores.n_correct_trials} of "
@@ -279,7 +288,7 @@ def headline(scores: Scores, protocol: Protocol, leaky: bool = False) -> str:
         )
     return (
         f"{protocol} protocol{mark}: {result_text(scores)}; "
-        f"generalizes to {generalizes_to(protocol, leaky)}"
+        f"generalizes to {generalizes_to(protocol, leaky, transductive)}"
     )
 
 
@@ -299,11 +308,12 @@ def result_text(scores: Scores) -> str:
     )
 
 
-def generalizes_to(protocol: Protocol, leaky: bool = False) -> str:
+def generalizes_to(protocol: Protocol, leaky: bool = False, transductive: bool = False) -> str:
     """State what an accuracy under a protocol generalizes to, or why it does not."""
     if leaky and protocol != "segment":
         return "nobody: the test set was used in training or to select the epoch"
-    return GENERALIZES_TO[protocol]
+    known = ", if all of their EEG is known (without labels)" if transductive else ""
+    return GENERALIZES_TO[protocol] + known
 
 
 def interval_text(scores: Scores) -> str:

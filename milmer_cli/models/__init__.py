@@ -10,6 +10,7 @@ In data-flow order:
 - `image_processor`: size and normalization of the images of a backbone
 - `backbones`: load backbones
 - `configuration_milmer`: `MilmerConfig`
+- `eeg_alignment`: the map of the EEG channels that is saved with a model
 - `eeg_amplitude`: amplitude features of the EEG channels, which LayerNorm removes from the tokens
 - `mil`: select or pool the face images of a bag (attention-based multiple-instance learning)
 - `fusion`: balance the selected face tokens against the EEG tokens

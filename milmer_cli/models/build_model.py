@@ -65,6 +65,8 @@ def build_model(
         n_samples=n_samples,
         channel_embedding=settings.channel_embedding,
         eeg_amplitude=settings.eeg_amplitude,
+        eeg_alignment=settings.eeg_alignment,
+        eeg_alignment_scope=settings.eeg_alignment_scope,
         sfreq_hz=sfreq_hz,
         band_hz=band_hz,
         num_instances=num_instances,

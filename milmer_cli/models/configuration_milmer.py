@@ -10,7 +10,15 @@ from milmer_cli.errors import SettingsError
 from milmer_cli.models.image_features import feature_shape, image_size
 from milmer_cli.models.image_processor import IMAGENET_MEAN, IMAGENET_STD
 from milmer_cli.models.pretrained_files import known_config
-from milmer_cli.settings.schema import EegAmplitude, Fusion, Modalities, Scorer, Selection
+from milmer_cli.settings.schema import (
+    AlignmentScope,
+    EegAlignment,
+    EegAmplitude,
+    Fusion,
+    Modalities,
+    Scorer,
+    Selection,
+)
 
 SELECTIONS: tuple[Selection, ...] = (
     "none",
@@ -21,6 +29,8 @@ SELECTIONS: tuple[Selection, ...] = (
     "attention_weighted_topk",
 )
 EEG_AMPLITUDES: tuple[EegAmplitude, ...] = ("none", "sd", "bands")
+EEG_ALIGNMENTS: tuple[EegAlignment, ...] = ("none", "euclidean", "standardize")
+ALIGNMENT_SCOPES: tuple[AlignmentScope, ...] = ("inductive", "transductive")
 FUSIONS: tuple[Fusion, ...] = ("none", "mlp", "cross_attention")
 
 
@@ -44,6 +54,12 @@ class MilmerConfig(PretrainedConfig):
     eeg_amplitude
         Amplitude features that are added to each EEG token; see `milmer_cli.models.eeg_amplitude`.
         Published: ``none``, also for a configuration that was saved without this field.
+    eeg_alignment
+        How the EEG must be aligned before it is given to the model; see
+        `milmer_cli.models.eeg_alignment`.
+    eeg_alignment_scope
+        ``inductive``: by the map that is saved with the model; ``transductive``: by a map that is
+        estimated from the EEG of the recording.
     sfreq_hz
         Sampling rate of the EEG, in Hz; read by ``eeg_amplitude="bands"`` only.
     band_hz
@@ -109,6 +125,8 @@ class MilmerConfig(PretrainedConfig):
         n_samples: int = 384,
         channel_embedding: bool = True,
         eeg_amplitude: EegAmplitude = "none",
+        eeg_alignment: EegAlignment = "none",
+        eeg_alignment_scope: AlignmentScope = "inductive",
         sfreq_hz: float = 128.0,
         band_hz: tuple[float, float] | list[float] = (1.0, 50.0),
         num_instances: int = 10,
@@ -145,6 +163,8 @@ class MilmerConfig(PretrainedConfig):
         self.n_samples = n_samples
         self.channel_embedding = channel_embedding
         self.eeg_amplitude = eeg_amplitude
+        self.eeg_alignment = eeg_alignment
+        self.eeg_alignment_scope = eeg_alignment_scope
         self.sfreq_hz = sfreq_hz
         self.band_hz = list(band_hz)
         self.num_instances = num_instances
@@ -206,6 +226,8 @@ class MilmerConfig(PretrainedConfig):
             ("selection", self.selection, SELECTIONS),
             ("fusion", self.fusion, FUSIONS),
             ("eeg_amplitude", self.eeg_amplitude, EEG_AMPLITUDES),
+            ("eeg_alignment", self.eeg_alignment, EEG_ALIGNMENTS),
+            ("eeg_alignment_scope", self.eeg_alignment_scope, ALIGNMENT_SCOPES),
         ):
             if value not in expected:
                 raise SettingsError(

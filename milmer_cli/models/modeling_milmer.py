@@ -13,6 +13,7 @@ from transformers.utils import ModelOutput
 
 from milmer_cli.models.configuration_milmer import MilmerConfig
 from milmer_cli.models.convert_original import load_published
+from milmer_cli.models.eeg_alignment import AlignmentReference
 from milmer_cli.models.eeg_amplitude import AmplitudeToken
 from milmer_cli.models.encoder import Encoder
 from milmer_cli.models.face_encoder import FaceEncoderModel
@@ -116,6 +117,8 @@ class MilmerModel(FaceEncoderModel):
                 self.channel_embedding = nn.Parameter(torch.zeros(config.n_channels, d))
             if config.eeg_amplitude != "none":
                 self.amplitude = AmplitudeToken(config)
+            if config.eeg_alignment != "none" and config.eeg_alignment_scope == "inductive":
+                self.eeg_reference = AlignmentReference(config)
         self.backbone: Any = None
         if config.modalities != "eeg":
             if (backbone := config.backbone_config) is not None:
@@ -143,7 +146,7 @@ class MilmerModel(FaceEncoderModel):
                 nn.init.normal_(module.queries)  # equal queries would have equal gradients
             case PositionSelector():
                 nn.init.normal_(module.instance_weights, std=0.02)
-            case AmplitudeToken():
+            case AmplitudeToken() | AlignmentReference():
                 module.reset_parameters()
             case MilmerModel():
                 nn.init.normal_(module.cls_token, std=0.02)

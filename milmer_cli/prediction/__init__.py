@@ -14,6 +14,7 @@ Modules, in the order of the data flow:
 - `training_differences`: how a recording differs from the training data
 - `training_overlap`: whether the recording is part of the data of the model's run
 - `eeg_segments`: EEG segments with the share of usable channels, in pieces of bounded size
+- `eeg_scaling`: scale or align the EEG as the model was trained
 - `chunks`: segments with EEG and faces, read in a background thread
 - `segment_inference`: the model on chunks, parallel over segments on a CPU
 - `abstention`: quality flags of a segment, and whether it is too poor for a prediction

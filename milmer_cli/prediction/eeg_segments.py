@@ -7,13 +7,13 @@ overlap by `MARGIN_S` on each side, which is longer than any filter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from milmer_cli.data.quality import usable_eeg
-from milmer_cli.eeg.amplitude import amplitude_warning, recording_gain
+from milmer_cli.eeg.amplitude import amplitude_warning
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.prediction.recording import EegRecording
@@ -22,6 +22,9 @@ from milmer_cli.preprocessing import LastRecording, segment_eeg
 from milmer_cli.settings.schema import EegSettings, QualitySettings
 
 MAX_WHOLE_S, PIECE_S, MARGIN_S = 5400.0, 2700.0, 30.0
+
+EegScaling = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Maps (n_segments, n_channels, n_samples) and whether each is usable to EEG of the same shape."""
 
 _TRIAL = 0
 """Trial number of the stimulus in the block that is preprocessed."""
@@ -65,8 +68,8 @@ class EegSegmentReader:
         Section ``eeg`` of the model's run.
     limits
         The quality rule.
-    relative
-        Bring the EEG that is preprocessed at once to a common amplitude; see `recording_gain`.
+    scaling
+        Applied to the EEG that is preprocessed at once; see `prediction.eeg_scaling`.
     last
         As for `segment_eeg`.
 
@@ -83,13 +86,13 @@ class EegSegmentReader:
         onsets: np.ndarray,
         settings: EegSettings,
         limits: QualitySettings,
-        relative: bool = False,
+        scaling: EegScaling | None = None,
         last: LastRecording | None = None,
     ) -> None:
         self.notes: dict[str, None] = {}
         self.warnings: dict[str, None] = {}
         self._recording, self._settings, self._limits = recording, settings, limits
-        self._relative, self._last = relative, last
+        self._scaling, self._last = scaling, last
         self._onset_s, self._onsets = timing.eeg_onset_s, onsets
         raw = recording.block.raw
         duration_s = raw.n_times / float(raw.info["sfreq"])
@@ -150,9 +153,8 @@ class EegSegmentReader:
             self.warnings[unlikely_amplitude] = None
         elif 2 * n_poor > len(segments):
             self.warnings[self._poor_quality(n_poor, len(segments))] = None
-        if self._relative and usable.any():
-            gain = np.float32(recording_gain(segments.data[usable]))
-            return EegSegments(segments.data * gain, segments.quality)
+        if self._scaling is not None and usable.any():
+            return EegSegments(self._scaling(segments.data, usable), segments.quality)
         return segments
 
     def _poor_quality(self, n_poor: int, n_segments: int) -> str:

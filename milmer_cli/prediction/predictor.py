@@ -21,6 +21,7 @@ from milmer_cli.eeg.segment import segment_onsets
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.abstention import no_faces, predict_or_abstain, undecodable_frames
 from milmer_cli.prediction.chunks import iter_chunks, prefetch
+from milmer_cli.prediction.eeg_scaling import eeg_scaling
 from milmer_cli.prediction.eeg_segments import EegSegmentReader
 from milmer_cli.prediction.messages import Messages
 from milmer_cli.prediction.modalities import Modalities, require_modalities, select_modalities
@@ -82,8 +83,9 @@ class Predictor:
         self._last_eeg = LastRecording() if keep_eeg else None
         device = Device.from_settings(settings.run)
         device.configure_torch()
+        self._model = run.load_model()
         self._inference = SegmentInference(
-            run.load_model(), device, run.face_size, settings.predict.batch_size
+            self._model, device, run.face_size, settings.predict.batch_size
         )
         self._device = device
 
@@ -151,10 +153,10 @@ class Predictor:
         reader = None
         if recording is not None:
             messages.warn(*average_reference(run.channels)[1])
-            eeg, quality, model = run.settings.eeg, run.settings.quality, run.settings.model
-            relative = model.eeg_amplitude != "none" and model.eeg_amplitude_scale == "recording"
-            last = self._last_eeg
-            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative, last)
+            eeg, quality, last = run.settings.eeg, run.settings.quality, self._last_eeg
+            scaling, sentence = eeg_scaling(run.settings.model, self._model)
+            messages.note(*filter(None, [sentence]))
+            reader = EegSegmentReader(recording, timing, onsets, eeg, quality, scaling, last)
         video = None
         if used.video is not None:
             video = VideoSpan(used.video, timing.video_onset_s, used.video_options)

@@ -52,33 +52,34 @@ def confusion_figure(result: ProtocolResult) -> Figure:
     """Plot the confusion matrix of the main model under a protocol."""
     scores = result.scores
     figure = plots.plot_confusion_matrix(scores.trial_confusion, scores.class_names, TRUTH_LABEL)
-    return add_protocol_title(figure, result.protocol, result.leaky)
+    return add_protocol_title(figure, result.protocol, result.leaky, result.transductive)
 
 
 def ladder_figure(result: EvaluationResult) -> Figure:
     """Plot the accuracy of the main model under every protocol."""
-    leaky = {protocol.protocol for protocol in result.protocols if protocol.leaky}
-    return plots.plot_protocol_ladder([(p.protocol, p.scores) for p in result.protocols], leaky)
+    marks: dict[str, str] = {p.protocol: p.marks for p in result.protocols if p.marks}
+    return plots.plot_protocol_ladder([(p.protocol, p.scores) for p in result.protocols], marks)
 
 
 def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
     scores, protocol = result.scores, result.protocol
     tone, conclusion = result.conclusion
     participants = add_protocol_title(
-        plots.plot_participant_accuracies(scores), protocol, result.leaky
+        plots.plot_participant_accuracies(scores), protocol, result.leaky, result.transductive
     )
     return {
         "result": result,
         "scores": scores,
         "protocol": protocol,
-        "leaky": result.leaky,
+        "marks": result.marks,
         "description": PROTOCOL_DESCRIPTIONS[protocol],
         "interval_note": interval_note(scores),
-        "generalizes_to": generalizes_to(protocol, result.leaky),
+        "generalizes_to": generalizes_to(protocol, result.leaky, result.transductive),
         "tone": tone,
         "conclusion": conclusion,
         "best": result.best_baseline,
         "metrics": [metric_row(scores, metric) for metric in METRICS],
+        "adaptation": _adaptation(result),
         "confusion": to_svg(
             confusion_figure(result),
             f"confusion-{protocol}",
@@ -90,6 +91,20 @@ def _protocol_view(result: ProtocolResult) -> dict[str, Any]:
             f"Accuracy over trials of each participant under the {protocol} protocol",
         ),
     }
+
+
+def _adaptation(result: ProtocolResult) -> Markup | None:
+    """Plot the accuracy against the number of calibration trials; None without any."""
+    if result.adaptation is None:
+        return None
+    figure = add_protocol_title(
+        calibration_plots.plot_adaptation(result.adaptation),
+        result.protocol,
+        result.leaky,
+        result.transductive,
+    )
+    title = "Accuracy against the number of labeled trials of a new participant"
+    return to_svg(figure, f"adaptation-{result.protocol}", title)
 
 
 def _ladder(result: EvaluationResult) -> Markup:
@@ -115,7 +130,7 @@ def _diagnostic_figures(main: ProtocolResult) -> dict[str, Markup | None]:
         figures["coverage"] = figure, "Accuracy against the share of predicted segments"
     views: dict[str, Markup | None] = dict.fromkeys(f"{name}_figure" for name in names)
     for name, (figure, title) in figures.items():
-        titled = add_protocol_title(figure, main.protocol, main.leaky)
+        titled = add_protocol_title(figure, main.protocol, main.leaky, main.transductive)
         views[f"{name}_figure"] = to_svg(titled, f"{name}-curve", title)
     return views
 
@@ -133,6 +148,11 @@ def _notes(result: EvaluationResult) -> Iterator[str]:
         yield (
             "LEAKY: the epoch was selected on the test set, as in the published code. All numbers "
             "on this page are too high."
+        )
+    if result.main.transductive:
+        yield (
+            "TRANSDUCTIVE: the EEG of the test set was used without its labels. The result applies "
+            "to a new participant only when a recording of this participant is available."
         )
     if result.noise_floor is not None:
         yield result.noise_floor.sentence
@@ -155,6 +175,8 @@ def _facts(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     yield "fingerprint of the segments", provenance["segments_fingerprint"]
     if result.run is not None:
         yield "run", str(result.run)
+    if splits := provenance.get("splits"):
+        yield "splits", f"{splits['name']} (SHA-256 {splits['sha256']})"
     yield "device", provenance["device"]
     yield "seeds", ", ".join(map(str, provenance["seeds"]))
     yield from provenance["versions"].items()

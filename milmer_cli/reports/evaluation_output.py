@@ -67,9 +67,10 @@ def _predictions_csv(
     segments, names = labeled.segments, labeled.class_names
     header = ["participant", "trial", "stimulus", "onset_s", "truth", "predicted"]
     header += [f"p_{name}" for name in names]
-    header += ["fold", "seed", "protocol", "leaky", "model"]
+    header += ["fold", "seed", "protocol", "leaky", "transductive", "model"]
     table: list[list[object]] = [[*header]]
     leaky = {p.protocol: "LEAKY" if p.leaky else "no" for p in result.protocols}
+    transductive = "TRANSDUCTIVE" if result.settings.model.transductive else "no"
     for protocol, by_model in predictions.items():
         for model in models:
             for item, fold_result in by_model[model].pairs():
@@ -87,6 +88,7 @@ def _predictions_csv(
                             item.seed,
                             protocol,
                             leaky[protocol],
+                            transductive,
                             model,
                         ]
                     )

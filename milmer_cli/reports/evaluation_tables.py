@@ -206,4 +206,4 @@ def _accuracy(scores: Scores) -> str:
 
 
 def _protocol(result: ProtocolResult) -> str:
-    return f"{result.protocol.capitalize()} protocol{' (LEAKY)' if result.leaky else ''}"
+    return f"{result.protocol.capitalize()} protocol{f' ({result.marks})' if result.marks else ''}"

@@ -9,9 +9,9 @@ init`` and in the JSON Schema.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 STORE_SECTIONS = ("eeg", "faces")
 """Sections whose settings are fixed when a store is prepared."""
@@ -26,6 +26,8 @@ EegUnit = Literal["auto", "nV", "uV", "mV", "V"]
 Ties = Literal["low", "high", "drop", "published"]
 EegAmplitude = Literal["none", "sd", "bands"]
 EegAmplitudeScale = Literal["microvolts", "recording"]
+EegAlignment = Literal["none", "euclidean", "standardize"]
+AlignmentScope = Literal["inductive", "transductive"]
 BadChannelTokens = Literal["mask", "interpolate"]
 Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
@@ -199,6 +201,15 @@ class ModelSettings(Section):
     """Scale of `eeg_amplitude`. `recording` divides the EEG of a participant by its median
     amplitude over all channels and segments, so that a factor on a recording has no effect. This
     uses the EEG of the test participants, without labels (transductive)."""
+    eeg_alignment: EegAlignment = "none"
+    """Alignment of the EEG of each participant, before the model and before all baselines.
+    `euclidean` multiplies it by R^-1/2, with R the mean covariance of its segments (He and Wu,
+    2020). `standardize` gives each channel a mean of 0 and a common standard deviation."""
+    eeg_alignment_scope: AlignmentScope = "inductive"
+    """EEG from which `eeg_alignment` is estimated. `inductive`: the training set; a participant who
+    is not in it gets the average of the training participants. `transductive`: all EEG of each
+    participant, also that of the test set, without labels; such results are marked
+    TRANSDUCTIVE."""
     selection: Selection = "attention_weighted_topk"
     """How instances of a bag are selected (paper: attention_weighted_topk). `mean` is a baseline
     that weights all instances equally."""
@@ -236,6 +247,29 @@ class ModelSettings(Section):
     """Bad and missing EEG channels of a segment: `mask` hides their tokens from the model;
     `interpolate` uses their interpolated values (published). With eeg.bad_channels=keep,
     `interpolate` uses the recorded values."""
+
+    @property
+    def transductive(self) -> bool:
+        """Whether the model uses the EEG of the test set without labels."""
+        if self.modalities == "face":
+            return False
+        scaled = self.eeg_amplitude != "none" and self.eeg_amplitude_scale == "recording"
+        aligned = self.eeg_alignment != "none" and self.eeg_alignment_scope == "transductive"
+        return scaled or aligned
+
+    @model_validator(mode="after")
+    def _check_alignment(self) -> ModelSettings:
+        if self.eeg_alignment != "none" and self.eeg_amplitude_scale == "recording":
+            raise ValueError(
+                "eeg_alignment sets the amplitude of the EEG and cannot be combined with "
+                "eeg_amplitude_scale recording"
+            )
+        if self.eeg_alignment == "euclidean" and self.bad_channels == "mask":
+            raise ValueError(
+                "eeg_alignment euclidean mixes the channels and cannot be combined with "
+                "bad_channels mask"
+            )
+        return self
 
 
 class LearningSettings(Section):
@@ -352,6 +386,10 @@ class EvaluateSettings(Section):
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""
+    calibration_trials: tuple[Annotated[int, Field(ge=0, le=10_000)], ...] = ()
+    """Numbers of labeled trials of each new participant to which the model and band power are
+    adapted, separated by commas, for example `0,1,2,4,8`; empty for none. All are tested on the
+    trials that none of them uses. Needs a protocol that tests new participants."""
     n_bootstraps: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Bootstrap samples for each confidence interval."""
     n_permutations: Annotated[int, Field(ge=100, le=100_000)] = 2000
@@ -361,6 +399,17 @@ class EvaluateSettings(Section):
     equivalence_margin: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.02
     """Largest difference between two accuracies, as a fraction, that is regarded as equal in
     practice."""
+
+    @field_validator("calibration_trials", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        entries = value if isinstance(value, (list, tuple)) else [value]
+        return [part for entry in entries for part in str(entry).split(",") if part.strip()]
+
+    @field_validator("calibration_trials")
+    @classmethod
+    def _sort_from_0(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(sorted({0, *value})) if value else ()
 
 
 class PredictSettings(Section):

@@ -15,9 +15,11 @@ import numpy as np
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
-from milmer_cli.data.split_file import ProtocolFolds, load_splits
+from milmer_cli.data.named_splits import open_splits
+from milmer_cli.data.split_file import ProtocolFolds
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
+from milmer_cli.evaluation.adaptation import require_calibration_trials
 from milmer_cli.evaluation.baselines import AvailableData, baselines_left_out, model_specs
 from milmer_cli.evaluation.dry_run import EvaluationDryRunResult, evaluation_dry_run
 from milmer_cli.evaluation.executor import run_experiments
@@ -65,7 +67,7 @@ class EvaluateResult(StageResult):
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value for the console."""
         main = self.evaluation.main
-        scores = main.scores
+        scores, splits = main.scores, self.evaluation.provenance.get("splits")
         seeds = f" ({scores.n_repeats} seeds)" if scores.n_repeats > 1 else ""
         return [
             ("result", self.headline),
@@ -75,7 +77,13 @@ class EvaluateResult(StageResult):
                 f"{scores.n_trials} trials, {scores.n_segments} segments{seeds}, "
                 f"{scores.n_participants} participants",
             ),
+            *([("splits", f"{splits['name']} (SHA-256 {splits['sha256']})")] if splits else []),
             *(("comparison", comparison.sentence) for comparison in main.comparisons),
+            *(
+                ("calibration trials", f"{protocol.label} protocol: {protocol.adaptation.sentence}")
+                for protocol in self.evaluation.protocols
+                if protocol.adaptation
+            ),
             ("conclusion", main.conclusion[1]),
             ("verdict", self.evaluation.verdict),
             *(("noise floor", floor.sentence) for floor in [self.evaluation.noise_floor] if floor),
@@ -106,8 +114,8 @@ def evaluate(
         All settings, by default those of `load_settings`. ``eeg`` and ``faces`` must not differ
         from those of the store.
     splits
-        A splits.json of an evaluation or a run, instead of ``evaluate.protocols``, ``folds`` and
-        ``seeds``.
+        A splits.json of an evaluation or a run, or the name of a split of DEAP
+        (`data.named_splits`), instead of ``evaluate.protocols``, ``folds`` and ``seeds``.
     progress
         Receives the progress and notes.
 
@@ -121,8 +129,7 @@ def evaluate(
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out), RunLog(progress) as log:
-        used_splits = Path(splits) if splits else None
-        return _evaluate(prepared, out, settings, used_splits, device, log)
+        return _evaluate(prepared, out, settings, splits, device, log)
 
 
 def locked_evaluation(out: Path) -> FolderLock:
@@ -135,7 +142,7 @@ def evaluate_dry_run(
     out: Path,
     settings: Settings,
     *,
-    splits: Path | None = None,
+    splits: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> EvaluationDryRunResult:
     """Check everything that `evaluate` checks, estimate its cost, and write nothing.
@@ -159,18 +166,22 @@ class _Plan:
     experiments: Sequence[Experiment]
     reads_eeg: bool
     left_out: Mapping[str, str]
+    given_splits: Mapping[str, str] | None
 
 
-def _plan(prepared: Path, settings: Settings, splits: Path | None, progress: Progress) -> _Plan:
+def _plan(
+    prepared: Path, settings: Settings, splits: Path | str | None, progress: Progress
+) -> _Plan:
     """Open the store, and list the experiments."""
     labeled = LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction
-    used_splits = (
-        load_splits(splits, labeled)
+    used_splits, given_splits = (
+        open_splits(splits, labeled, settings.seed)
         if splits
-        else make_splits(labeled, options, fraction, settings.seed, progress)
+        else (make_splits(labeled, options, fraction, settings.seed, progress), None)
     )
+    require_calibration_trials(labeled, used_splits, options.calibration_trials)
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
     data = _available_data(labeled)
     specs, left_out = model_specs(settings, data), baselines_left_out(settings, data)
@@ -180,14 +191,14 @@ def _plan(prepared: Path, settings: Settings, splits: Path | None, progress: Pro
     note_face_input(settings, labeled.store, progress)
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
     reads_eeg = data.has_eeg and settings.model.modalities != "face"
-    return _Plan(labeled, settings, used_splits, experiments, reads_eeg, left_out)
+    return _Plan(labeled, settings, used_splits, experiments, reads_eeg, left_out, given_splits)
 
 
 def _evaluate(
     prepared: Path,
     out: Path,
     settings: Settings,
-    splits: Path | None,
+    splits: Path | str | None,
     device: Device,
     log: RunLog,
 ) -> EvaluateResult:
@@ -201,6 +212,7 @@ def _evaluate(
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
     result = replace(result, left_out=plan.left_out)
+    result = replace(result, provenance={**result.provenance, "splits": plan.given_splits})
     if settings.evaluate.noise_floor:
         floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, log)
         result = replace(result, noise_floor=floor)

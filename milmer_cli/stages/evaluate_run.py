@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.baselines import MAIN, ModelSpec
@@ -67,6 +68,7 @@ def _evaluate_run(
             "Train with train.test_fraction above 0, or evaluate by folds.",
         )
     (fold,) = evaluation_folds([split], labeled, "validation")
+    labeled = align_eeg(labeled, fold.fold.train, settings.model)
     model, test = run.load_model(), fold.fold.test
     model_result = evaluate_model(model, labeled, test, settings, device, log)
     spec = ModelSpec(MAIN, "network", settings)
@@ -88,6 +90,7 @@ def _settings_of_run(run: Run, requested: Settings) -> Settings:
         "per_participant": False,
         "seeds": 1,
         "ablate": (),
+        "calibration_trials": (),
     }
     evaluation = requested.evaluate.model_copy(update=single_fold)
     return run.settings.model_copy(update={"evaluate": evaluation, "run": requested.run})

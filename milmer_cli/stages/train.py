@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import describe_label_rule
 from milmer_cli.data.split_checks import check_fold, check_training_classes
@@ -89,6 +90,7 @@ def _train(
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
     log.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
     note_face_input(resolved, labeled.store, log)
+    labeled = align_eeg(labeled, fold.train, resolved.model)
     model, history = fit_fold(labeled, fold, resolved, device, out, TrainingLog(log))
     # predict with the micro-batch size that fitted into memory
     fitting = resolved.with_micro_batch_size(history.micro_batch_size)

@@ -16,6 +16,7 @@ In the order of the data flow:
 - `train_model`: `train_model`, the one function that trains a network
 - `distributed`: ``--processes N``, and which process this is
 - `eeg_amplitude`: standardize the amplitude features of the EEG on the training set
+- `eeg_alignment`: save the map of the EEG channels with the model
 - `fit_fold`: builds and trains a Milmer model on one fold
 - `calibration`: temperature scaling on the validation set
 - `evaluate_fold`: calibration, and scores on the test set

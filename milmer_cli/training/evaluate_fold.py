@@ -38,12 +38,15 @@ class FoldResult:
         that have it; empty unless the model was trained on both.
     above_chance_per_modality
         Whether the accuracy over trials is then significantly above chance.
+    transductive
+        Whether the model uses the EEG of the test set without labels.
     """
 
     scores: Scores | None
     calibration: Mapping[str, Any]
     headline_per_modality: Mapping[str, str]
     above_chance_per_modality: Mapping[str, bool]
+    transductive: bool = False
 
 
 def evaluate_fold(
@@ -70,6 +73,7 @@ def evaluate_fold(
         Receives the progress of the predictions.
     """
     protocol, own = settings.train.protocol, settings.model.modalities
+    transductive = settings.model.transductive
 
     def probabilities(rows: np.ndarray, modalities: Modalities = own) -> np.ndarray:
         only = settings.model.model_copy(update={"modalities": modalities})
@@ -89,7 +93,8 @@ def evaluate_fold(
         if not present.any():
             continue
         scores = tested.at(present).score(probabilities(fold.test[present], modality), settings)
-        headlines[modality] = f"{headline(scores, protocol)} (on {scores.n_segments} segments)"
+        line = headline(scores, protocol, transductive=transductive)
+        headlines[modality] = f"{line} (on {scores.n_segments} segments)"
         above_chance[modality] = scores.above_chance
     calibration = calibration_facts(
         tested.truth,
@@ -98,7 +103,7 @@ def evaluate_fold(
         segment_temperatures(temperatures, labeled, fold.test),
     )
     scores = tested.score(calibrated, settings)
-    return FoldResult(scores, calibration, headlines, above_chance)
+    return FoldResult(scores, calibration, headlines, above_chance, transductive)
 
 
 def majority_rate(labeled: LabeledSegments, fold: Fold) -> float:

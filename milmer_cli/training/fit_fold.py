@@ -24,6 +24,7 @@ from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.store import PreparedStore
+from milmer_cli.training.eeg_alignment import save_alignment
 from milmer_cli.training.eeg_amplitude import standardize_amplitude
 from milmer_cli.training.history import History
 from milmer_cli.training.optimization import balanced_class_weights
@@ -157,6 +158,7 @@ def fit_fold(
         )
     model = new_model(labeled, settings, device)
     standardize_amplitude(model, labeled, fold.train)
+    save_alignment(model, labeled)
     train_data, validation_data = (
         open_bags(model, labeled, rows, settings, device, out, log.progress)
         for rows in (fold.train, fold.validation)

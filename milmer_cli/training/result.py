@@ -89,9 +89,13 @@ def train_metrics(
     result
         Scores and calibration.
     """
+    line = "no test set"
+    if result.scores is not None:
+        line = headline(result.scores, protocol, transductive=result.transductive)
     metrics = {
         "protocol": protocol,
-        "headline": headline(result.scores, protocol) if result.scores else "no test set",
+        "headline": line,
+        "transductive": result.transductive,
         "headline_per_modality": dict(result.headline_per_modality),
         "above_chance_per_modality": dict(result.above_chance_per_modality),
         "calibration": dict(result.calibration),

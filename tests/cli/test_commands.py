@@ -6,6 +6,7 @@ import pytest
 
 import milmer_cli
 from helpers import run_python
+from milmer_cli.data.named_splits import SHA256
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
@@ -352,6 +353,14 @@ def test_info_report_has_versions_and_the_last_error_but_no_names_or_paths(milme
     text = milmer("info", "--report", "--device", "cpu", *options).out
     for private in ("secret", "ada", str(Path.cwd()), str(Path.home())):
         assert private not in text
+
+
+def test_evaluate_list_splits_prints_the_checksum_of_every_split(milmer):
+    outcome = milmer("evaluate", "--list-splits")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == list(SHA256)
+    assert all(line.endswith(f"SHA-256 {SHA256[line.partition(':')[0]]}") for line in lines)
 
 
 def test_evaluate_lists_the_baselines_without_a_store(milmer):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import label_segments
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store import (
     Header,
@@ -133,3 +134,9 @@ def small_settings() -> Callable[..., Settings]:
         return load_settings(overrides=[*SMALL, *overrides])
 
     return settings
+
+
+@pytest.fixture(scope="session")
+def make_labeled():
+    """``make_labeled(participants, trials, per_trial)``: segments as in DEAP, without EEG."""
+    return label_segments

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import RecordingProgress, read_csv
+from milmer_cli.data.named_splits import SHA256
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BAND_POWER, BASELINES, MAIN, MAJORITY
@@ -428,3 +429,19 @@ def test_evaluate_noise_floor_trains_the_first_fold_again(
     document = json.loads((tmp_path / "metrics.json").read_text())
     assert document["noise_floor"]["accuracies"] == list(floor.accuracies)
     assert "is meaningless" in (tmp_path / "report.html").read_text()
+
+
+def test_evaluate_with_a_named_split_states_its_checksum(prepared, tmp_path, small_settings):
+    settings = eeg_only(small_settings, "evaluate.baselines=none", "train.batch_size=64")
+    result = evaluate(prepared, tmp_path, settings, splits="deap-trial-5fold")
+    sha256 = SHA256["deap-trial-5fold"]
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["splits"] == {"name": "deap-trial-5fold", "sha256": sha256}
+    assert metrics["protocol"] == "trial"
+    assert dict(result.summary())["splits"] == f"deap-trial-5fold (SHA-256 {sha256})"
+    assert sha256 in (tmp_path / "report.html").read_text()
+
+
+def test_evaluate_rejects_an_unknown_split(prepared, tmp_path, small_settings):
+    with pytest.raises(InputError, match=r"--splits deap: expected a splits\.json or one of deap-"):
+        evaluate(prepared, tmp_path, small_settings(), splits="deap")

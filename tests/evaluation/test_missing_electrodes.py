@@ -134,8 +134,16 @@ def test_evaluate_robustness_masks_electrodes_without_positions(device):
     assert all(torch.equal(eeg, data.eeg) for eeg, _ in model.inputs)
 
 
-@pytest.mark.parametrize(("layout", "expected"), [("plain", True), ("published", False)])
-def test_electrodes_are_removed_from_rows_that_are_electrodes(layout, expected):
+@pytest.mark.parametrize(
+    ("layout", "alignment", "expected"),
+    [
+        ("plain", None, True),
+        ("plain", "standardize", True),
+        ("plain", "euclidean", False),
+        ("published", None, False),
+    ],
+)
+def test_electrodes_are_removed_from_rows_that_are_electrodes(layout, alignment, expected):
     participants = {
         "s01": SimpleNamespace(channels=()),
         "s02": SimpleNamespace(channels=GENEVA),
@@ -145,6 +153,7 @@ def test_electrodes_are_removed_from_rows_that_are_electrodes(layout, expected):
             participant=participants.__getitem__, settings={"eeg": {"layout": layout}}
         ),
         segments=SimpleNamespace(participant=np.array(["s01", "s02"])),
+        eeg_alignment=alignment and SimpleNamespace(method=alignment),
     )
     electrodes = MissingElectrodes.of(labeled, 0)
     assert (electrodes is not None) == expected

@@ -2,19 +2,24 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from milmer_cli.data.eeg_alignment import EegMoments
 from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.models import build_model
 from milmer_cli.prediction import eeg_segments
+from milmer_cli.prediction.eeg_scaling import eeg_scaling
 from milmer_cli.prediction.eeg_segments import EegSegmentReader
 from milmer_cli.prediction.onsets import Onset
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.timing import StimulusTiming
+from milmer_cli.settings import load_settings
 from milmer_cli.training.run_dir import Run
 
 
-@pytest.mark.parametrize("relative", [True, False])
+@pytest.mark.parametrize("scale", ["recording", "microvolts"])
 def test_factor_on_a_recording_has_no_effect_on_relative_eeg(
-    relative, tmp_path, untrained_run, write_edf, make_eeg
+    scale, tmp_path, untrained_run, write_edf, make_eeg
 ):
     run = Run.open(untrained_run)
     data = []
@@ -24,9 +29,13 @@ def test_factor_on_a_recording_has_no_effect_on_relative_eeg(
         timing = StimulusTiming(None, Onset(1.0, "given"), 30.0)
         onsets = np.arange(10) * 3.0
         eeg, quality = run.settings.eeg, run.settings.quality
-        reader = EegSegmentReader(recording, timing, onsets, eeg, quality, relative)
+        model = load_settings(
+            overrides=["model.eeg_amplitude=sd", f"model.eeg_amplitude_scale={scale}"]
+        ).model
+        scaling, _ = eeg_scaling(model, run.load_model())
+        reader = EegSegmentReader(recording, timing, onsets, eeg, quality, scaling)
         data.append(reader.read(10).data)
-    expected = data[0] if relative else 2 * data[0]
+    expected = data[0] if scale == "recording" else 2 * data[0]
     assert np.abs(data[1] - expected).max() < 0.01 * expected.std()
     assert data[0].dtype == data[1].dtype == np.float32
 
@@ -52,3 +61,31 @@ def test_eeg_segment_reader_in_pieces_equals_the_whole(
     assert pieces.shape == whole.shape == (70, 32, 384)
     assert np.abs(pieces - whole).max() < 0.01 * whole.std()
     assert any("in pieces" in note for note in reader.notes)
+
+
+@pytest.mark.parametrize("scope", ["inductive", "transductive"])
+@pytest.mark.parametrize("method", ["euclidean", "standardize"])
+def test_eeg_scaling_aligns_a_recording(scope, method):
+    settings = load_settings(
+        overrides=[
+            "model.backbone=scratch:micro",
+            "model.modalities=eeg",
+            f"model.eeg_alignment={method}",
+            f"model.eeg_alignment_scope={scope}",
+        ]
+    ).model
+    torch.manual_seed(0)
+    model = build_model(settings, ("a", "b"), n_channels=3, n_samples=64)
+    rng = np.random.default_rng(0)
+    eeg = (rng.normal(size=(3, 3)) @ rng.normal(size=(20, 3, 64)) + 5).astype(np.float32)
+    eeg[4] = 1e6
+    usable = np.arange(20) != 4
+    transform = EegMoments.of(eeg[usable]).transform(method)
+    other = EegMoments.of(3 * eeg[usable]).transform(method)
+    if scope == "inductive":
+        model.eeg_reference.set_map(torch.from_numpy(other.matrix), torch.from_numpy(other.offset))
+    scaling, sentence = eeg_scaling(settings, model)
+    aligned = scaling(eeg, usable)
+    np.testing.assert_allclose(aligned, (other if scope == "inductive" else transform)(eeg))
+    assert aligned.dtype == np.float32
+    assert ("TRANSDUCTIVE" in sentence) == (scope == "transductive")

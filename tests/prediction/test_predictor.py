@@ -7,6 +7,7 @@ import av
 import mne
 import numpy as np
 import pytest
+import torch
 
 from helpers import RecordingProgress, read_csv
 from milmer_cli import load_model
@@ -37,6 +38,26 @@ def test_predictor_matches_names_order_and_unit_of_channels(
     assert "EEG T3-REF for T7" in progress.text
     assert "Channels that the model does not use: EEG Fpz-REF" in progress.text
     assert not any(segment.interpolated for segment in other.segments)
+
+
+@pytest.mark.parametrize(
+    ("scope", "sentence"),
+    [("transductive", "TRANSDUCTIVE) with this recording"), ("inductive", "average of the train")],
+)
+def test_predictor_states_how_the_eeg_is_aligned(
+    scope, sentence, tmp_path, write_run, recording_files
+):
+    overrides = ["model.eeg_alignment=euclidean", f"model.eeg_alignment_scope={scope}"]
+    progress, results = RecordingProgress(), []
+    for name, settings in (("aligned", overrides), ("plain", [])):
+        torch.manual_seed(0)
+        model = load_model(write_run(tmp_path / name, *settings))
+        results.append(model.predict(eeg=recording_files / "cap.edf", progress=progress))
+    assert progress.text.count(sentence) == 1
+    aligned, plain = results
+    # the map of a model that was not trained is the identity
+    changed = np.abs(aligned.probabilities - plain.probabilities).max() > 1e-4
+    assert changed == (scope == "transductive")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""Figures of missing faces and electrodes, of the reliability and of the coverage curve."""
+"""Figures of missing faces and electrodes, adaptation, reliability and the coverage curve."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.metrics.calibration import MIN_BIN_SEGMENTS
 from milmer_cli.reports.plots.style import (
     ACCENT,
@@ -24,6 +26,7 @@ from milmer_cli.reports.plots.style import (
 )
 
 if TYPE_CHECKING:
+    from milmer_cli.evaluation.adaptation_curve import AdaptationCurve
     from milmer_cli.evaluation.robustness_curves import DeletionCurve, ElectrodeCurve
     from milmer_cli.metrics import Scores
     from milmer_cli.metrics.calibration import ReliabilityDiagram
@@ -90,6 +93,32 @@ def plot_missing_electrodes(curve: ElectrodeCurve, scores: Scores) -> Figure:
     ax.set_ylim(0, 1.02)
     ax.set_xlabel(f"missing electrodes of {curve.n_channels}")
     ax.set_ylabel("accuracy over segments")
+    ax.grid(axis="y", color=GRID, linewidth=0.8)
+    add_legend_below(figure, ax)
+    return figure
+
+
+@apply_style
+def plot_adaptation(curve: AdaptationCurve) -> Figure:
+    """Plot accuracy with its interval against the number of labeled trials of a participant."""
+    figure = new_figure(NARROW_IN, 3.1)
+    ax = add_axes(figure)
+    _draw_chance(ax, curve.models[MAIN][0])
+    styles = ((ACCENT, "o", "-"), (HIGHLIGHT, "D", "--"), (MUTED, "s", ":"))
+    for number, (name, points) in enumerate(curve.models.items()):
+        color, marker, line = styles[number % len(styles)]
+        positions = np.arange(len(points)) + 0.08 * number
+        accuracies = [point.trial_accuracy for point in points]
+        values = [accuracy.value for accuracy in accuracies]
+        ax.vlines(positions, [a.low for a in accuracies], [a.high for a in accuracies], color=color)
+        ax.plot(
+            positions, values, color=color, marker=marker, markersize=4, linestyle=line, label=name
+        )
+    ax.set_xticks(range(len(curve.n_trials)), [str(k) for k in curve.n_trials])
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("labeled trials of the new participant")
+    ax.set_ylabel("accuracy over trials")
     ax.grid(axis="y", color=GRID, linewidth=0.8)
     add_legend_below(figure, ax)
     return figure

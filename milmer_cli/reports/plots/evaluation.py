@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
@@ -165,7 +166,8 @@ def plot_participant_accuracies(scores: Scores) -> Figure:
 
 @apply_style
 def plot_protocol_ladder(
-    results: Sequence[tuple[str, Scores]], leaky: Collection[str] = ("segment",)
+    results: Sequence[tuple[str, Scores]],
+    marks: Mapping[str, str] = MappingProxyType({"segment": "LEAKY"}),
 ) -> Figure:
     """Plot the accuracy over trials under each protocol, its interval and null distribution.
 
@@ -173,14 +175,14 @@ def plot_protocol_ladder(
     ----------
     results
         Protocol and scores, from leaky to strict.
-    leaky
-        Protocols whose result is marked LEAKY.
+    marks
+        Protocol -> what its result is marked with; none if not contained.
     """
     figure = new_figure(NARROW_IN, 1.35 + 0.55 * len(results))
     ax = add_axes(figure)
     for row, (protocol, scores) in enumerate(results):
-        accuracy, is_leaky = scores.trial_accuracy, protocol in leaky
-        color = WARNING if is_leaky else ACCENT
+        accuracy, is_marked = scores.trial_accuracy, protocol in marks
+        color = WARNING if is_marked else ACCENT
         ax.fill_between(
             _chance(scores),
             row - 0.36,
@@ -200,7 +202,7 @@ def plot_protocol_ladder(
         )
         if not math.isnan(accuracy.low):
             ax.plot([accuracy.low, accuracy.high], [row, row], color=color, linewidth=2.2)
-        ax.plot(accuracy.value, row, marker="X" if is_leaky else "o", markersize=8, color=color)
+        ax.plot(accuracy.value, row, marker="X" if is_marked else "o", markersize=8, color=color)
         majority = scores.trial_majority.reference
         extent = [accuracy.value, accuracy.high, scores.chance.high_trial, majority]
         ax.annotate(
@@ -211,7 +213,7 @@ def plot_protocol_ladder(
             va="center",
         )
     labels = [
-        protocol.replace("-", "-\n") + ("\n(LEAKY)" if protocol in leaky else "")
+        protocol.replace("-", "-\n") + (f"\n({marks[protocol]})" if protocol in marks else "")
         for protocol, _ in results
     ]
     ax.set_yticks(range(len(results)), labels)

@@ -23,6 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from milmer_cli.io import atomic_write
+from milmer_cli.metrics.results import protocol_marks
 
 if TYPE_CHECKING:
     from milmer_cli.metrics import Scores
@@ -147,15 +148,18 @@ def add_legend_below(figure: Figure, ax: Axes) -> None:
 
 
 @apply_style
-def add_protocol_title(figure: Figure, protocol: str, leaky: bool) -> Figure:
-    """Add a title that names the protocol and, where it applies, the label LEAKY."""
+def add_protocol_title(
+    figure: Figure, protocol: str, leaky: bool, transductive: bool = False
+) -> Figure:
+    """Add a title that names the protocol and, where they apply, LEAKY and TRANSDUCTIVE."""
+    marks = protocol_marks(leaky, transductive)
     figure.suptitle(
-        f"{protocol} protocol{', LEAKY' if leaky else ''}",
+        f"{protocol} protocol{f', {marks}' if marks else ''}",
         x=0.01,
         ha="left",
         fontsize=10.5,
-        color=WARNING if leaky else MUTED,
-        fontweight="bold" if leaky else "normal",
+        color=WARNING if marks else MUTED,
+        fontweight="bold" if marks else "normal",
     )
     return figure
 
