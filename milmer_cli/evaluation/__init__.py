@@ -4,6 +4,7 @@ Modules in data-flow order:
 
 - `folds`: the folds of all protocols and seeds, checked
 - `baselines`: the compared models: the model itself, baselines and ablations
+- `external_models`: networks for EEG and pretrained encoders that are not part of Milmer
 - `band_power`: log band power of the EEG, and LDA on it
 - `missing_electrodes`: predictions with removed EEG electrodes, masked or interpolated
 - `robustness`: predictions with missing modalities, deleted faces and removed electrodes

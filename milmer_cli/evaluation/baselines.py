@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from milmer_cli.errors import SettingsError
+from milmer_cli.io import shorten
 from milmer_cli.settings import Settings
+from milmer_cli.settings.baseline_names import is_external, split_names
 from milmer_cli.settings.load import with_overrides
 from milmer_cli.settings.schema import Modalities
 
-Method = Literal["network", "lda", "majority"]
+Method = Literal["network", "lda", "majority", "encoder"]
 
 MAIN = "Milmer"
 MAJORITY, BAND_POWER = "majority class", "band power + LDA"
 SINGLE_MODALITY = {"EEG only": "model.modalities=eeg", "face only": "model.modalities=face"}
 MEAN_POOLING = "mean pooling"
 ABLATION_SECTIONS = ("model", "train")
+GROUPS = ("quick", "all", "none")
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,18 @@ class ModelSpec:
     name
         Name in all tables; `MAIN` for the model itself.
     method
-        How it is fitted: training a network, LDA on band power, or the majority class.
+        How it is fitted: training a network, LDA on band power, the majority class, or a linear
+        classifier on the features of a pretrained encoder.
     settings
-        Settings of a network; the other methods do not read them.
+        Settings of a network or an encoder; the other methods do not read them.
+    source
+        Name of a network or an encoder that is not part of Milmer.
     """
 
     name: str
     method: Method
     settings: Settings
+    source: str = ""
 
     @property
     def is_main(self) -> bool:
@@ -46,7 +54,7 @@ class ModelSpec:
     @property
     def modalities(self) -> Modalities | None:
         """Modalities of which a segment needs at least one; None if the model reads no data."""
-        if self.method == "network":
+        if self.method in ("network", "encoder"):
             return self.settings.model.modalities
         return "eeg" if self.method == "lda" else None
 
@@ -64,15 +72,16 @@ def model_specs(settings: Settings, has_eeg: bool, has_faces: bool) -> list[Mode
     Raises
     ------
     SettingsError
-        An entry of ``evaluate.ablate`` is invalid.
+        An entry of ``evaluate.baselines`` or ``evaluate.ablate`` is invalid.
     """
-    baselines, model = settings.evaluate.baselines, settings.model
+    names, model = split_names(settings.evaluate.baselines), settings.model
+    _check_groups([name for name in names if not is_external(name)])
     specs = [ModelSpec(MAIN, "network", settings)]
-    if baselines != "none":
+    if {"quick", "all"} & set(names):
         specs.append(ModelSpec(MAJORITY, "majority", settings))
         if has_eeg and model.modalities != "face":
             specs.append(ModelSpec(BAND_POWER, "lda", settings))
-    if baselines == "all":
+    if "all" in names:
         if model.modalities == "both" and has_eeg and has_faces:
             specs += [
                 ModelSpec(name, "network", _override(settings, override))
@@ -87,6 +96,16 @@ def model_specs(settings: Settings, has_eeg: bool, has_faces: bool) -> list[Mode
             name = ", ".join(override.partition(".")[2] for override in overrides)
             specs.append(ModelSpec(name, "network", changed))
     return specs
+
+
+def _check_groups(names: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in GROUPS]:
+        raise SettingsError(
+            f"evaluate.baselines: expected {', '.join(GROUPS)}, braindecode:CLASS, "
+            "braindecode:CLASS@WEIGHTS, face:WEIGHTS or MODULE:CLASS, separated by commas, got "
+            f"{shorten(unknown, 3)}.",
+            "For example --baselines quick,braindecode:EEGNet.",
+        )
 
 
 def ablation_grid(entries: tuple[str, ...]) -> list[tuple[str, ...]]:

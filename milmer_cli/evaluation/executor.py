@@ -27,6 +27,7 @@ from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import RunSettings
+from milmer_cli.training.fit_network import new_network
 
 TASK = "evaluate"
 
@@ -71,6 +72,8 @@ def run_experiments(
     """
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
+    for source, experiment in {e.spec.source: e for e in pending if e.spec.source}.items():
+        new_network(source, labeled, experiment.settings.seed)  # errors come before any training
     progress.note(_describe(experiments, len(networks), device))
     damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]
     if damaged:

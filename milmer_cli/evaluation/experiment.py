@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -27,6 +28,7 @@ from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Modalities
 from milmer_cli.training.calibration import calibrate, segment_temperatures
 from milmer_cli.training.fit_fold import fit_fold, new_model, open_bags, predict_segments
+from milmer_cli.training.fit_network import fit_network
 from milmer_cli.training.training_args import TrainingLog
 
 
@@ -111,7 +113,13 @@ def run_experiment(
     settings, fold = experiment.settings, experiment.fold.fold
     usable = usable_rows(fold, labeled, settings.model.modalities)
     log = TrainingLog(progress, experiment.name, epoch_level="detail")
-    model, history = fit_fold(labeled, usable, settings, device, log=log)
+    source = experiment.spec.source
+    model: Any
+    model, history = (
+        fit_network(source, labeled, usable, settings, device, log)
+        if source
+        else fit_fold(labeled, usable, settings, device, log=log)
+    )
     # Training may have reduced the batch to fit into memory: predict with the same size.
     settings = settings.with_micro_batch_size(history.micro_batch_size)
     fitted = _FittedModel(model, labeled, settings, out, device)
@@ -208,7 +216,7 @@ def backbone_key(experiment: Experiment) -> tuple[object, ...]:
 class _FittedModel:
     """A trained model with everything that is needed to run it."""
 
-    model: MilmerModel
+    model: Any  # MilmerModel or EegNetwork
     labeled: LabeledSegments
     settings: Settings
     out: Path

@@ -18,6 +18,7 @@ from milmer_cli.arrays import read_arrays
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.io import atomic_write, digest, file_digest, json_text
+from milmer_cli.models.eeg_network import network_fingerprint
 from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
 
@@ -40,6 +41,8 @@ def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str
         "rows": digest(*(rows for _, rows in experiment.fold.fold.sets())),
         "settings": {name: values[name] for name in SECTIONS},
     }
+    if source := experiment.spec.source:
+        identity["network"] = [source, network_fingerprint(source)]
     return json_text(identity, indent=None)
 
 

@@ -19,6 +19,7 @@ In data-flow order:
 - `modeling_milmer`: `MilmerModel` and `MilmerOutput`, registered with ``AutoModel``
 - `convert_original`: load checkpoints of the original code (`MilmerModel.from_published`)
 - `build_model`: `build_model`, a new model from the settings
+- `eeg_network`: any EEG network with the interface of `MilmerModel`, as a baseline
 
 To add a selection or a fusion: see `mil` and `fusion`. Any image model of transformers can be the
 backbone; see `image_features`.

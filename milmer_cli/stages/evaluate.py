@@ -19,6 +19,7 @@ from milmer_cli.evaluation.band_power import band_power
 from milmer_cli.evaluation.baselines import model_specs
 from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
+from milmer_cli.evaluation.external_models import external_specs
 from milmer_cli.evaluation.fold_predictions import group_predictions
 from milmer_cli.evaluation.folds import evaluation_folds, make_splits
 from milmer_cli.evaluation.noise_floor import measure_noise_floor
@@ -145,7 +146,9 @@ def _evaluate(
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
     used = labeled.labels != EXCLUDED
     has_eeg = bool(labeled.segments.eeg_found[used].any())
-    specs = model_specs(settings, has_eeg, bool((labeled.segments.faces_found[used] > 0).any()))
+    has_faces = bool((labeled.segments.faces_found[used] > 0).any())
+    specs = model_specs(settings, has_eeg, has_faces)
+    specs += external_specs(settings, has_eeg, has_faces)
     note_face_input(settings, labeled.store, progress)
     power = None
     if has_eeg and settings.model.modalities != "face":

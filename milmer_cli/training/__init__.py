@@ -17,6 +17,7 @@ In the order of the data flow:
 - `distributed`: ``--processes N``, and which process this is
 - `eeg_amplitude`: standardize the amplitude features of the EEG on the training set
 - `fit_fold`: builds and trains a Milmer model on one fold
+- `fit_network`: trains an EEG network that is not part of Milmer on one fold
 - `calibration`: temperature scaling on the validation set
 - `evaluate_fold`: calibration, and scores on the test set
 - `sources`: the parts of files in the training, validation and test set
