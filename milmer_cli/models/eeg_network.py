@@ -133,7 +133,7 @@ def build_eeg_network(name: str, shape: EegShape, class_names: tuple[str, ...]) 
     values = argument_values(shape, len(class_names))
     with warnings.catch_warnings(), offline():
         warnings.simplefilter("ignore")  # such as kernels that are adapted to short segments
-        network = construct(name, network_type, values)
+        network = construct(name, network_type, _accepted(name, network_type, values))
         model = EegNetwork(network, class_names)
         _check_output(name, model, shape, len(class_names))
     return model
@@ -198,7 +198,7 @@ def argument_values(shape: EegShape, n_classes: int) -> dict[str, Any]:
 
 
 def construct(name: str, network_type: Callable[..., Any], values: Mapping[str, Any]) -> nn.Module:
-    """Call the constructor of a network with the arguments that it has.
+    """Call the constructor of a network.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def construct(name: str, network_type: Callable[..., Any], values: Mapping[str, 
     network_type
         The class.
     values
-        Argument -> value.
+        Argument -> value, only arguments that it has.
 
     Raises
     ------
@@ -215,8 +215,7 @@ def construct(name: str, network_type: Callable[..., Any], values: Mapping[str, 
         The constructor fails, or does not return a module of torch.
     """
     try:
-        parameters = inspect.signature(network_type).parameters
-        network = network_type(**{key: values[key] for key in parameters if key in values})
+        network = network_type(**values)
     except Exception as error:  # each class has errors of its own
         raise _unsuitable(name, error) from error
     if not isinstance(network, nn.Module):
@@ -226,6 +225,17 @@ def construct(name: str, network_type: Callable[..., Any], values: Mapping[str, 
             "Give a class whose forward pass maps (segments, channels, samples) to logits.",
         )
     return network
+
+
+def _accepted(
+    name: str, network_type: Callable[..., Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of the arguments that a constructor has."""
+    try:
+        parameters = inspect.signature(network_type).parameters
+    except ValueError as error:  # not written in Python
+        raise _unsuitable(name, error) from error
+    return {key: values[key] for key in parameters if key in values}
 
 
 def _check_output(name: str, model: EegNetwork, shape: EegShape, n_classes: int) -> None:
