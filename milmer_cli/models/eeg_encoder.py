@@ -1,9 +1,9 @@
 """Pretrained EEG encoders of braindecode as frozen feature extractors.
 
 ``braindecode:CLASS@WEIGHTS`` names a class whose forward pass has ``return_features``, and its
-weights: a folder that ``save_pretrained`` wrote, or a name in the cache of the Hugging Face Hub. The
-configuration is read as numbers and text only, and the weights as tensors only: braindecode's own
-``from_pretrained`` imports what the configuration names.
+weights: a folder that ``save_pretrained`` wrote, or a name in the cache of the Hugging Face Hub.
+The configuration is read as numbers and text only, and the weights as tensors only: braindecode's
+own ``from_pretrained`` imports what the configuration names.
 
 An encoder gets the sampling rate of its configuration, the electrodes for which it was trained
 (interpolated by braindecode if it knows them) and the unit of its pretraining. The features of a
