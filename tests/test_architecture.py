@@ -59,6 +59,7 @@ DOORS = {
     "safetensors": ("models/", "training/"),
     "joblib": ("parallel.py", "datasets/synthetic/", "evaluation/", "preparation/", "stages/"),
     "distributed": ("preparation/",),
+    "pyriemann": ("evaluation/",),
     "sklearn": ("metrics/", "fer/", "evaluation/"),
     "matplotlib": ("reports/",),
     "jinja2": ("reports/",),

@@ -34,7 +34,9 @@ FLAGS = {
 @command(FLAGS)
 def evaluate(
     context: CommandContext,
-    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
+    prepared: Annotated[
+        Path | None, folder_option("--prepared", r"Prepared store. \[required]")
+    ] = None,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -50,6 +52,10 @@ def evaluate(
         ),
     ] = None,
     out: Annotated[Path, out_option("Folder for the evaluation.")] = Path("evaluation"),
+    list_baselines: Annotated[
+        bool,
+        typer.Option("--list-baselines", help="List the names for --baselines, and evaluate none."),
+    ] = False,
 ) -> None:
     """Cross-validate under one or several protocols, with chance level and baselines.
 
@@ -58,6 +64,7 @@ def evaluate(
     Example:
       milmer evaluate --prepared prepared --folds 5 --protocol trial --out evaluation
       milmer evaluate --prepared prepared --protocol segment --protocol trial --protocol participant
+      milmer evaluate --prepared prepared --baselines majority,de-svm,eeg-only,face-only
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --run runs/first --out evaluation
 
@@ -67,6 +74,16 @@ def evaluate(
       evaluation/predictions.csv   one row per segment
       evaluation/splits.json       the folds, for --splits
     """
+    if list_baselines:
+        from milmer_cli.evaluation.baseline_list import BaselineList
+
+        context.print_result(BaselineList())
+        return
+    if prepared is None:
+        raise InputError(
+            "Missing option --prepared: expected the folder of a prepared store.",
+            "Run `milmer prepare` first, or see `milmer evaluate --help`.",
+        )
     _check_flags(context, run, splits)
     settings, progress = context.settings, context.progress
     if run is not None:

@@ -4,14 +4,19 @@ Modules in data-flow order:
 
 - `folds`: the folds of all protocols and seeds, checked
 - `baselines`: the compared models: the model itself, baselines and ablations
-- `external_models`: networks for EEG and pretrained encoders that are not part of Milmer
-- `band_power`: log band power of the EEG, and LDA on it
+- `baseline_list`: the list of `milmer evaluate --list-baselines`
+- `band_power`: log power, differential entropy and frontal asymmetry of the EEG
+- `features`: features of segments that baselines classify
+- `classifiers`: classifiers of features
+- `late_fusion`: probabilities of two networks combined
 - `missing_electrodes`: predictions with removed EEG electrodes, masked or interpolated
 - `robustness`: predictions with missing modalities, deleted faces and removed electrodes
 - `probes`: decoding of participant and stimulus from features
 - `experiment`: training and testing of one model on one fold
 - `result_cache`: files of finished experiments, to continue an interrupted evaluation
+- `fit_baseline`: one baseline that trains no network, on one fold
 - `executor`: all experiments, in sequence or in parallel
+- `costs`: parameters, size and durations of the compared models
 - `fold_predictions`: predictions of one model over all folds of a protocol
 - `noise_floor`: the first fold trained again with another order of the arithmetic
 - `interpretation`: verdict and comparison of protocols in words
@@ -19,8 +24,8 @@ Modules in data-flow order:
 - `results`: result classes, which reports render and metrics.json contains
 - `summary`: from predictions to the results under one protocol
 
-To add a baseline: add a `ModelSpec` in `baselines.model_specs`. If it is not a network, add its
-method to `baselines.Method` and fit it in `executor`.
+To add a baseline: add a `Baseline` to `baselines.CATALOG`. Features and classifiers are functions
+in `features.EEG_FEATURES` and `classifiers.CLASSIFIERS`; a network is a change of settings.
 
 To add a probe target: add the column of the table of segments to `probes.TARGETS`.
 """

@@ -1,122 +1,93 @@
-"""Baseline: log band power of the EEG, classified by linear discriminant analysis (LDA)."""
+"""Power of the EEG in frequency bands: log power, differential entropy, frontal asymmetry."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import signal
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from milmer_cli.errors import MilmerError
-from milmer_cli.store import PreparedStore, Segments
 
 BANDS_HZ = ((4.0, 8.0), (8.0, 13.0), (13.0, 30.0), (30.0, 45.0))
 """Theta, alpha, beta and gamma, as used for DEAP (Koelstra et al., 2012)."""
+ENTROPY_BANDS_HZ = ((1.0, 4.0), *BANDS_HZ)
+"""The same with delta, as used for differential entropy (Zheng and Lu, 2015)."""
+ALPHA_HZ = BANDS_HZ[1]
 MIN_BANDWIDTH_HZ = 2.0
-BATCH_SIZE = 256
+
+Band = tuple[float, float]
 
 
-def band_power(
-    store: PreparedStore, segments: Segments, filter_hz: tuple[float, float]
-) -> np.ndarray:
-    """Compute the log mean power in each band.
+def limit_bands(bands: Sequence[Band], filter_hz: Band) -> list[Band]:
+    """Limit bands to the passband of the EEG; a band of which less than 2 Hz remain is dropped."""
+    limited = [(max(low, filter_hz[0]), min(high, filter_hz[1])) for low, high in bands]
+    return [(low, high) for low, high in limited if high - low >= MIN_BANDWIDTH_HZ]
+
+
+def band_power(eeg: np.ndarray, sfreq: float, filter_hz: Band) -> np.ndarray:
+    """Compute the log mean power in each band of `BANDS_HZ`.
 
     Parameters
     ----------
-    store
-        Contains the EEG.
-    segments
-        Table of the segments.
+    eeg
+        (n, n_channels, n_samples) microvolts.
+    sfreq
+        Sampling rate in Hz.
     filter_hz
-        Passband of the EEG. Bands are limited to it, and dropped if less than 2 Hz remain.
+        Passband of the EEG; see `limit_bands`.
 
     Returns
     -------
     ndarray
-        (n_segments, channels * bands) float64, log10 of microvolts squared per Hz; NaN in segments
-        without EEG.
+        (n, n_channels * n_bands) float64, log10 of microvolts squared per Hz.
     """
-    limited = [(max(low, filter_hz[0]), min(high, filter_hz[1])) for low, high in BANDS_HZ]
-    bands = [(low, high) for low, high in limited if high - low >= MIN_BANDWIDTH_HZ]
-    names = [str(name) for name in np.unique(segments.participant)]
-    n_channels = max(len(store.participant(name).channels) for name in names)
-    power = np.full((len(segments), n_channels * len(bands)), np.nan)
-    for name in names:
-        participant = store.participant(name)
-        rows = np.flatnonzero((segments.participant == name) & segments.eeg_found)
-        for batch in np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE)):
-            if len(batch):
-                eeg = np.stack([participant.eeg[int(row)] for row in segments.row[batch]])
-                power[batch] = _log_power(eeg, participant.sfreq, bands)
-    return power
+    density = _mean_density(eeg, sfreq, limit_bands(BANDS_HZ, filter_hz))
+    return np.log10(density).reshape(len(eeg), -1)
 
 
-def predict_lda(
-    features: np.ndarray,
-    targets: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    n_classes: int,
-) -> np.ndarray:
-    """Fit LDA with Ledoit-Wolf shrinkage on the training rows and predict the test rows.
+def differential_entropy(eeg: np.ndarray, sfreq: float, filter_hz: Band) -> np.ndarray:
+    """Compute the differential entropy in each band of `ENTROPY_BANDS_HZ`.
 
-    Features are standardized with the mean and standard deviation of the training rows.
+    The entropy of a normal distribution with the variance of the signal in the band: 0.5 ln(2 pi e
+    variance) (Shi, Jiao and Lu, 2013, EMBC).
 
     Parameters
     ----------
-    features
-        (n_segments, n_features). Training rows with NaN are ignored; test rows with NaN get the
-        class frequencies of the training rows.
-    targets
-        (n_segments,) classes from 0.
-    train, test
-        (n_train,) and (n_test,) rows.
-    n_classes
-        Number of classes.
+    eeg, sfreq, filter_hz
+        As for `band_power`.
 
     Returns
     -------
     ndarray
-        (n_test, n_classes) float64 probabilities.
-
-    Raises
-    ------
-    MilmerError
-        The training rows with features contain fewer than two classes.
+        (n, n_channels * n_bands) float64, nats.
     """
-    complete = np.isfinite(features).all(axis=1)
-    train = train[complete[train]]
-    frequencies = np.bincount(targets[train], minlength=n_classes) / max(len(train), 1)
-    if np.count_nonzero(frequencies) < 2:
-        raise MilmerError(
-            "LDA: expected at least 2 classes in the training set, got "
-            f"{np.count_nonzero(frequencies)} in its {len(train)} segments with features.",
-            "Use fewer folds, or --baselines none.",
-        )
-    probabilities = np.tile(frequencies, (len(test), 1))
-    predicted = complete[test]
-    if predicted.any():
-        classifier = make_pipeline(
-            StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
-        )
-        with warnings.catch_warnings():  # such a class has the covariance of the other classes
-            warnings.filterwarnings("ignore", "Only one sample available")
-            classifier.fit(features[train], targets[train])
-        probabilities[predicted] = 0.0
-        columns = np.ix_(predicted, classifier.classes_)
-        probabilities[columns] = classifier.predict_proba(features[test[predicted]])
-    return probabilities
+    bands = limit_bands(ENTROPY_BANDS_HZ, filter_hz)
+    variance = _mean_density(eeg, sfreq, bands) * [high - low for low, high in bands]
+    return (0.5 * np.log(2 * np.pi * np.e * variance)).reshape(len(eeg), -1)
 
 
-def _log_power(eeg: np.ndarray, sfreq: float, bands: list[tuple[float, float]]) -> np.ndarray:
-    """Convert (n, channels, samples) microvolts to (n, channels * bands)."""
+def alpha_asymmetry(
+    eeg: np.ndarray, sfreq: float, filter_hz: Band, pairs: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """Compute ln alpha power of the right minus the left electrode of each pair, (n, n_pairs).
+
+    Parameters
+    ----------
+    eeg, sfreq, filter_hz
+        As for `band_power`.
+    pairs
+        Right and left channel of each pair.
+    """
+    density = np.log(_mean_density(eeg, sfreq, limit_bands([ALPHA_HZ], filter_hz)))
+    right, left = (density[:, [pair[side] for pair in pairs]] for side in (0, 1))
+    return np.asarray(right - left).reshape(len(eeg), -1)
+
+
+def _mean_density(eeg: np.ndarray, sfreq: float, bands: Sequence[Band]) -> np.ndarray:
+    """Return the mean power spectral density in each band, (n, n_channels, n_bands), above 0."""
     frequencies, density = signal.periodogram(eeg, sfreq, window="hann", axis=-1)
     power = [
         density[..., (frequencies >= low) & (frequencies < high)].mean(axis=-1)
         for low, high in bands
     ]
-    tiny = np.finfo(np.float32).tiny
-    return np.log10(np.maximum(np.stack(power, axis=-1), tiny)).reshape(len(eeg), -1)
+    stacked = np.stack(power, axis=-1) if power else np.empty((*eeg.shape[:2], 0))
+    return np.maximum(stacked, np.finfo(np.float32).tiny)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
-import numpy as np
 import torch
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
-from milmer_cli.evaluation.band_power import predict_lda
+from milmer_cli.evaluation.baselines import BASELINES, COMBINED
 from milmer_cli.evaluation.experiment import (
     Experiment,
     ExperimentResult,
@@ -22,20 +21,24 @@ from milmer_cli.evaluation.experiment import (
     run_experiment,
     usable_rows,
 )
+from milmer_cli.evaluation.features import SegmentFeatures
+from milmer_cli.evaluation.fit_baseline import fit_features, fuse, predict_frequencies
+from milmer_cli.evaluation.folds import EvaluationFold
 from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
 from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings.baseline_names import is_encoder
 from milmer_cli.settings.schema import RunSettings
 from milmer_cli.training.fit_network import new_network
 
-TASK = "evaluate"
+TASK, BASELINE_TASK = "evaluate", "baselines"
 
 
 def run_experiments(
     experiments: Sequence[Experiment],
     labeled: LabeledSegments,
-    power: np.ndarray | None,
+    features: SegmentFeatures,
     out: Path,
     run: RunSettings,
     device: Device,
@@ -49,10 +52,11 @@ def run_experiments(
         Experiments of all models and folds.
     labeled
         The segments.
-    power
-        (n_segments, n_features) band power; required by experiments with the method ``lda``.
+    features
+        Features for the baselines that classify them.
     out
-        Folder of the evaluation. The result of each network is written as soon as it is known.
+        Folder of the evaluation. The result of each network, and of each classifier of features, is
+        written as soon as it is known.
     run
         With ``workers`` above 1, that many networks are trained at once, each in its own process.
     device
@@ -72,8 +76,7 @@ def run_experiments(
     """
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
-    for source, experiment in {e.spec.source: e for e in pending if e.spec.source}.items():
-        new_network(source, labeled, experiment.settings.seed)  # errors come before any training
+    _check_external(experiments, labeled, features, out)
     progress.note(_describe(experiments, len(networks), device))
     damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]
     if damaged:
@@ -95,12 +98,28 @@ def run_experiments(
             save_result(experiment, labeled, out, result)
             progress.advance(TASK)
     progress.done(TASK)
-    return [
-        _load(experiment, labeled, out)
-        if experiment.spec.method == "network"
-        else _fit_baseline(experiment, labeled, power)
-        for experiment in experiments
-    ]
+    return _run_baselines(experiments, labeled, features, out, progress)
+
+
+def _check_external(
+    experiments: Sequence[Experiment],
+    labeled: LabeledSegments,
+    features: SegmentFeatures,
+    out: Path,
+) -> None:
+    """Build the networks and run the encoders that are not part of Milmer before any training.
+
+    Errors in their names and weights then come first.
+    """
+    first = {experiment.spec.name: experiment for experiment in reversed(experiments)}
+    for experiment in first.values():
+        baseline = experiment.spec.baseline
+        if baseline is None or load_result(experiment, labeled, out) is not None:
+            continue
+        if baseline.network:
+            new_network(baseline.network, labeled, experiment.settings.seed)
+        elif is_encoder(baseline.features):
+            features.get(baseline.features, experiment.settings)
 
 
 def _describe(experiments: Sequence[Experiment], n_trainings: int, device: Device) -> str:
@@ -158,15 +177,39 @@ def _run_in_worker(
     save_result(experiment, labeled, out, run_experiment(experiment, labeled, out, device))
 
 
-def _fit_baseline(
-    experiment: Experiment, labeled: LabeledSegments, power: np.ndarray | None
+def _run_baselines(
+    experiments: Sequence[Experiment],
+    labeled: LabeledSegments,
+    features: SegmentFeatures,
+    out: Path,
+    progress: Progress,
+) -> list[ExperimentResult]:
+    """Fit the baselines that train no network; the results of all networks are in ``out``."""
+    progress.start(BASELINE_TASK, len(experiments), "fits")
+    finished: dict[tuple[str, EvaluationFold], ExperimentResult] = {}
+    for experiment in experiments:
+        fold, method = experiment.fold, experiment.spec.method
+        if method == "network":
+            result = _load(experiment, labeled, out)
+        elif method == "features":
+            result = _classify_features(experiment, labeled, features, out)
+        elif method == "fusion":
+            eeg, face = (finished[BASELINES[name].title, fold] for name in COMBINED)
+            result = fuse(experiment, labeled, eeg, face)
+        else:
+            result = predict_frequencies(experiment, labeled)
+        finished[experiment.spec.name, fold] = result
+        progress.advance(BASELINE_TASK)
+    progress.done(BASELINE_TASK)
+    return [finished[experiment.spec.name, experiment.fold] for experiment in experiments]
+
+
+def _classify_features(
+    experiment: Experiment, labeled: LabeledSegments, features: SegmentFeatures, out: Path
 ) -> ExperimentResult:
-    """Fit a baseline without epochs; LDA therefore uses the validation set for training, too."""
-    fold, labels, n_classes = experiment.fold.fold, labeled.labels, len(labeled.class_names)
-    if experiment.spec.method == "lda" and power is not None:
-        rows = fold.train
-        if not experiment.fold.epoch_selected_on_test:
-            rows = np.sort(np.concatenate([rows, fold.validation]))
-        return ExperimentResult(predict_lda(power, labels, rows, fold.test, n_classes))
-    frequencies = np.bincount(labels[fold.train], minlength=n_classes) / len(fold.train)
-    return ExperimentResult(np.tile(frequencies, (len(fold.test), 1)))
+    """Fit a classifier of features, or load its result from ``out``."""
+    if (finished := load_result(experiment, labeled, out)) is not None:
+        return finished
+    result = fit_features(experiment, labeled, features)
+    save_result(experiment, labeled, out, result)
+    return result

@@ -17,6 +17,7 @@ from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
 from milmer_cli.evaluation.baselines import ModelSpec
+from milmer_cli.evaluation.features import TIMING_REPEATS
 from milmer_cli.evaluation.folds import EvaluationFold
 from milmer_cli.evaluation.missing_electrodes import MissingElectrodes
 from milmer_cli.evaluation.probes import TARGETS, extract_features, predict_probe
@@ -67,6 +68,14 @@ class ExperimentResult:
         Temperature by the modalities that a segment has; empty if not calibrated.
     seconds
         Duration of training and testing.
+    validation_probabilities
+        (n_validation, n_classes), calibrated; only for networks with a single modality.
+    n_parameters, n_bytes
+        Numbers that prediction needs (weights, or fitted values of a classifier), and their size.
+    training_seconds
+        Duration of training, with that of the features of the training rows.
+    prediction_seconds
+        Duration of the prediction of one segment from its EEG and face images.
     robustness
         Output of `evaluate_robustness`; only for the main model.
     probe_predictions
@@ -78,6 +87,11 @@ class ExperimentResult:
     temperature: np.ndarray | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    validation_probabilities: np.ndarray | None = None
+    n_parameters: int = 0
+    n_bytes: int = 0
+    training_seconds: float = 0.0
+    prediction_seconds: float = 0.0
     robustness: Mapping[str, np.ndarray] = field(default_factory=dict)
     probe_predictions: Mapping[str, np.ndarray] = field(default_factory=dict)
 
@@ -113,13 +127,14 @@ def run_experiment(
     settings, fold = experiment.settings, experiment.fold.fold
     usable = usable_rows(fold, labeled, settings.model.modalities)
     log = TrainingLog(progress, experiment.name, epoch_level="detail")
-    source = experiment.spec.source
+    network = experiment.spec.network
     model: Any
     model, history = (
-        fit_network(source, labeled, usable, settings, device, log)
-        if source
+        fit_network(network, labeled, usable, settings, device, log)
+        if network
         else fit_fold(labeled, usable, settings, device, log=log)
     )
+    training_seconds = time.perf_counter() - start
     # Training may have reduced the batch to fit into memory: predict with the same size.
     settings = settings.with_micro_batch_size(history.micro_batch_size)
     fitted = _FittedModel(model, labeled, settings, out, device)
@@ -127,7 +142,10 @@ def run_experiment(
     if not experiment.fold.epoch_selected_on_test:
         temperatures = calibrate(model, labeled, usable.validation, fitted.predict)
     probabilities = fitted.predict(fold.test)
-    is_main = experiment.spec.is_main
+    is_main, single = experiment.spec.is_main, settings.model.modalities != "both"
+    if experiment.fold.epoch_selected_on_test:
+        single = False  # no set is left to fit a late fusion on
+    tensors = [*model.parameters(), *model.buffers()]
     return ExperimentResult(
         probabilities=probabilities,
         epoch=history.best_epoch,
@@ -137,6 +155,11 @@ def run_experiment(
         temperatures=temperatures,
         robustness=fitted.robustness(fold.test) if is_main else {},
         probe_predictions=fitted.probe_predictions(fold) if is_main else {},
+        validation_probabilities=fitted.predict(fold.validation) if single else None,
+        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        n_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        training_seconds=training_seconds,
+        prediction_seconds=fitted.seconds_of_one(fold.test),
         seconds=time.perf_counter() - start,
     )
 
@@ -226,6 +249,17 @@ class _FittedModel:
         """Return the probabilities of some segments, (n, n_classes), with only some modalities."""
         batch_size = self.settings.inference_batch_size
         return predict_proba(self.model, self._bags(rows, modalities), self.device, batch_size)
+
+    def seconds_of_one(self, rows: np.ndarray) -> float:
+        """Return the shortest duration of a few predictions of one segment, from its images."""
+        labels = self.labeled.restrict_to(self.settings.model.modalities).labels
+        row = rows[labels[rows] != EXCLUDED][:1]
+        durations = []
+        for _ in range(TIMING_REPEATS):
+            start = time.perf_counter()
+            predict_segments(self.model, self.labeled, row, self.settings, self.device)
+            durations.append(time.perf_counter() - start)
+        return min(durations)
 
     def robustness(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Run `evaluate_robustness`."""

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from milmer_cli.evaluation.baselines import BAND_POWER, MAJORITY
+from milmer_cli.evaluation.baselines import WITHOUT_NETWORK
 from milmer_cli.metrics import Scores, format_p
 from milmer_cli.metrics.shortcuts import IDENTITIES
 from milmer_cli.metrics.significance import Comparison, strongest
 from milmer_cli.settings.schema import Protocol
 
-SIMPLE_BASELINES = (MAJORITY, BAND_POWER, *IDENTITIES.values())
+SIMPLE_BASELINES = (*WITHOUT_NETWORK, *IDENTITIES.values())
 """Baselines that train no network: a useful model is better than all of them."""
 Tone = Literal["good", "warning", "neutral", "bad"]
 """Better than chance and every simple baseline; a simple baseline is as good; no conclusion or not

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from milmer_cli.data.dataset import Bag
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
-from milmer_cli.evaluation.band_power import predict_lda
+from milmer_cli.evaluation.classifiers import predict_lda
 from milmer_cli.evaluation.results import ProbeResult
 from milmer_cli.inference.predict_proba import map_batches, model_inputs
 from milmer_cli.metrics.classification import majority_class

@@ -21,28 +21,34 @@ from milmer_cli.io import atomic_write, digest, file_digest, json_text
 from milmer_cli.models.eeg_network import network_fingerprint
 from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
+from milmer_cli.settings.baseline_names import encoder_weights, is_encoder
 
-FORMAT = 4
+FORMAT = 5
 FOLDER = "folds"
 SECTIONS = ("seed", "data", "eeg", "faces", "quality", "model", "train")
+COST_FIELDS = ("n_parameters", "n_bytes", "training_seconds", "prediction_seconds")
 _ROBUSTNESS, _PROBE = "robustness ", "probe "
 
 
 def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str:
     """Return everything that determines the result of an experiment, as JSON text."""
     values = experiment.settings.model_dump(mode="json")
+    baseline = experiment.spec.baseline
     identity = {
         "format": FORMAT,
         "version": milmer_cli.__version__,
         "is_main": experiment.spec.is_main,
+        "features": [baseline.features, baseline.classifier] if baseline else ["", ""],
         "store": labeled.store.fingerprint,
         "segments": labeled.fingerprint,
         "backbone": _backbone_digest(experiment.settings),
         "rows": digest(*(rows for _, rows in experiment.fold.fold.sets())),
         "settings": {name: values[name] for name in SECTIONS},
     }
-    if source := experiment.spec.source:
-        identity["network"] = [source, network_fingerprint(source)]
+    if network := experiment.spec.network:
+        identity["network"] = [network, network_fingerprint(network)]
+    if baseline and is_encoder(baseline.features):
+        identity["encoder"] = _folder_digest(encoder_weights(baseline.features))
     return json_text(identity, indent=None)
 
 
@@ -67,9 +73,11 @@ def save_result(
         identity=np.array(experiment_identity(experiment, labeled)),
         probabilities=result.probabilities,
         epoch=np.array(-1 if result.epoch is None else result.epoch),
-        temperature=np.zeros(0) if result.temperature is None else result.temperature,
+        temperature=_optional(result.temperature),
         temperatures=np.array(json_text(dict(result.temperatures))),
         seconds=np.array(result.seconds),
+        validation_probabilities=_optional(result.validation_probabilities),
+        cost=np.array([getattr(result, name) for name in COST_FIELDS]),
         **arrays,  # type: ignore[arg-type]
     )
     atomic_write(result_path(experiment, labeled, out), buffer.getvalue())
@@ -86,13 +94,19 @@ def load_result(
         if str(arrays["identity"]) != experiment_identity(experiment, labeled):
             return None
         epoch = int(arrays["epoch"])
-        temperature = arrays["temperature"]
+        temperature, validation = arrays["temperature"], arrays["validation_probabilities"]
+        n_parameters, n_bytes, training_seconds, prediction_seconds = map(float, arrays["cost"])
         return ExperimentResult(
             probabilities=arrays["probabilities"],
             epoch=None if epoch < 0 else epoch,
             temperature=temperature if len(temperature) else None,
             temperatures=json.loads(str(arrays["temperatures"])),
             seconds=float(arrays["seconds"]),
+            validation_probabilities=validation if len(validation) else None,
+            n_parameters=int(n_parameters),
+            n_bytes=int(n_bytes),
+            training_seconds=training_seconds,
+            prediction_seconds=prediction_seconds,
             robustness=_with_prefix(arrays, _ROBUSTNESS),
             probe_predictions=_with_prefix(arrays, _PROBE),
         )
@@ -100,14 +114,23 @@ def load_result(
         return None
 
 
+def _optional(values: np.ndarray | None) -> np.ndarray:
+    return np.zeros(0) if values is None else values
+
+
 def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def _backbone_digest(settings: Settings) -> str:
-    """Digest of the weights if the backbone is a folder: the same path may get new weights."""
-    folder = own_folder(settings.model.backbone)
-    if settings.model.modalities == "eeg" or folder is None:
+    """Digest of the weights of the backbone, if the model has one."""
+    return "" if settings.model.modalities == "eeg" else _folder_digest(settings.model.backbone)
+
+
+def _folder_digest(name: str) -> str:
+    """Digest of pretrained weights if they are a folder: the same path may get new weights."""
+    folder = own_folder(name)
+    if folder is None:
         return ""
     patterns = ("*.safetensors", "*.bin", "config.json")
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]

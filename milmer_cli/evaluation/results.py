@@ -12,6 +12,7 @@ from typing import Any
 
 from milmer_cli.data.quality import QualityCounts
 from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.interpretation import (
     Tone,
     best_baseline,
@@ -130,6 +131,8 @@ class ProtocolResult:
         Temperature of each fold, by the modalities that a segment has.
     coverage
         Accuracy of the main model against the share of the segments that it predicts.
+    costs
+        Costs by model; none for the baselines that know only identities.
     """
 
     protocol: Protocol
@@ -146,6 +149,7 @@ class ProtocolResult:
     reliability: ReliabilityPair | None = None
     temperatures: Mapping[str, Sequence[float]] = field(default_factory=dict)
     coverage: CoverageCurve | None = None
+    costs: Mapping[str, ModelCost] = field(default_factory=dict)
 
     @property
     def scores(self) -> Scores:
@@ -173,6 +177,13 @@ class ProtocolResult:
         return interpret_scores(
             self.scores, self.protocol, self.comparisons, self.epoch_selected_on_test
         )
+
+    @property
+    def models_by_accuracy(self) -> dict[str, Scores]:
+        """The main model, and then the others from the most to the least accurate over trials."""
+        accuracies = {name: scores.trial_accuracy.value for name, scores in self.models.items()}
+        names = sorted(self.models, key=lambda name: (name != MAIN, -accuracies[name]))
+        return {name: self.models[name] for name in names}
 
     @property
     def best_baseline(self) -> Comparison | None:
@@ -270,6 +281,8 @@ class EvaluationResult:
         The evaluated run; None if models were trained.
     noise_floor
         Only with ``evaluate.noise_floor``.
+    left_out
+        Baselines of ``evaluate.baselines`` that were not used -> reason.
     """
 
     title: str
@@ -281,6 +294,7 @@ class EvaluationResult:
     quality: Sequence[QualityCounts] = ()
     run: Path | None = None
     noise_floor: NoiseFloor | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def main(self) -> ProtocolResult:
@@ -324,5 +338,7 @@ class EvaluationResult:
             "interpretations": self.interpretations,
             "quality": to_json(self.quality),
             "protocols": protocols,
+            "costs": {result.protocol: to_json(result.costs) for result in self.protocols},
+            "baselines_left_out": dict(self.left_out),
             **self.provenance,
         }

@@ -14,6 +14,7 @@ from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
 from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
 from milmer_cli.evaluation.missing_electrodes import INTERPOLATED, MASKED, missing_levels
 from milmer_cli.evaluation.probes import NOT_PREDICTED, TARGETS, predict_probe, score_probe
@@ -151,6 +152,7 @@ def summarize_protocol(
         coverage=coverage_curve(
             tested.truth, main.probabilities, tested.clusters, options.confidence_level
         ),
+        costs={name: ModelCost.of(model.results) for name, model in predictions.items()},
     )
 
 

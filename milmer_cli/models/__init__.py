@@ -20,6 +20,7 @@ In data-flow order:
 - `convert_original`: load checkpoints of the original code (`MilmerModel.from_published`)
 - `build_model`: `build_model`, a new model from the settings
 - `eeg_network`: any EEG network with the interface of `MilmerModel`, as a baseline
+- `eeg_encoder`: pretrained EEG encoders of braindecode as frozen feature extractors
 
 To add a selection or a fusion: see `mil` and `fusion`. Any image model of transformers can be the
 backbone; see `image_features`.

@@ -84,6 +84,8 @@ class EegEncoder(nn.Module):
         Digest of everything that determines the features.
     used : tuple of str
         Names of the parameters that determine the features; the others belong to a classifier.
+    n_features : int
+        Number of features of a segment.
     """
 
     def __init__(self, network: nn.Module, shape: EegShape, sfreq_hz: float, scale: Scale) -> None:
@@ -91,7 +93,7 @@ class EegEncoder(nn.Module):
         self.network = network.eval()
         self.scale = scale
         self.ratio = Fraction(sfreq_hz / shape.sfreq_hz).limit_denominator(1000)
-        self.used = _used_parameters(network, self.prepare(_noise(shape)))
+        self.used, self.n_features = _used_parameters(network, self.prepare(_noise(shape)))
         self.fingerprint = ""
 
     @property
@@ -244,13 +246,14 @@ def _buffers(network: nn.Module) -> set[str]:
     return {name for name, _ in network.named_buffers()}
 
 
-def _used_parameters(network: nn.Module, eeg: Tensor) -> tuple[str, ...]:
-    """Return the names of the parameters that receive a gradient from the features."""
+def _used_parameters(network: nn.Module, eeg: Tensor) -> tuple[tuple[str, ...], int]:
+    """Return the parameters that receive a gradient from the features, and their number."""
     with torch.enable_grad():
-        _features(network.requires_grad_(True), eeg).sum().backward()
+        features = _features(network.requires_grad_(True), eeg)
+        features.sum().backward()
     used = tuple(name for name, p in network.named_parameters() if p.grad is not None)
     network.zero_grad(set_to_none=True)
-    return used
+    return used, features.shape[1]
 
 
 def _noise(shape: EegShape) -> Tensor:

@@ -32,8 +32,8 @@ from milmer_cli.settings.baseline_names import BRAINDECODE
 
 BRAINDECODE_MODELS = "braindecode.models"
 INSTALL_BRAINDECODE = (
-    "Install it with pip install 'milmer-cli[baselines]'; torch and torchaudio must come from the "
-    "same package index."
+    "Install it with pip install 'milmer-cli[braindecode]'; torchaudio must come from the same "
+    "package index as torch."
 )
 
 ARGUMENTS = {

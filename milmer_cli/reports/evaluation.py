@@ -136,6 +136,9 @@ def _notes(result: EvaluationResult) -> Iterator[str]:
         )
     if result.noise_floor is not None:
         yield result.noise_floor.sentence
+    if result.left_out:
+        reasons = "; ".join(f"{title} {reason}" for title, reason in result.left_out.items())
+        yield f"Baselines that are left out: {reasons}."
     if result.settings.evaluate.per_participant:
         yield "A separate model was trained for each participant."
     if result.n_excluded:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.results import EEG_ONLY, FACE_ONLY, EvaluationResult, ProtocolResult
 from milmer_cli.metrics import Scores
-from milmer_cli.reports.text import format_p_cell, format_percent
+from milmer_cli.reports.text import format_count, format_p_cell, format_percent, format_seconds
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,49 @@ def evaluation_tables(result: EvaluationResult) -> Iterator[Table]:
 def _models(main: ProtocolResult) -> Table:
     return Table(
         "Other models in the same folds",
-        f"{_protocol(main)}. Accuracy over trials with its interval, balanced accuracy over "
-        "trials, and accuracy over segments. Each model is scored on the segments that it has an "
-        "input for. p: accuracy over trials against chance, permutation of the labels of trials.",
-        ("Model", "Trial level", "Balanced", "Segment level", "p", "Trials"),
+        f"{_protocol(main)}. The most accurate first. Accuracy over trials with its interval, "
+        "balanced accuracy over trials, and accuracy over segments. Each model is scored on the "
+        "segments that it has an input for. p: accuracy over trials against chance, permutation of "
+        f"the labels of trials. Difference: accuracy of {MAIN} minus that of the other, over the "
+        "trials that both have an input for. Costs are means over the folds, measured on this "
+        "machine: parameters (or fitted values) and their size, seconds of a training, and of the "
+        "prediction of one segment from its EEG and face images.",
+        (
+            *("Model", "Trial level", "Balanced", "Segment level", "p", "Trials", "Difference"),
+            *("Parameters", "Size", "Training", "Prediction"),
+        ),
         [
-            (name, *_score_cells(scores), str(scores.n_trials))
-            for name, scores in main.models.items()
+            (
+                name,
+                *_score_cells(scores),
+                str(scores.n_trials),
+                _difference(main, name),
+                *_cost_cells(main.costs.get(name)),
+            )
+            for name, scores in main.models_by_accuracy.items()
         ],
+    )
+
+
+def _difference(main: ProtocolResult, name: str) -> str:
+    """Accuracy of the main model minus that of another one, in points, with its interval."""
+    found = next((row for row in main.comparisons if row.second == name), None)
+    if found is None or math.isnan(found.difference):
+        return "-"
+    text = f"{100 * found.difference:+.1f}"
+    if math.isnan(found.low):
+        return text
+    return f"{text} ({100 * found.low:+.1f} to {100 * found.high:+.1f})"
+
+
+def _cost_cells(cost: ModelCost | None) -> tuple[str, str, str, str]:
+    if cost is None:
+        return ("-",) * 4
+    return (
+        format_count(cost.n_parameters),
+        format_count(cost.n_bytes, "B"),
+        format_seconds(cost.training_seconds),
+        format_seconds(cost.prediction_seconds),
     )
 
 
@@ -92,7 +129,9 @@ def _models_by_protocol(result: EvaluationResult) -> Table:
                     for protocol in result.protocols
                 ),
             )
-            for name in dict.fromkeys(n for p in result.protocols for n in p.models)
+            for name in dict.fromkeys(
+                n for p in (result.main, *result.protocols) for n in p.models_by_accuracy
+            )
         ],
     )
 

@@ -77,6 +77,22 @@ def format_percent(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{100 * value:.1f} %"
 
 
+def format_count(value: float, unit: str = "") -> str:
+    """Format a number with a prefix: ``27.5 M``, ``110 MB``; 0 is shown as a dash."""
+    for prefix, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value:.0f} {unit}".strip() if value else "-"
+
+
+def format_seconds(value: float) -> str:
+    """Format a duration: ``12 ms``, ``4.1 s``, ``3.2 min`` or ``1.5 h``; 0 is shown as a dash."""
+    for unit, factor, limit in (("ms", 1e-3, 1), ("s", 1, 100), ("min", 60, 6000)):
+        if value < limit:
+            return f"{value / factor:.2g} {unit}" if value else "-"
+    return f"{value / 3600:.2g} h"
+
+
 def format_p_cell(p_value: float) -> str:
     """Format a p-value for a table with the header "p": ``0.012`` or ``< 0.001``."""
     return format_p(p_value).removeprefix("p ").removeprefix("= ")

@@ -17,6 +17,11 @@ def is_encoder(name: str) -> bool:
     return prefix == FACE or (prefix == BRAINDECODE and "@" in rest)
 
 
+def encoder_weights(name: str) -> str:
+    """Return the folder or the name on the Hub of the weights of an encoder."""
+    return name.partition(":" if name.startswith(f"{FACE}:") else "@")[2]
+
+
 def runs_own_code(name: str) -> bool:
     """Return whether a name is ``MODULE:CLASS``: importing the module runs its code."""
     return is_external(name) and name.partition(":")[0] not in (BRAINDECODE, FACE)

@@ -31,6 +31,7 @@ Modalities = Literal["both", "eeg", "face"]
 Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
 Split = Literal["folds", "holdout"]
 EpochSet = Literal["validation", "test"]
+Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
 DeviceType = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
@@ -342,13 +343,12 @@ class EvaluateSettings(Section):
     select_epoch_on: EpochSet = "validation"
     """Set on which the epoch is selected. `test` selects it on the test set, as the published code
     does; such results are marked LEAKY."""
-    baselines: str = "quick"
-    """Baselines in the same folds, separated by commas. `quick`: majority class and band power with
-    LDA, which train no network. `all`: also EEG only, face only and mean pooling. `none`: no
-    baseline. `braindecode:CLASS`: a network of braindecode on the EEG; `MODULE:CLASS`: any other
-    one (not in a settings file, because it runs code). `braindecode:CLASS@WEIGHTS` and
-    `face:WEIGHTS`: a pretrained encoder with a linear classifier; WEIGHTS is a folder or a name on
-    the Hugging Face Hub."""
+    baselines: Baselines = "quick"
+    """Baselines in the same folds: `quick` (majority class, and band power with LDA), `all`,
+    `none`, or names separated by commas, as listed by `milmer evaluate --list-baselines`. Also
+    `braindecode:CLASS`, a network for EEG; `MODULE:CLASS`, any other one (it runs code and is
+    refused in a settings file); and pretrained encoders with a linear classifier,
+    `braindecode:CLASS@WEIGHTS` and `face:WEIGHTS`."""
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""

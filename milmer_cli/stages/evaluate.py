@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.split_file import load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
-from milmer_cli.evaluation.band_power import band_power
-from milmer_cli.evaluation.baselines import model_specs
+from milmer_cli.evaluation.baselines import AvailableData, baselines_left_out, model_specs
 from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
-from milmer_cli.evaluation.external_models import external_specs
+from milmer_cli.evaluation.features import FeatureInput, SegmentFeatures
 from milmer_cli.evaluation.fold_predictions import group_predictions
 from milmer_cli.evaluation.folds import evaluation_folds, make_splits
 from milmer_cli.evaluation.noise_floor import measure_noise_floor
@@ -144,24 +145,36 @@ def _evaluate(
         else make_splits(labeled, options, fraction, settings.seed, progress)
     )
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
-    used = labeled.labels != EXCLUDED
-    has_eeg = bool(labeled.segments.eeg_found[used].any())
-    has_faces = bool((labeled.segments.faces_found[used] > 0).any())
-    specs = model_specs(settings, has_eeg, has_faces)
-    specs += external_specs(settings, has_eeg, has_faces)
+    data = _available_data(labeled)
+    specs, left_out = model_specs(settings, data), baselines_left_out(settings, data)
+    if left_out:
+        reasons = "; ".join(f"{title} {reason}" for title, reason in left_out.items())
+        progress.note(f"Baselines that are left out: {reasons}.", "info")
     note_face_input(settings, labeled.store, progress)
+    features = SegmentFeatures(FeatureInput(labeled, settings, device, out, progress))
     power = None
-    if has_eeg and settings.model.modalities != "face":
-        power = band_power(labeled.store, labeled.segments, settings.eeg.band_hz)
+    if data.has_eeg and settings.model.modalities != "face":
+        power = features.get("band power").values
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
-    results = run_experiments(experiments, labeled, power, out, settings.run, device, progress)
+    results = run_experiments(experiments, labeled, features, out, settings.run, device, progress)
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
+    result = replace(result, left_out=left_out)
     if options.noise_floor:
         floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, progress)
         result = replace(result, noise_floor=floor)
     write_evaluation(out, result, predictions, used_splits, labeled)
     return EvaluateResult(out, result)
+
+
+def _available_data(labeled: LabeledSegments) -> AvailableData:
+    used, segments = labeled.labels != EXCLUDED, labeled.segments
+    channels = (labeled.store.participant(str(n)).channels for n in np.unique(segments.participant))
+    return AvailableData(
+        has_eeg=bool(segments.eeg_found[used].any()),
+        has_faces=bool((segments.faces_found[used] > 0).any()),
+        channels=max(channels, key=len),  # a participant without EEG has none
+    )
 
 
 def start_device(settings: Settings) -> Device:

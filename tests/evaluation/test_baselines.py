@@ -5,38 +5,104 @@ import pytest
 from milmer_cli.errors import SettingsError
 from milmer_cli.evaluation.baselines import (
     BAND_POWER,
+    BASELINES,
     MAIN,
     MAJORITY,
     MEAN_POOLING,
+    AvailableData,
     ablation_grid,
+    baselines_left_out,
     model_specs,
 )
 from milmer_cli.settings import load_settings
 
+RIEMANN = BASELINES["riemann"].title
+EEG_FEATURES = ["differential entropy + LDA", "differential entropy + SVM"]
+if BASELINES["riemann"].installed:
+    EEG_FEATURES.append(RIEMANN)
+EEG_FEATURES.append("frontal alpha asymmetry + logistic regression")
+FACE_TOKENS = "mean face token + logistic regression"
+FUSIONS = ["late fusion (mean)", "late fusion (log-mean)", "late fusion (stacking)"]
 
-def names(*overrides, eeg=True, faces=True):
-    return [spec.name for spec in model_specs(load_settings(overrides=overrides), eeg, faces)]
+
+def names(*overrides, eeg=True, faces=True, channels=None):
+    data = AvailableData(eeg, faces, channels)
+    return [spec.name for spec in model_specs(load_settings(overrides=overrides), data)]
 
 
 def test_model_specs_of_each_baselines_setting():
     assert names() == [MAIN, MAJORITY, BAND_POWER]
     assert names("evaluate.baselines=none") == [MAIN]
-    every = [MAIN, MAJORITY, BAND_POWER, "EEG only", "face only", MEAN_POOLING]
+    networks = ["EEG only", "face only", MEAN_POOLING]
+    every = [MAIN, MAJORITY, BAND_POWER, *EEG_FEATURES, FACE_TOKENS, *networks, *FUSIONS]
     assert names("evaluate.baselines=all") == every
 
 
 def test_model_specs_skip_missing_modalities():
-    assert names("evaluate.baselines=all", faces=False) == [MAIN, MAJORITY, BAND_POWER]
-    assert names("evaluate.baselines=all", eeg=False) == [MAIN, MAJORITY, MEAN_POOLING]
-    only = names("evaluate.baselines=all", "model.modalities=eeg")
-    assert only == [MAIN, MAJORITY, BAND_POWER]
+    with_eeg = [MAIN, MAJORITY, BAND_POWER, *EEG_FEATURES]
+    assert names("evaluate.baselines=all", faces=False) == with_eeg
+    with_faces = [MAIN, MAJORITY, FACE_TOKENS, MEAN_POOLING]
+    assert names("evaluate.baselines=all", eeg=False) == with_faces
+    assert names("evaluate.baselines=all", "model.modalities=eeg") == with_eeg
     assert MEAN_POOLING not in names("evaluate.baselines=all", "model.selection=mean")
 
 
+def test_model_specs_of_a_list_of_names():
+    assert names("evaluate.baselines=majority, de-svm") == [
+        MAIN,
+        MAJORITY,
+        "differential entropy + SVM",
+    ]
+    assert names("evaluate.baselines=quick,face-tokens") == [
+        MAIN,
+        MAJORITY,
+        BAND_POWER,
+        FACE_TOKENS,
+    ]
+    # late fusion needs both networks
+    combined = [MAIN, "EEG only", "face only", "late fusion (log-mean)"]
+    assert names("evaluate.baselines=late-fusion-log") == combined
+
+
+@pytest.mark.parametrize(
+    ("baselines", "message"),
+    [
+        ("de-smv", r"got 'de-smv'"),
+        ("eeg-only", "--baselines eeg-only: needs faces that the model reads"),
+        ("de-lda,late-fusion", "--baselines late-fusion: needs faces that the model reads"),
+    ],
+)
+def test_model_specs_reject_baselines_that_cannot_be_used(baselines, message):
+    with pytest.raises(SettingsError, match=message) as caught:
+        names(f"evaluate.baselines={baselines}", faces=False)
+    assert ("Did you mean de-svm?" in str(caught.value.hint)) == (baselines == "de-smv")
+
+
+def test_model_specs_need_a_pair_of_frontal_electrodes():
+    asymmetry = "frontal alpha asymmetry + logistic regression"
+    assert asymmetry in names("evaluate.baselines=all", channels=("Cz", "f3", "F4"))
+    assert asymmetry not in names("evaluate.baselines=all", channels=("Fp1", "Fz", "Cz", "Oz"))
+
+
+def test_model_specs_without_validation_set_have_no_stacking():
+    found = names("evaluate.baselines=all", "evaluate.select_epoch_on=test")
+    assert found[-2:] == FUSIONS[:2]
+
+
+def test_baselines_left_out_name_the_package_that_is_missing(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = load_settings(overrides=["evaluate.baselines=all"])
+    left_out = baselines_left_out(settings, AvailableData(True, True))
+    assert list(left_out) == [RIEMANN]
+    assert "needs pyriemann, which is not installed" in left_out[RIEMANN]
+    with pytest.raises(SettingsError, match=r"pip install 'milmer-cli\[baselines\]'"):
+        names("evaluate.baselines=riemann")
+
+
 def test_model_specs_change_only_what_their_name_says():
-    settings_by_name = {spec.name: spec.settings for spec in model_specs(
-        load_settings(overrides=["evaluate.baselines=all", "train.lr=0.5"]), True, True
-    )}  # fmt: skip
+    settings = load_settings(overrides=["evaluate.baselines=all", "train.lr=0.5"])
+    specs = model_specs(settings, AvailableData(True, True))
+    settings_by_name = {spec.name: spec.settings for spec in specs}
     assert settings_by_name["EEG only"].model.modalities == "eeg"
     assert settings_by_name["face only"].model.modalities == "face"
     assert settings_by_name[MEAN_POOLING].model.selection == "mean"

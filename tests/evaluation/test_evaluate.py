@@ -15,12 +15,19 @@ import pytest
 from helpers import RecordingProgress, read_csv
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation import executor
-from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY, MEAN_POOLING
+from milmer_cli.evaluation.baselines import BAND_POWER, BASELINES, MAIN, MAJORITY
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
-MODELS = [MAIN, MAJORITY, BAND_POWER, "EEG only", "face only", MEAN_POOLING, "fusion=none"]
+LEFT_OUT = ["alpha-asymmetry"]  # the store has no pair of frontal electrodes
+if not BASELINES["riemann"].installed:
+    LEFT_OUT.insert(0, "riemann")
+MODELS = [
+    MAIN,
+    *(baseline.title for name, baseline in BASELINES.items() if name not in LEFT_OUT),
+    "fusion=none",
+]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,13 @@ from torch import nn
 
 from helpers import RecordingProgress, read_csv
 from milmer_cli.errors import SettingsError
-from milmer_cli.evaluation.baselines import BAND_POWER, MAIN, MAJORITY
-from milmer_cli.evaluation.external_models import external_specs
+from milmer_cli.evaluation.baselines import (
+    BAND_POWER,
+    MAIN,
+    MAJORITY,
+    AvailableData,
+    model_specs,
+)
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import evaluate
 
@@ -41,34 +46,29 @@ def importable(monkeypatch):
     monkeypatch.setitem(sys.modules, __name__, SimpleNamespace(**globals()))
 
 
-def names(baselines, has_eeg=True, has_faces=True):
-    settings = load_settings(overrides=[f"evaluate.baselines={baselines}"])
-    return [spec.name for spec in external_specs(settings, has_eeg, has_faces)]
+def specs(baselines, has_eeg=True, has_faces=True):
+    settings = load_settings(overrides=[f"evaluate.baselines={baselines}", "train.epochs=7"])
+    return model_specs(settings, AvailableData(has_eeg, has_faces))[1:]
 
 
-def test_external_specs_are_the_names_with_a_prefix():
-    assert names("quick") == []
-    assert names("quick, a.b:Net ,braindecode:EEGNet,a.b:Net") == ["a.b:Net", "braindecode:EEGNet"]
-
-
-def test_external_specs_have_the_method_and_modality_of_their_kind():
-    listed = "a:Net,braindecode:EEGNet,braindecode:Labram@owner/weights,face:owner/weights"
-    settings = load_settings(overrides=[f"evaluate.baselines={listed}", "train.epochs=7"])
-    specs = external_specs(settings, True, True)
-    assert [(spec.method, spec.modalities) for spec in specs] == [
-        ("network", "eeg"),
-        ("network", "eeg"),
-        ("encoder", "eeg"),
-        ("encoder", "face"),
+def test_model_specs_contain_networks_and_encoders_by_name():
+    listed = "a.b:Net, braindecode:EEGNet,braindecode:Labram@owner/weights,face:own/weights,a.b:Net"
+    found = specs(f"majority,{listed}")
+    assert [(spec.name, spec.method, spec.modalities, spec.network) for spec in found] == [
+        (MAJORITY, "majority", None, ""),
+        ("a.b:Net", "network", "eeg", "a.b:Net"),
+        ("braindecode:EEGNet", "network", "eeg", "braindecode:EEGNet"),
+        ("braindecode:Labram@owner/weights + logistic regression", "features", "eeg", ""),
+        ("face:own/weights + logistic regression", "features", "face", ""),
     ]
-    assert {spec.settings.train.epochs for spec in specs} == {7}
+    assert {spec.settings.train.epochs for spec in found} == {7}  # the budget of the model
 
 
-def test_external_specs_refuse_a_modality_that_the_store_lacks():
-    with pytest.raises(SettingsError, match="a:Net needs EEG, which the store does not contain"):
-        names("a:Net", has_eeg=False)
-    with pytest.raises(SettingsError, match="face:x needs faces, which the store does not"):
-        names("face:x", has_faces=False)
+def test_model_specs_refuse_a_modality_that_the_store_lacks():
+    with pytest.raises(SettingsError, match="--baselines a:Net: needs EEG that the model reads"):
+        specs("a:Net", has_eeg=False)
+    with pytest.raises(SettingsError, match="--baselines face:x: needs faces that the model reads"):
+        specs("face:x", has_faces=False)
 
 
 @pytest.fixture(scope="module")

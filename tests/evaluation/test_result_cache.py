@@ -9,7 +9,7 @@ import pytest
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
-from milmer_cli.evaluation.baselines import model_specs
+from milmer_cli.evaluation.baselines import AvailableData, model_specs
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.evaluation.folds import EvaluationFold
 from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
@@ -24,7 +24,7 @@ def labeled(prepared, small_settings):
 
 @pytest.fixture(scope="module")
 def experiment(small_settings):
-    spec = model_specs(small_settings(), has_eeg=True, has_faces=True)[0]
+    spec = model_specs(small_settings(), AvailableData(has_eeg=True, has_faces=True))[0]
     return Experiment(spec, EvaluationFold("trial", 0, 1, "1", FOLD))
 
 
