@@ -255,14 +255,12 @@ def _eeg_encoder_functions(name: str, inputs: FeatureInput) -> _Functions:
             values[own] = read_tokens(file)[segments.row[rows[own]]]
         return values
 
+    def encode(batch: Bag) -> np.ndarray:
+        return np.asarray(encoder(batch["eeg"]).cpu().numpy(), dtype=np.float64)
+
     def compute(rows: np.ndarray) -> np.ndarray:
-        data = BagDataset(labeled, rows, "eeg")
-        exact = replace(device, precision="float32")
-        return np.concatenate(
-            map_batches(
-                lambda b: encoder(b["eeg"]).cpu().numpy(), encoder, data, exact, TOKEN_BATCH
-            )
-        )
+        data, exact = BagDataset(labeled, rows, "eeg"), replace(device, precision="float32")
+        return np.concatenate(map_batches(encode, encoder, data, exact, TOKEN_BATCH))
 
     return _Functions(cached, compute, encoder.parameters_used)
 

@@ -132,50 +132,64 @@ def load_eeg_encoder(name: str, shape: EegShape) -> EegEncoder:
         The weights cannot be found, or do not fit the class.
     """
     source, _, weights = name.partition("@")
+    encoder_class = _encoder_class(source)
+    folder = local_folder(weights)
+    config, state = _read_config(folder, encoder_class), read_weights(folder)
+    with warnings.catch_warnings(), offline(), torch.random.fork_rng([]):
+        warnings.simplefilter("ignore")
+        encoder, missing = _build(name, encoder_class, config, state, shape)
+    buffers = {key for key, _ in encoder.network.named_buffers()}
+    if lacking := sorted(set(missing) & {*encoder.used, *buffers}):
+        raise WeightsError(
+            f"The weights {weights} lack {len(lacking)} of the weights of {source}, or have them "
+            f"in another shape ({shorten(lacking, 3)}).",
+            f"{_HINT} It must be made for segments and electrodes like those of the store.",
+        )
+    code = (source, network_fingerprint(source), encoder.ratio, encoder.scale, *shape.channels)
+    tensors = sorted(item for item in encoder.network.state_dict().items() if not is_lazy(item[1]))
+    encoder.fingerprint = digest(*map(str, code), *(value for item in tensors for value in item))
+    return encoder.requires_grad_(False)
+
+
+def _encoder_class(source: str) -> Any:
     encoder_class: Any = network_class(source)
     if "return_features" not in inspect.signature(encoder_class.forward).parameters:
         raise SettingsError(
             f"evaluate.baselines: {source} is no encoder: its forward pass has no return_features.",
-            f"Leave out @{weights} to train it, or choose an encoder such as braindecode:Labram.",
+            "Leave out the weights to train it, or choose an encoder such as braindecode:Labram.",
         )
-    folder = local_folder(weights)
-    config = _read_config(folder, encoder_class)
-    state = read_weights(folder)
+    return encoder_class
+
+
+def _build(
+    name: str,
+    encoder_class: Any,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    shape: EegShape,
+) -> tuple[EegEncoder, list[str]]:
+    """Build an encoder, and return it with the names of the weights that ``state`` lacks."""
     class_name = encoder_class.__name__
     rate = float(config.get("sfreq") or RATES_HZ.get(class_name, DEFAULT_RATE_HZ))
-    resampled = replace(
-        shape, sfreq_hz=rate, n_samples=round(shape.n_samples * rate / shape.sfreq_hz)
-    )
-    network_type = interpolating_class(encoder_class)
-    with warnings.catch_warnings(), offline():
-        warnings.simplefilter("ignore")
-        torch.manual_seed(0)  # an interpolation may draw; the weights are replaced
-        values = {**config, **_own_values(resampled, config)}
-        accepted = inspect.signature(encoder_class.__init__).parameters
-        values = {key: value for key, value in values.items() if key in accepted}
-        network = construct(name, network_type, values)
-        try:
-            missing = _load_state(network, state)
-            scale = SCALES.get(class_name, "standardize")
-            encoder = EegEncoder(network, shape, rate, scale)
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
-            raise SettingsError(
-                f"evaluate.baselines: {name} does not accept the EEG of the store, "
-                f"{len(shape.channels)} channels and {resampled.n_samples} samples at {rate:g} Hz: "
-                f"{first_line(error).rstrip('.')}.",
-                "Choose another encoder or another eeg.segment_s.",
-            ) from error
-    if lacking := sorted(set(missing) & {*encoder.used, *_buffers(network)}):
-        raise WeightsError(
-            f"The weights {weights} lack {len(lacking)} of the weights of {class_name}, or have "
-            f"them in another shape ({shorten(lacking, 3)}).",
-            f"{_HINT} It must be made for segments and electrodes like those of the store.",
-        )
-    identity = [source, network_fingerprint(source), rate, shape.channels, encoder.scale]
-    values = [v for item in sorted(network.state_dict().items()) if not is_lazy(item[1])
-              for v in item]  # fmt: skip
-    encoder.fingerprint = digest(*map(str, identity), *values)
-    return encoder.requires_grad_(False)
+    n_samples = round(shape.n_samples * rate / shape.sfreq_hz)
+    resampled = replace(shape, sfreq_hz=rate, n_samples=n_samples)
+    # sizes of the store replace those of the pretraining; the classifier is not used
+    own = argument_values(resampled, int(config.get("n_outputs") or 2))
+    values = {**config, **own, "input_window_seconds": None}
+    accepted = inspect.signature(encoder_class.__init__).parameters
+    values = {key: value for key, value in values.items() if key in accepted}
+    network = construct(name, interpolating_class(encoder_class), values)
+    try:
+        missing = _load_state(network, state)
+        scale = SCALES.get(class_name, "standardize")
+        return EegEncoder(network, shape, rate, scale), missing
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise SettingsError(
+            f"evaluate.baselines: {name} does not accept the EEG of the store, "
+            f"{len(shape.channels)} channels and {n_samples} samples at {rate:g} Hz: "
+            f"{first_line(error).rstrip('.')}.",
+            "Choose another encoder or another eeg.segment_s.",
+        ) from error
 
 
 def interpolating_class(encoder_class: Any) -> Any:
@@ -184,12 +198,6 @@ def interpolating_class(encoder_class: Any) -> Any:
 
     variants = (c for c in interpolated_models_dict.values() if issubclass(c, encoder_class))
     return next(variants, encoder_class)
-
-
-def _own_values(shape: EegShape, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Sizes of the store, which replace those of the pretraining; the head is not used."""
-    values = argument_values(shape, int(config.get("n_outputs") or 2))
-    return {**values, "input_window_seconds": None}
 
 
 def _read_config(folder: Path, encoder_class: Any) -> dict[str, Any]:
@@ -240,10 +248,6 @@ def _load_state(network: Any, state: Mapping[str, Tensor]) -> list[str]:
     }
     network.load_state_dict(fitting, strict=False)
     return [key for key in own if key not in fitting and not key.startswith(_INTERPOLATION)]
-
-
-def _buffers(network: nn.Module) -> set[str]:
-    return {name for name, _ in network.named_buffers()}
 
 
 def _used_parameters(network: nn.Module, eeg: Tensor) -> tuple[tuple[str, ...], int]:

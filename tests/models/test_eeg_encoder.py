@@ -90,7 +90,7 @@ def test_load_eeg_encoder_ignores_the_classifier_but_requires_all_other_weights(
     assert torch.equal(loaded(random_eeg()), expected)
     used = next(key for key in encoder if key.startswith("encoder"))
     damaged = copy_with(folder, tmp_path / "damaged", {**encoder, used: encoder[used][:1]})
-    with pytest.raises(WeightsError, match=f"lack 1 of the weights of CBraMod.*{used}"):
+    with pytest.raises(WeightsError, match=f"lack 1 of the weights of braindecode:CBraMod.*{used}"):
         load_eeg_encoder(f"braindecode:CBraMod@{damaged}", SHAPE)
 
 
