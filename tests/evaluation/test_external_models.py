@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from transformers import ViTConfig, ViTForImageClassification
 
 from helpers import RecordingProgress, read_csv
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.device import Device
 from milmer_cli.errors import SettingsError, WeightsError
 from milmer_cli.evaluation.baselines import (
@@ -172,7 +174,7 @@ def test_evaluate_trains_a_network_of_braindecode(braindecode, prepared, small_s
 
 @pytest.fixture
 def inputs(prepared, small_settings, tmp_path) -> FeatureInput:
-    settings = small_settings()
+    settings = small_settings("model.freeze_backbone=false")  # an encoder is frozen all the same
     labeled = LabeledSegments.open(prepared, settings)
     return FeatureInput(labeled, settings, Device.from_settings(settings.run), tmp_path)
 
@@ -252,10 +254,13 @@ def test_eeg_encoder_features_are_cached_and_equal_those_of_the_encoder(
         network(torch.zeros(1, 19, 200))
         network.save_pretrained(tmp_path / "weights")
     name = f"braindecode:CBraMod@{tmp_path / 'weights'}"
+    segments, labels = inputs.labeled.segments, inputs.labeled.labels.copy()
+    excluded = (segments.participant == "s02") & (segments.row < 4)
+    labels[excluded] = EXCLUDED
+    inputs = replace(inputs, labeled=replace(inputs.labeled, labels=labels))
     features = compute_features(name, inputs)
-    segments = inputs.labeled.segments
     assert features.values.shape == (len(segments), 200)
-    assert (np.isnan(features.values).any(axis=1) == ~segments.eeg_found).all()
+    assert (np.isnan(features.values).any(axis=1) == (~segments.eeg_found | excluded)).all()
     encoder = load_eeg_encoder(name, eeg_shape(inputs.labeled))
     with inputs.labeled.store.participant("s02") as participant:
         expected = encoder(torch.from_numpy(participant.eeg[4:5])).numpy()[0]
