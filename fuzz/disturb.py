@@ -61,7 +61,7 @@ def make_read_only(trial: Trial) -> Iterator[str]:
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
     log = disk.with_suffix(".txt")
     try:
-        process = start(trial.command, trial.out, again=False, log=log)
+        process = start(trial.command, trial.out, log=log)
         time.sleep(trial.fraction * trial.duration_s)
         made = subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False)
         yield from trial.wait(process, log)
@@ -86,7 +86,7 @@ def remove_input(trial: Trial) -> Iterator[str]:
         text.replace(str(trial.corpus), str(corpus)) for text in trial.command.arguments
     )
     command = dataclasses.replace(trial.command, arguments=arguments)
-    process = start(command, trial.out, again=False, log=log)
+    process = start(command, trial.out, log=log)
     time.sleep(trial.fraction * trial.duration_s)
     removed = corpus.with_name("removed")
     corpus.rename(removed)
@@ -102,9 +102,9 @@ def remove_input(trial: Trial) -> Iterator[str]:
 def start_twice(trial: Trial) -> Iterator[str]:
     """Start the command again while it works: one of the two is refused, the other is right."""
     logs = [trial.folder / f"{number}.txt" for number in (1, 2)]
-    processes = [start(trial.command, trial.out, again=False, log=logs[0])]
+    processes = [start(trial.command, trial.out, log=logs[0])]
     time.sleep(trial.fraction * trial.duration_s)
-    processes.append(start(trial.command, trial.out, again=False, log=logs[1]))
+    processes.append(start(trial.command, trial.out, log=logs[1]))
     for process, log in zip(processes, logs, strict=True):
         yield from trial.wait(process, log)
     codes = [process.exitcode for process in processes]

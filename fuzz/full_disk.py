@@ -27,7 +27,7 @@ def try_size(command: Command, disk: Path, n_bytes: int, expected: dict[str, str
     subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
     out, problems = disk / "out", []
     try:
-        process = start(command, out, again=False, log=disk.with_suffix(".txt"))
+        process = start(command, out, log=disk.with_suffix(".txt"))
         process.join()
         status = process.exitcode
         text = read_log(disk.with_suffix(".txt"))

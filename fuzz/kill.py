@@ -32,7 +32,6 @@ import torch
 from corpus import prepare_corpus
 
 REMAINS_S = 10.0
-DONE = 0
 
 
 @dataclass(frozen=True)
@@ -45,13 +44,10 @@ class Command:
         Without the output.
     compared
         Patterns of the files whose content must be that of the unbroken run.
-    resume
-        Further arguments when it is run again.
     """
 
     arguments: tuple[str, ...]
     compared: tuple[str, ...]
-    resume: tuple[str, ...] = ()
 
 
 def commands(corpus: Path) -> dict[str, Command]:
@@ -65,10 +61,9 @@ def commands(corpus: Path) -> dict[str, Command]:
         "finetune-swin": Command(
             ("finetune-swin", "--data", str(corpus / "deap" / "expressions"), *settings),
             ("model.safetensors", "history.csv"),
-            ("--resume",),
         ),
         "train": Command(
-            ("train", *store), ("model/model.safetensors", "history.csv"), ("--resume",)
+            ("train", *store), ("model/model.safetensors", "history.csv")
         ),
         "evaluate": Command(("evaluate", *store), ("predictions.csv",)),
         "predict --manifest": Command(
@@ -79,11 +74,10 @@ def commands(corpus: Path) -> dict[str, Command]:
     }  # fmt: skip
 
 
-def start(command: Command, out: Path, again: bool, log: Path) -> ForkProcess:
+def start(command: Command, out: Path, log: Path) -> ForkProcess:
     """Start a command in a session of its own; what it prints goes to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    resume = command.resume if again and out.exists() else ()
-    arguments = ("milmer", *command.arguments, "--out", str(out), *resume)
+    arguments = ("milmer", *command.arguments, "--out", str(out))
     process = multiprocessing.get_context("fork").Process(target=_run, args=(arguments, log))
     process.start()
     return process
@@ -106,7 +100,7 @@ def _run(arguments: tuple[str, ...], log: Path) -> None:
 def interrupt(command: Command, out: Path, after_s: float, number: int) -> Iterator[str]:
     """Start a command, send it a signal after a while, and yield what is wrong."""
     log = log_of(out)
-    process = start(command, out, True, log)
+    process = start(command, out, log)
     pid = process.pid or 0
     process.join(after_s)
     if process.is_alive():
@@ -151,15 +145,10 @@ def read_log(log: Path) -> str:
 
 def finish(command: Command, out: Path, log: Path) -> str:
     """Run a command to its end; return what is wrong, or an empty string."""
-    for again in (True, False):  # a run that was killed at its very start cannot be resumed
-        process = start(command, out, again, log)
-        process.join()
-        status = process.exitcode
-        if status == DONE:
-            return ""
-        if status != 2:
-            break
-    return f"exit status {status}: {read_log(log)[-300:]}"
+    process = start(command, out, log)
+    process.join()
+    status = process.exitcode
+    return "" if status == 0 else f"exit status {status}: {read_log(log)[-300:]}"
 
 
 def contents(command: Command, out: Path) -> dict[str, str]:

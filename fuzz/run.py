@@ -79,6 +79,8 @@ def fuzz(
             first[name] = int(ended["end"]) + 1  # type: ignore[call-overload]
             if ended["outcome"] not in FINE:
                 _keep(name, original, seed, ended, out)
+            if first[name] >= n_mutants:
+                print(results[name].row, flush=True)
     shutil.rmtree(work)
     return results
 
@@ -164,8 +166,6 @@ def main() -> int:
         ]
         for call in calls:
             results += call.result().values()
-    for result in results:
-        print(result.row)
     findings = sum(len(result.findings) for result in results)
     print(f"\n{sum(sum(r.outcomes.values()) for r in results)} mutants, {findings} findings")
     return 1 if findings else 0

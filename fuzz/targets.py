@@ -131,7 +131,7 @@ def _run(path: Path, corpus: Path) -> None:
 
 def _resume(path: Path, corpus: Path) -> None:
     overrides = ("train.epochs=3", "run.checkpoint_interval_min=1e-9")
-    train(corpus / "store", corpus / "unfinished", _settings(corpus, *overrides), resume=True)
+    train(corpus / "store", corpus / "unfinished", _settings(corpus, *overrides))
 
 
 def _evaluation(path: Path, corpus: Path) -> None:

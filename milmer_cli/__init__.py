@@ -11,6 +11,7 @@ In data-flow order; a package imports only packages above it:
 - `partial_files`: temporary files of atomic writes
 - `images`: open images of listed formats and limited size
 - `io`: atomic writes, JSON, digests, lists in messages
+- `run_log`: log.txt of an output folder
 - `arrays`: archives of arrays that may be damaged
 - `integrity`: checksums that detect damaged files
 - `folder_lock`: one process at a time in an output folder

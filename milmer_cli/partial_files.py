@@ -124,12 +124,18 @@ def require_no_link(path: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, as far as possible; of a link, only the link itself."""
+    """Remove a folder, as far as possible; of a link, only the link itself.
+
+    The folder loses its name first: if the process is killed, no incomplete folder has this name,
+    and the next writer removes what is left, as it removes temporary files.
+    """
     with contextlib.suppress(OSError):
         if folder.is_symlink():
             folder.unlink()
-        else:
-            shutil.rmtree(folder)
+            return
+        renamed = folder.with_name(_partial_name(folder.name))
+        folder.rename(renamed)
+        shutil.rmtree(renamed)
 
 
 @functools.cache

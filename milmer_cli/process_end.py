@@ -14,6 +14,8 @@ from types import FrameType
 PARENT_VARIABLE = "MILMER_PARENT"
 """Environment variable with the process whose end also ends a process that it starts."""
 WATCH_INTERVAL_S = 0.5
+REPEAT_S = 0.1
+"""Time after which a discarded interruption is repeated."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,15 +24,37 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """Raise `Terminated` in the main thread when SIGTERM arrives; in other threads do nothing."""
+    """Raise `Terminated` in the main thread when SIGTERM arrives; in other threads do nothing.
+
+    Python discards an exception in a finalizer or in a callback of a weak reference. An
+    interruption that arrives there is repeated.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = signal.signal(signal.SIGTERM, _terminate)
+    previous_hook = sys.unraisablehook
+
+    def hook(discarded: sys.UnraisableHookArgs) -> None:
+        if isinstance(discarded.exc_value, KeyboardInterrupt):
+            _repeat_interruption(discarded.exc_value)
+        else:
+            previous_hook(discarded)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
+        sys.unraisablehook = previous_hook
         signal.signal(signal.SIGTERM, previous)
+
+
+def _repeat_interruption(interruption: KeyboardInterrupt) -> None:
+    is_sigterm = isinstance(interruption, Terminated)
+    number = signal.SIGTERM if is_sigterm else signal.SIGINT
+    timer = threading.Timer(REPEAT_S, signal.raise_signal, (number,))
+    timer.daemon = True
+    timer.start()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-Level = Literal["detail", "info", "warning"]
+Level = Literal["detail", "step", "info", "warning"]
 
 
 class Progress(Protocol):
@@ -41,7 +41,8 @@ class Progress(Protocol):
         message
             The sentence, with its period.
         level
-            ``detail`` is shown only with ``--verbose``, ``warning`` even with ``--quiet``.
+            ``detail`` is shown only with ``--verbose``, ``warning`` even with ``--quiet``; ``step``
+            reports progress, which is shown but not kept as a note of the result.
         """
 
 

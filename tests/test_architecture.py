@@ -18,7 +18,7 @@ ORDER = [
     {"errors", "progress", "process_end"},
     {"csv_cells", "input_files", "partial_files", "stage_result"},
     {"images"},
-    {"io", "parallel", "arrays"},
+    {"io", "parallel", "arrays", "run_log"},
     {"folder_lock", "integrity"},
     {"settings"},
     {"device", "metrics"},

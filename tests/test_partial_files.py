@@ -151,6 +151,25 @@ def test_atomic_files_moves_every_file_and_replaces_links(shared: Path, victim: 
     assert victim.read_text() == "precious"
 
 
+def test_remove_tree_that_is_killed_leaves_no_incomplete_folder(shared: Path, monkeypatch) -> None:
+    folder = shared / "checkpoint-2"
+    folder.mkdir()
+    for name in ("model", "state"):
+        (folder / name).touch()
+
+    def killed(path: Path) -> None:
+        (path / "model").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shutil.rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        remove_tree(folder)
+    assert not folder.exists()
+    monkeypatch.undo()
+    remove_partial_files(shared, is_locked=True)
+    assert list(shared.iterdir()) == []
+
+
 def test_remove_tree_of_a_link_keeps_its_target(shared: Path, victim: Path) -> None:
     (shared / ".writing").symlink_to(victim.parent)
     remove_tree(shared / ".writing")

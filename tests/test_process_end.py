@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -53,3 +54,22 @@ def test_watch_given_parent_ignores_the_parent_of_another_process():
     script = "from milmer_cli.process_end import *; watch_given_parent(); watch_given_parent()"
     done = run_python("-c", script, environment=child_environment())
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "interruption"),
+    [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_interrupted_by_sigterm_repeats_a_discarded_interruption(number, interruption):
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+            time.sleep(0)  # the handler runs here, and Python discards its exception
+
+    def wait() -> None:
+        Finalized()
+        time.sleep(5)
+
+    with pytest.raises(interruption), interrupted_by_sigterm():
+        wait()

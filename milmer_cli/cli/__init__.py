@@ -8,8 +8,10 @@
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``
 - `info`: ``milmer info``
+- `version`: ``milmer version``
 - `last_error`: the type of the last error, for ``milmer info --report``
 - `help`: ``milmer help [COMMAND]``
+- `setting_names`: completion of ``--set``, and the hint for unknown flags
 - `console`: messages on stderr, one result on stdout, JSON
 - `progress`: progress as bars on a terminal and as lines elsewhere
 - `tables`: tables with columns

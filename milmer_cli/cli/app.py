@@ -27,14 +27,22 @@ from typer.core import TyperCommand, TyperGroup
 from milmer_cli import __version__
 from milmer_cli.cli.console import print_error
 from milmer_cli.cli.last_error import record_error
+from milmer_cli.cli.setting_names import setting_hint
 from milmer_cli.errors import MilmerError
 from milmer_cli.process_end import (
     ignore_stop_signals,
     interrupted_by_sigterm,
     watch_given_parent,
 )
+from milmer_cli.run_log import recorded_command_line
 
 INTERRUPTED = 130
+_INTERRUPTED = (
+    "Interrupted. Finished parts are kept; run the same command again to resume.",
+    "",
+    "Interrupted",
+    INTERRUPTED,
+)
 _OUT_OF_MEMORY = "out of memory|can't allocate memory"
 """In the messages of torch for a GPU and for a CPU."""
 _MORE_MEMORY = (
@@ -55,13 +63,14 @@ COMMANDS = {
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
     "info": "Show versions, device, available weights and free disk space.",
+    "version": "Show the version.",
     "help": "Show the help of a command.",
 }
 """Name -> first line of the docstring of ``milmer_cli.cli.NAME.NAME``, "-" being "_" there."""
 
 
-class _UnexpectedEndOfFile(Exception):  # noqa: N818 - never shown
-    """Carries an EOFError of a library, its cause, past typer."""
+class _PassedTyper(Exception):  # noqa: N818 - never shown
+    """Carries an error, its cause, past typer, which would replace it."""
 
 
 class _LazyGroup(TyperGroup):
@@ -77,8 +86,8 @@ class _LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except EOFError as error:  # typer would report it as an interruption
-            raise _UnexpectedEndOfFile from error
+        except (EOFError, KeyboardInterrupt) as error:
+            raise _PassedTyper from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
@@ -147,7 +156,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit code; no exception is raised."""
-    with interrupted_by_sigterm():
+    with recorded_command_line(arguments), interrupted_by_sigterm():
         try:
             return _run(arguments)
         except BrokenPipeError:
@@ -169,14 +178,16 @@ def _run(arguments: Sequence[str]) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except Exception as caught:
+        error = (caught.__cause__ or caught) if isinstance(caught, _PassedTyper) else caught
+        if isinstance(error, KeyboardInterrupt):
+            return print_error(_INTERRUPTED, as_json, _notes(error))
         if verbose:
             traceback.print_exc()
-        cause = error.__cause__ if isinstance(error, _UnexpectedEndOfFile) else error
-        record_error(cause or error, arguments, list(COMMANDS))
-        return print_error(*_describe(cause or error), as_json=as_json)
-    if code == INTERRUPTED:
-        return print_error(_describe_interruption(arguments), "", "Interrupted", code, as_json)
+        record_error(error, arguments, list(COMMANDS))
+        return print_error(_describe(error, arguments), as_json, _notes(error))
+    if code == INTERRUPTED:  # by the processes of a distributed training
+        return print_error(_INTERRUPTED, as_json)
     return code or 0
 
 
@@ -189,10 +200,9 @@ def _expand_home(argument: str) -> str:
     return argument
 
 
-def _describe_interruption(arguments: Sequence[str]) -> str:
-    if {"train", "finetune-swin"} & set(arguments):
-        return "Interrupted. Run the same command again with --resume to continue."
-    return "Interrupted. Finished parts are kept; run the same command again to resume."
+def _notes(error: BaseException) -> Sequence[str]:
+    """Return the messages of the command before the error, which `Console` adds to it."""
+    return getattr(error, "__notes__", ())
 
 
 def _discard_stdout() -> None:
@@ -200,7 +210,7 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _describe(error: BaseException) -> tuple[str, str, str, int]:
+def _describe(error: BaseException, arguments: Sequence[str]) -> tuple[str, str, str, int]:
     """Return message, hint, kind and exit code of an exception."""
     kind = type(error).__name__
     if isinstance(error, MilmerError):
@@ -217,9 +227,16 @@ def _describe(error: BaseException) -> tuple[str, str, str, int]:
         hint = "Free some space on the disk, then run the same command again."
         return f"{error.strerror}{where}.", hint if error.errno == errno.ENOSPC else "", kind, 1
     if hasattr(error, "format_message"):  # a usage error of typer
-        context = getattr(error, "ctx", None)
-        hint = f"See {context.command_path} --help." if context else "See milmer --help."
-        message = error.format_message().replace("Value error, ", "")
-        return message, hint, "UsageError", 2
+        return _describe_usage_error(error, arguments)
     hint = "Run again with --verbose for the traceback; please report it if it persists."
     return f"Unexpected error: {kind}: {error}", hint, kind, 1
+
+
+def _describe_usage_error(error: Any, arguments: Sequence[str]) -> tuple[str, str, str, int]:
+    path = error.ctx.command_path if getattr(error, "ctx", None) else "milmer"
+    message, hint = error.format_message().replace("Value error, ", ""), f"See {path} --help."
+    if flag := getattr(error, "option_name", ""):
+        command = path.rpartition(" ")[2]
+        if setting := setting_hint(flag, command, arguments):
+            return f"No such option: {flag}.", setting, "UsageError", 2
+    return message, hint, "UsageError", 2

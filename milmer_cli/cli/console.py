@@ -1,8 +1,8 @@
 """Output for the user: progress and messages on stderr, one result on stdout.
 
-Progress is shown as bars on a terminal and as lines elsewhere; with ``--quiet`` or ``--json`` only
-warnings are shown. With ``--json`` stdout contains exactly one JSON document: the result or the
-error.
+Progress is shown as bars on a terminal and as lines elsewhere; with ``--quiet`` only warnings are
+shown. With ``--json`` stdout contains exactly one JSON document, the result or the error, and the
+messages are also in its list ``notes``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping, Sequence
+from types import TracebackType
 from typing import Any
 
 import typer
@@ -26,7 +28,7 @@ class Console:
     Parameters
     ----------
     as_json
-        Print results as one JSON document, and only warnings on stderr.
+        Print results as one JSON document.
     quiet
         Show warnings only, no progress and no other messages.
     verbose
@@ -35,7 +37,7 @@ class Console:
 
     def __init__(self, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json = as_json
-        self.quiet = quiet or as_json
+        self.quiet = quiet
         self.verbose = verbose
         self.progress: LineProgress | BarProgress
         if self.quiet or not sys.stderr.isatty():
@@ -46,19 +48,28 @@ class Console:
     def __enter__(self) -> Console:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.progress.close()
+        if error is not None:
+            for note in self.progress.kept_notes:
+                error.add_note(note)
 
     def print_result(self, result: StageResult) -> None:
         """Print the result of a stage to stdout."""
         if self.as_json:
-            self.print_json(result.to_json())
+            self.print_document(result.to_json())
         else:
             self.print_rows(result.summary())
 
-    def print_json(self, value: Any) -> None:
-        """Print one JSON document to stdout; NaN and infinities become null."""
-        typer.echo(json_text(value))
+    def print_document(self, values: Mapping[str, Any]) -> None:
+        """Print values and ``notes`` as one JSON document; NaN and infinities become null."""
+        notes = dict.fromkeys([*values.get("notes", ()), *self.progress.kept_notes])
+        typer.echo(json_text({**values, "notes": list(notes)}))
 
     def print_rows(self, rows: list[tuple[str, str]]) -> None:
         """Print rows of label and value to stdout, unwrapped so that paths can be copied."""
@@ -90,12 +101,25 @@ def silence_libraries() -> None:
     logging.disable(logging.WARNING)
 
 
-def print_error(message: str, hint: str, kind: str, exit_code: int, as_json: bool) -> int:
-    """Print an error to stderr (with ``as_json`` also to stdout) and return its exit code."""
+def print_error(
+    description: tuple[str, str, str, int], as_json: bool, notes: Sequence[str] = ()
+) -> int:
+    """Print an error to stderr (with ``as_json`` also to stdout) and return its exit code.
+
+    Parameters
+    ----------
+    description
+        Message, hint, kind and exit code.
+    as_json
+        Also print a JSON document to stdout.
+    notes
+        Messages of the command before the error, for the document.
+    """
+    message, hint, kind, exit_code = description
     typer.echo(f"Error: {message}", err=True)
     if hint:
         typer.echo(f"Hint: {hint}", err=True)
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
-        typer.echo(json_text({"error": error}))
+        typer.echo(json_text({"error": error, "notes": list(notes)}))
     return exit_code

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from milmer_cli.cli.options import CommandContext, command, out_option
+from milmer_cli.cli.setting_names import complete_setting
 
 
 @command(flags={"--device": "run.device"}, any_setting=False)
@@ -30,6 +31,7 @@ def demo(
             metavar="SECTION.KEY=VALUE",
             help="Value of one setting for all stages; takes precedence over the preset demo. "
             "Repeatable.",
+            autocompletion=complete_setting,
         ),
     ] = None,
 ) -> None:

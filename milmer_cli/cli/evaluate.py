@@ -9,10 +9,14 @@ import typer
 
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
+    STORE,
     CommandContext,
+    check_backbone,
     command,
+    dry_run_option,
     folder_option,
     out_option,
+    prepared_option,
 )
 from milmer_cli.errors import InputError
 
@@ -34,9 +38,7 @@ FLAGS = {
 @command(FLAGS)
 def evaluate(
     context: CommandContext,
-    prepared: Annotated[
-        Path | None, folder_option("--prepared", r"Prepared store. \[required]")
-    ] = None,
+    prepared: Annotated[Path | None, prepared_option(show_default=str(STORE))] = None,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -56,6 +58,10 @@ def evaluate(
         bool,
         typer.Option("--list-baselines", help="List the names for --baselines, and evaluate none."),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        dry_run_option("Run every check, time a few steps of each model, show the total cost."),
+    ] = False,
 ) -> None:
     """Cross-validate under one or several protocols, with chance level and baselines.
 
@@ -67,6 +73,7 @@ def evaluate(
       milmer evaluate --prepared prepared --baselines majority,de-svm,eeg-only,face-only
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --run runs/first --out evaluation
+      milmer evaluate --prepared prepared --folds 5 --dry-run
 
     Writes:
       evaluation/report.html       one page to open
@@ -79,17 +86,32 @@ def evaluate(
 
         context.print_result(BaselineList())
         return
-    if prepared is None:
+    prepared = prepared or STORE
+    if not prepared.is_dir():
         raise InputError(
-            "Missing option --prepared: expected the folder of a prepared store.",
-            "Run `milmer prepare` first, or see `milmer evaluate --help`.",
+            f"--prepared: expected the folder of a prepared store, {prepared} does not exist.",
+            "Run `milmer prepare`, or give the folder with --prepared.",
         )
     _check_flags(context, run, splits)
-    settings, progress = context.settings, context.progress
+    progress = context.progress
+    if run is not None and dry_run:
+        raise InputError(
+            "--dry-run cannot be combined with --run, which trains nothing.",
+            "Leave one of them out.",
+        )
     if run is not None:
         from milmer_cli.stages.evaluate_run import evaluate_run
 
-        context.print_result(evaluate_run(run, prepared, out, settings, progress))
+        context.print_result(evaluate_run(run, prepared, out, context.settings, progress))
+        return
+    check_backbone(context.settings.model)
+    settings = context.settings_for_store()
+    if dry_run:
+        from milmer_cli.stages.evaluate import evaluate_dry_run
+
+        context.print_result(
+            evaluate_dry_run(prepared, out, settings, splits=splits, progress=progress)
+        )
         return
     from milmer_cli.stages.evaluate import evaluate as evaluate_stage
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,19 +52,24 @@ def info(
     if report:
         _print(context, {**versions, **_report(context), "packages": _package_versions()})
         return
+    free = shutil.disk_usage(Path.cwd()).free
     facts: dict[str, Any] = {
         **versions,
         "backbone": _describe_backbone(settings.model.backbone),
         "face detectors": ", ".join(available_detectors(weights_dir(settings.faces))),
-        "free disk space": f"{shutil.disk_usage(Path.cwd()).free / 2**30:.1f} GiB",
+        "free disk space": f"{free / 2**30:.1f} GiB",
         "packages": _package_versions(),
     }
-    _print(context, facts)
+    _print(context, facts, {"free_disk_bytes": free})
 
 
-def _print(context: CommandContext, facts: dict[str, Any]) -> None:
+def _print(
+    context: CommandContext, facts: dict[str, Any], numbers: Mapping[str, int] | None = None
+) -> None:
+    """Print facts, in a JSON document with the numbers in them."""
     if context.console.as_json:
-        context.console.print_json(facts)
+        facts |= numbers or {}
+        context.console.print_document(facts)
         return
     packages = facts.pop("packages")
     context.console.print_rows([*facts.items(), *packages.items()])

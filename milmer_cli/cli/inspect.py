@@ -11,6 +11,8 @@ from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 
+PAGE = "inspection.html"
+
 
 @command()
 def inspect(
@@ -25,9 +27,15 @@ def inspect(
     trial: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="Show all segments of this trial.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="Page to write.")] = Path(
-        "inspection.html"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE.html",
+            help="Page to write.",
+            show_default="inspection.html beside the store",
+        ),
+    ] = None,
 ) -> None:
     """Write a page about a prepared store: counts, classes, coverage, faces and EEG.
 
@@ -40,7 +48,7 @@ def inspect(
       milmer inspect P01.edf
 
     Writes:
-      inspection.html    one page that needs no network; nothing for an EEG file
+      inspection.html    one page that needs no network, beside the store; nothing for an EEG file
     """
     if path.is_file():
         if participant is not None or trial is not None:
@@ -53,10 +61,11 @@ def inspect(
         return
     from milmer_cli.stages.inspect import inspect as inspect_stage
 
-    require_writable(out.parent)
+    page = out or path.parent / PAGE
+    require_writable(page.parent)
     result = inspect_stage(
         path,
-        out,
+        page,
         context.settings,
         participant=participant,
         trial=trial,

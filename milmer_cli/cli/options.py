@@ -17,19 +17,22 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.console import Console, silence_libraries
+from milmer_cli.cli.setting_names import complete_setting
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 from milmer_cli.progress import Progress
 from milmer_cli.settings.docs import default, property_schemas, setting_doc
 from milmer_cli.settings.load import GivenValue, Preset, collect, validate
 from milmer_cli.settings.published_defects import published_defects
-from milmer_cli.settings.schema import Settings
+from milmer_cli.settings.schema import STORE_SECTIONS, ModelSettings, Settings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import is_main_process
 
 SETTINGS_PANEL = "Settings of this command"
 SHARED_PANEL = "Options of every command"
 SETTINGS_SOURCES = ("preset", "settings_file", "overrides")
+STORE = Path("prepared")
+"""Default folder of the prepared store in every command."""
 MODEL_FLAGS = {
     "--fusion": "model.fusion",
     "--selection": "model.selection",
@@ -62,6 +65,19 @@ class CommandContext:
     def progress(self) -> Progress:
         """Progress sink for the stage."""
         return self.console.progress
+
+    def settings_for_store(self) -> Settings:
+        """Return the settings for a prepared store, whose values replace those of the preset."""
+        kept = {
+            key: entry
+            for key, entry in self.given.items()
+            if not (entry.is_preset and key.partition(".")[0] in STORE_SECTIONS)
+        }
+        if len(kept) < len(self.given):
+            self.progress.note(
+                "The preset's values of eeg and faces are not used: the store has its own."
+            )
+        return validate(kept)
 
     def print_result(self, result: StageResult) -> None:
         """Print the result to stdout; in distributed training only the main process does."""
@@ -134,6 +150,7 @@ def _open_context(
             "--set",
             metavar="SECTION.KEY=VALUE",
             help="Value of one setting; takes precedence over the file. Repeatable.",
+            autocompletion=complete_setting,
             rich_help_panel=SHARED_PANEL,
         ),
     ] = None,
@@ -175,24 +192,68 @@ def out_option(help_text: str) -> Any:
 
 def resume_option() -> Any:
     """Declare ``--resume``."""
-    return typer.Option("--resume", help="Continue the interrupted run in --out.")
+    return typer.Option(
+        "--resume", help="Require a run in --out. The same command resumes also without this flag."
+    )
 
 
-def require_run_to_resume(out: Path, resume: bool) -> None:
-    """Reject ``--resume`` if there is no run folder.
+def restart_option() -> Any:
+    """Declare ``--restart``."""
+    return typer.Option(
+        "--restart", help="Remove the run in --out, finished or not, and start again."
+    )
+
+
+def dry_run_option(help_text: str) -> Any:
+    """Declare ``--dry-run``."""
+    return typer.Option("--dry-run", help=f"{help_text} Write nothing.")
+
+
+def check_resume(out: Path, resume: bool, restart: bool) -> None:
+    """Reject ``--resume`` if there is no run folder, and together with ``--restart``.
 
     Raises
     ------
     InputError
-        ``resume`` is set and ``out`` does not exist.
+        ``resume`` is set, and ``out`` does not exist or ``restart`` is set as well.
     """
+    if resume and restart:
+        raise InputError("--resume and --restart cannot be combined.", "Leave one of them out.")
     if resume and not out.is_dir():
         raise InputError(f"--resume: {out} does not exist.", "Give the run folder with --out.")
 
 
-def folder_option(name: str, help_text: str) -> Any:
+def check_backbone(settings: ModelSettings, image_size: int = 0) -> None:
+    """Check the face backbone of a training before the slow imports of its stage.
+
+    Parameters
+    ----------
+    settings
+        The backbone is not checked if the model uses only the EEG.
+    image_size
+        Side of its images, in pixels; 0 for that of the checkpoint.
+    """
+    from milmer_cli.weights.local_backbones import require_backbone
+
+    if settings.modalities != "eeg":
+        require_backbone(settings.backbone, image_size)
+
+
+def prepared_option(show_default: bool | str = True) -> Any:
+    """Declare ``--prepared``, whose default is that of ``prepare --out``."""
+    return folder_option("--prepared", "Prepared store.", show_default)
+
+
+def folder_option(name: str, help_text: str, show_default: bool | str = True) -> Any:
     """Declare an option for an existing folder."""
-    return typer.Option(name, metavar="DIR", help=help_text, exists=True, file_okay=False)
+    return typer.Option(
+        name,
+        metavar="DIR",
+        help=help_text,
+        exists=True,
+        file_okay=False,
+        show_default=show_default,
+    )
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from milmer_cli.cli.options import CommandContext, command, folder_option, out_option
+from milmer_cli.cli.options import (
+    STORE,
+    CommandContext,
+    command,
+    dry_run_option,
+    folder_option,
+    out_option,
+)
 from milmer_cli.errors import InputError, MilmerError
 
 if TYPE_CHECKING:
     from milmer_cli.datasets.base import Recordings
     from milmer_cli.preparation.input_check import InputCheck
+    from milmer_cli.preparation.result import PrepareDryRunResult, PrepareResult
 
 
 @command(
@@ -47,7 +55,10 @@ def prepare(
         bool,
         typer.Option("--check", help="Report available and missing recordings, then exit."),
     ] = False,
-    out: Annotated[Path, out_option("Folder for the prepared store.")] = Path("prepared"),
+    out: Annotated[Path, out_option("Folder for the prepared store.")] = STORE,
+    dry_run: Annotated[
+        bool, dry_run_option("As --check, then check everything else and list the work.")
+    ] = False,
 ) -> None:
     """Preprocess the EEG, detect the faces and cut both into segments.
 
@@ -55,6 +66,7 @@ def prepare(
 
     Example:
       milmer prepare --deap-root DEAP --check
+      milmer prepare --deap-root DEAP --dry-run
       milmer prepare --deap-root DEAP --out prepared --participants 1,3-5 --workers 4
       milmer prepare --manifest-template > recordings.csv
 
@@ -83,8 +95,11 @@ def prepare(
         raise InputError(f"{inventory.title}: no recording can be used.{missing}", hint)
 
     from milmer_cli.stages.prepare import prepare as prepare_stage
+    from milmer_cli.stages.prepare import prepare_dry_run
 
-    result = prepare_stage(open_recordings(), out, context.settings, progress=context.progress)
+    stage: Callable[..., PrepareResult | PrepareDryRunResult]
+    stage = prepare_dry_run if dry_run else prepare_stage
+    result = stage(open_recordings(), out, context.settings, progress=context.progress)
     context.print_result(result)
     if not result.complete:
         raise typer.Exit(MilmerError.exit_code)

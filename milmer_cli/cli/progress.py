@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 LINE_INTERVAL_S = 30.0
 """Minimum time between two lines about the same task."""
+KEPT_LEVELS = ("info", "warning")
+"""Levels of the messages that are part of the result."""
 
 
 @dataclass
@@ -38,9 +40,15 @@ class LineProgress:
         Show warnings only, no progress and no other messages.
     verbose
         Also show messages of level ``detail``.
+
+    Attributes
+    ----------
+    kept_notes
+        Messages of the levels ``info`` and ``warning``, also those that are not shown.
     """
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
+        self.kept_notes: list[str] = []
         self._quiet = quiet
         self._verbose = verbose
         self._tasks: dict[str, _Task] = {}
@@ -80,9 +88,11 @@ class LineProgress:
 
     def note(self, message: str, level: Level = "info") -> None:
         """Print a message."""
+        if level in KEPT_LEVELS:
+            self.kept_notes.append(message)
         if level == "warning":
             typer.echo(f"Warning: {message}", err=True)
-        elif level == "info" or self._verbose:
+        elif level != "detail" or self._verbose:
             self._print(message)
 
     def close(self) -> None:
@@ -100,12 +110,18 @@ class BarProgress:
     ----------
     verbose
         Also show messages of level ``detail``.
+
+    Attributes
+    ----------
+    kept_notes
+        Messages of the levels ``info`` and ``warning``.
     """
 
     def __init__(self, verbose: bool) -> None:
         from rich import progress as rich_progress  # here: --help and log files do not need it
         from rich.console import Console
 
+        self.kept_notes: list[str] = []
         self._verbose = verbose
         self._bars = rich_progress.Progress(
             rich_progress.SpinnerColumn(),
@@ -151,9 +167,11 @@ class BarProgress:
 
     def note(self, message: str, level: Level = "info") -> None:
         """Print a message above the bars."""
+        if level in KEPT_LEVELS:
+            self.kept_notes.append(message)
         if level == "warning":
             self._print(f"Warning: {message}", style="yellow")
-        elif level == "info" or self._verbose:
+        elif level != "detail" or self._verbose:
             self._print(message)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.errors import InputError
-from milmer_cli.io import atomic_write, require_writable
+from milmer_cli.io import atomic_write, json_text, require_writable
 from milmer_cli.settings.docs import json_schema
 from milmer_cli.settings.write import commented_yaml, dump_yaml
 
@@ -38,7 +38,7 @@ def show(context: CommandContext) -> None:
     """
     if context.console.as_json:
         origins = {key: entry.origin for key, entry in context.given.items()}
-        context.console.print_json(
+        context.console.print_document(
             {"settings": context.settings.model_dump(mode="json"), "origins": origins}
         )
         return
@@ -55,7 +55,7 @@ def schema(context: CommandContext) -> None:
     Example:
       milmer settings schema > milmer.schema.json
     """
-    context.console.print_json(json_schema())
+    typer.echo(json_text(json_schema()))
 
 
 @settings.command()
@@ -75,6 +75,6 @@ def init(
     require_writable(file.parent)
     atomic_write(file, commented_yaml(context.settings))
     if context.console.as_json:
-        context.console.print_json({"file": str(file)})
+        context.console.print_document({"file": str(file)})
     else:
         context.console.print_rows([("settings", str(file))])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,43 +11,44 @@ import typer
 
 from milmer_cli.cli.options import (
     MODEL_FLAGS,
+    STORE,
     CommandContext,
+    check_backbone,
+    check_resume,
     command,
-    folder_option,
-    require_run_to_resume,
+    dry_run_option,
+    prepared_option,
+    restart_option,
     resume_option,
 )
 from milmer_cli.io import require_writable
+from milmer_cli.run_log import command_line
 from milmer_cli.training.distributed import is_launched, launch_processes
+from milmer_cli.training.run_marker import default_run_folder
 
 MAX_PROCESSES = 128
-
-
-def _new_run_folder() -> Path:
-    return Path("runs") / time.strftime("%Y%m%d-%H%M%S")
 
 
 @command(flags={**MODEL_FLAGS, "--protocol": "train.protocol"})
 def train(
     context: CommandContext,
-    prepared: Annotated[Path, folder_option("--prepared", "Prepared store.")],
+    *,
+    prepared: Annotated[Path, prepared_option()] = STORE,
     out: Annotated[
         Path,
         typer.Option(
             "--out",
             metavar="DIR",
             help="Run folder.",
-            default_factory=_new_run_folder,
+            default_factory=lambda: default_run_folder(command_line()),
             show_default="runs/DATE-TIME",
             callback=require_writable,
         ),
     ],
     resume: Annotated[bool, resume_option()] = False,
+    restart: Annotated[bool, restart_option()] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Time a few steps, show the estimated cost, and write nothing."
-        ),
+        bool, dry_run_option("Run every check, time a few steps and show the estimated cost.")
     ] = False,
     processes: Annotated[
         int,
@@ -59,9 +59,11 @@ def train(
 ) -> None:
     """Train a Milmer model and score it once on the test set.
 
+    If interrupted, the same command continues; --restart starts again.
+
     Example:
       milmer train --prepared prepared --out runs/first --fusion cross_attention
-      milmer train --prepared prepared --out runs/first --resume
+      milmer train --prepared prepared --out runs/first --restart
       milmer train --prepared prepared --dry-run
 
     Writes:
@@ -71,18 +73,24 @@ def train(
       runs/first/settings.yaml        all settings; settings-requested.yaml: explicit ones
       runs/first/splits.json          training, validation and test set
     """
+    check_resume(out, resume, restart)
+    check_backbone(context.settings.model)
     if dry_run:
         from milmer_cli.stages.train import train_dry_run
 
-        context.print_result(train_dry_run(prepared, context.settings, progress=context.progress))
+        settings, progress = context.settings_for_store(), context.progress
+        context.print_result(
+            train_dry_run(prepared, out, settings, restart=restart, progress=progress)
+        )
         return
-    require_run_to_resume(out, resume)
     if processes > 1 and not is_launched():
         raise typer.Exit(launch_processes(processes, _process_arguments(sys.argv[1:], out)))
 
     from milmer_cli.stages.train import train as train_stage
 
-    result = train_stage(prepared, out, context.settings, resume=resume, progress=context.progress)
+    result = train_stage(
+        prepared, out, context.settings_for_store(), restart=restart, progress=context.progress
+    )
     context.print_result(result)
 
 

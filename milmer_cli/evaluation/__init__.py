@@ -17,6 +17,7 @@ Modules in data-flow order:
 - `fit_baseline`: one baseline that trains no network, on one fold
 - `executor`: all experiments, in sequence or in parallel
 - `costs`: parameters, size and durations of the compared models
+- `dry_run`: the trainings of an evaluation, and their estimated time and disk space
 - `fold_predictions`: predictions of one model over all folds of a protocol
 - `noise_floor`: the first fold trained again with another order of the arithmetic
 - `interpretation`: verdict and comparison of protocols in words

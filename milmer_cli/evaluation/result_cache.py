@@ -19,9 +19,9 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.io import atomic_write, digest, file_digest, json_text
 from milmer_cli.models.eeg_network import network_fingerprint
-from milmer_cli.models.hub import own_folder
 from milmer_cli.settings import Settings
 from milmer_cli.settings.baseline_names import encoder_weights, is_encoder
+from milmer_cli.weights.local_backbones import own_folder
 
 FORMAT = 5
 FOLDER = "folds"

@@ -11,6 +11,8 @@ The modules, in data-flow order:
 - `splits`: training, validation and test set.
 - `transforms`: normalization and augmentation of a batch (`data.augmentation`).
 - `model`: a backbone with a classification head.
+- `task`: the fine-tuning: classifier, images, split and training settings.
+- `dry_run`: `finetune-swin --dry-run`.
 - `metrics`: scores of the classifier.
 - `result`: `FinetuneResult`, what `finetune-swin` returns.
 - `model_card`: README.md of the fine-tuned model.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.io import digest, shorten
 
 MAX_PLACES = 5
 """Places named for each reason of an exclusion."""
@@ -108,7 +108,8 @@ class LabeledImages:
     def identity(self) -> dict[str, Any]:
         """Return JSON values that distinguish this data set from others."""
         return {
-            "path": str(self.path.resolve()),
+            "name": self.path.name,
+            "path": digest(str(self.path.resolve())),  # model folders are shared
             "layout": self.layout,
             "counts": dict(self.class_counts()),
         }

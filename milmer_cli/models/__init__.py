@@ -2,7 +2,7 @@
 
 In data-flow order:
 
-- `hub`: names of backbones, and their files in the cache of the Hugging Face Hub
+- `library_messages`: messages, progress bars and downloads of other libraries
 - `pretrained_files`: configuration and weights of a model folder, without running code from it
 - `image_features`: the tokens of an image from any image model of transformers
 - `face_crop`: how the images of a fine-tuned backbone were cropped

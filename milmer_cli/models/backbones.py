@@ -9,17 +9,15 @@ classifier can be used as well; its classification head is dropped.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
-from milmer_cli.errors import InputError, SettingsError, WeightsError
+from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.integrity import damaged_files
 from milmer_cli.io import first_line, read_json, shorten
-from milmer_cli.models.hub import is_scratch, local_folder, quiet
 from milmer_cli.models.image_features import (
     backbone_class,
     backbone_options,
@@ -28,7 +26,14 @@ from milmer_cli.models.image_features import (
     image_size,
 )
 from milmer_cli.models.image_processor import load_image_processor
+from milmer_cli.models.library_messages import quiet
 from milmer_cli.models.pretrained_files import read_config, read_weights
+from milmer_cli.weights.local_backbones import (
+    is_scratch,
+    local_folder,
+    require_windows,
+    scratch_config,
+)
 
 DIGESTS = "digests"
 """Entry of environment.json: checksums of the files of a model (`milmer_cli.integrity`)."""
@@ -222,48 +227,15 @@ def _check_class(model_class: Any, config: PretrainedConfig, folder: Path) -> No
         )
 
 
-def _token_grid(config: PretrainedConfig) -> tuple[int, int]:
-    """Return the rows and columns of the tokens of a Swin after the last stage."""
-    pixels_per_token = config.patch_size * 2 ** (len(config.depths) - 1)
-    height, width = image_size(config)
-    return ceil(height / pixels_per_token), ceil(width / pixels_per_token)
-
-
 def _check_image_size(config: PretrainedConfig) -> None:
     """Refuse images for which transformers' Swin fails; SwinV2 reduces its windows itself."""
-    if config.model_type != "swin":
-        return
-    grid = _token_grid(config)
-    if min(grid) < config.window_size:
-        height, width = image_size(config)
-        smallest = min(height, width) * config.window_size // min(grid)
-        raise SettingsError(
-            f"Images of {height} x {width} pixels have {grid[0]} x {grid[1]} tokens after the "
-            f"last stage: expected at least the backbone's windows of {config.window_size}.",
-            f"Use images of at least {smallest} x {smallest} pixels.",
+    if config.model_type == "swin":
+        require_windows(
+            image_size(config), config.patch_size, len(config.depths), config.window_size
         )
 
 
 def _scratch_config(name: str) -> PretrainedConfig:
-    match name:
-        case "scratch:tiny":
-            return SwinConfig()
-        case "scratch:micro":
-            # Patches are merged until 2 x 2 tokens are left (8 x 8, 4 x 4, 2 x 2 for 64 pixels).
-            # Such a network learns positions from a thousand images within seconds.
-            return SwinConfig(
-                image_size=64,
-                patch_size=8,
-                embed_dim=24,
-                depths=[1, 1, 1],
-                num_heads=[3, 6, 12],
-                window_size=2,
-            )
-        case "scratch:tiny-v2":
-            return Swinv2Config(image_size=256, window_size=8)
-        case _:
-            raise SettingsError(
-                f"model.backbone: expected scratch:tiny, scratch:micro or scratch:tiny-v2, got "
-                f"{name!r}.",
-                "Use one of them, a folder or a model name on the hub.",
-            )
+    """Return the configuration of a backbone with random weights."""
+    values = {**scratch_config(name)}
+    return (SwinConfig if values.pop("model_type") == "swin" else Swinv2Config)(**values)

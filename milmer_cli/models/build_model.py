@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from milmer_cli.models.backbones import backbone_config, input_size, load_backbone
 from milmer_cli.models.configuration_milmer import MilmerConfig
-from milmer_cli.models.hub import is_scratch, own_folder
 from milmer_cli.models.image_features import feature_shape
 from milmer_cli.models.image_processor import ImageProcessor, load_image_processor
 from milmer_cli.models.modeling_milmer import MilmerModel
 from milmer_cli.settings.schema import ModelSettings
+from milmer_cli.weights.local_backbones import is_scratch, own_folder
 
 
 def build_model(

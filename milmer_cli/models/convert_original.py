@@ -20,8 +20,8 @@ from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.io import shorten
 from milmer_cli.models.backbones import incompatible_keys
 from milmer_cli.models.configuration_milmer import MilmerConfig
-from milmer_cli.models.hub import quiet
 from milmer_cli.models.image_features import backbone_class, backbone_options
+from milmer_cli.models.library_messages import quiet
 from milmer_cli.models.pretrained_files import read_tensors
 from milmer_cli.settings.schema import Fusion, Selection
 

@@ -35,8 +35,9 @@ from milmer_cli.models.eeg_network import (
     network_class,
     network_fingerprint,
 )
-from milmer_cli.models.hub import local_folder, offline
-from milmer_cli.models.pretrained_files import CONFIG, read_weights
+from milmer_cli.models.library_messages import offline
+from milmer_cli.models.pretrained_files import read_weights
+from milmer_cli.weights.local_backbones import CONFIG, local_folder
 
 Scale = Literal["100 uV", "mV", "percentile", "standardize"]
 

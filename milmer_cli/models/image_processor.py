@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from milmer_cli.errors import InputError
 from milmer_cli.io import read_json, write_json
-from milmer_cli.models.hub import cached_file, is_scratch, own_folder
 from milmer_cli.models.transformers_processor import (
     GENERIC,
     class_name,
@@ -24,6 +23,7 @@ from milmer_cli.models.transformers_processor import (
     output_size,
     processor_class,
 )
+from milmer_cli.weights.local_backbones import cached_file, is_scratch, own_folder
 
 FILE = "preprocessor_config.json"
 NESTED_FILE = "processor_config.json"

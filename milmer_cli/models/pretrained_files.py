@@ -25,8 +25,8 @@ from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.input_files import require_regular_file
 from milmer_cli.io import first_line, read_json
+from milmer_cli.weights.local_backbones import CONFIG, CONFIG_HINT, require_config
 
-CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Files of the weights by preference; each can be split into files that NAME.index.json lists."""
 
@@ -52,10 +52,6 @@ _LAYER_COUNTS = re.compile(r"depth|repeats|num_.*(?:layer|block|stage)|layers$")
 UNSUPPORTED_LIBRARY = "timm"
 """Model types of this library load files by names in the configuration."""
 
-_CONFIG_HINT = (
-    "Give a folder that finetune-swin or save_pretrained wrote, a model name on the Hub, or "
-    "scratch:tiny."
-)
 _WEIGHTS_HINT = (
     "Restore the file from a copy, or train again; for a model on the Hugging Face Hub, run "
     "`milmer weights fetch`."
@@ -71,10 +67,8 @@ def read_config(folder: Path) -> PretrainedConfig:
         There is no configuration, or it is not one of an unquantized model that the installed
         transformers contains.
     """
-    path = folder / CONFIG
-    if not path.exists():
-        raise WeightsError(f"{folder} is not a model folder: it has no {CONFIG}.", _CONFIG_HINT)
-    return known_config(read_json(path, _CONFIG_HINT), str(path))
+    path = require_config(folder)
+    return known_config(read_json(path, CONFIG_HINT), str(path))
 
 
 def known_config(values: Any, origin: str) -> PretrainedConfig:
@@ -97,7 +91,7 @@ def known_config(values: Any, origin: str) -> PretrainedConfig:
     if config_class is None:
         raise WeightsError(
             f"{origin}: expected a model type of the installed transformers, got {model_type!r}.",
-            f"{_CONFIG_HINT} Code in a model folder is never run.",
+            f"{CONFIG_HINT} Code in a model folder is never run.",
         )
     if _names_key(values, "quantization_config"):
         raise WeightsError(
@@ -107,7 +101,7 @@ def known_config(values: Any, origin: str) -> PretrainedConfig:
     if too_many := _key_of_too_many_layers(values):
         raise WeightsError(
             f"{origin}: expected at most {MAX_LAYERS:,} layers, got more in {too_many}.",
-            _CONFIG_HINT,
+            CONFIG_HINT,
         )
     try:
         return AutoConfig.for_model(model_type, **_known_values(config_class, values))
@@ -117,7 +111,7 @@ def known_config(values: Any, origin: str) -> PretrainedConfig:
         raise WeightsError(
             f"{origin} is not a valid configuration of the model type {model_type}: "
             f"{first_line(error)}",
-            _CONFIG_HINT,
+            CONFIG_HINT,
         ) from error
 
 
@@ -231,7 +225,7 @@ def _known_sub_config(sub_class: Any, values: Mapping[str, Any]) -> dict[str, An
         raise WeightsError(
             f"A configuration inside {CONFIG}: expected a model type of the installed "
             f"transformers, got {model_type!r}.",
-            _CONFIG_HINT,
+            CONFIG_HINT,
         )
     known = _known_values(config_class, values)
     return {**known, "model_type": model_type} if sub_class is AutoConfig else known

@@ -19,7 +19,7 @@ from transformers.models.auto.image_processing_auto import (
     get_image_processor_class_from_name,
 )
 
-from milmer_cli.models.hub import quiet
+from milmer_cli.models.library_messages import quiet
 
 GENERIC = "ViTImageProcessor"
 """Resizes, rescales and normalizes, and nothing else."""

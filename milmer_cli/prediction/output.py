@@ -18,6 +18,7 @@ from milmer_cli.prediction.result import (
     TIMELINE,
     SegmentPrediction,
 )
+from milmer_cli.run_log import LOG_FILE
 
 DONE, SUMMARY = "done.json", "summary.csv"
 
@@ -77,7 +78,7 @@ def remove_prediction(out: Path) -> None:
     """
     try:
         # the table, by which the folder is recognized, goes last
-        for name in (DONE, PAGE, RESULT, SYNC_FIGURE, TIMELINE):
+        for name in (DONE, PAGE, RESULT, SYNC_FIGURE, LOG_FILE, TIMELINE):
             (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{out / name} cannot be replaced: {error.strerror}.", _HINT) from error

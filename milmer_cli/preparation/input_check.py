@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def check_deap(root: Path, settings: Settings, progress: Progress = SILENT) -> I
     return InputCheck(
         f"DEAP below {root}",
         (*columns, *class_names(data.target), _NO_CLASS),
-        (*rows, _totals(columns, rows)),
+        (*rows, _totals(rows)),
         (*found.missing, *group_missing(of_participants)),
         (*found.notes, *_deap_notes(found.participants), *_tie_notes(counts.values(), data)),
         found.usable,
@@ -149,11 +149,10 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
     missing = [item for entry in entries for item in entry.missing]
     usable = any(entry.usable for entry in entries)
     notes = [*recordings.notes(), *dict.fromkeys(note for e in entries for note in e.notes)]
-    names = ("participant", *columns[1:])
     facts = {
         "manifest": str(path),
         "channels": list(recordings.channels or ()),
-        "participants": [dict(zip(names, row, strict=False)) for row in rows],
+        "participants": [_manifest_facts(entry) for entry in entries],
         "missing": [asdict(item) for item in missing],
         "notes": notes,
         "usable": usable,
@@ -162,7 +161,7 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
     return InputCheck(
         f"Manifest {path}",
         (*columns, *class_names(data.target, given), _NO_CLASS),
-        (*rows, _totals(columns, rows)),
+        (*rows, _totals(rows, {columns.index("Hz"), columns.index("seconds")})),
         tuple(group_missing(missing)),
         (*notes, *_tie_notes(counts.values(), data), *_label_notes(given, data)),
         usable,
@@ -248,6 +247,18 @@ def _manifest_row(entry: ParticipantFiles) -> tuple[str, ...]:
     )
 
 
+def _manifest_facts(entry: ParticipantFiles) -> dict[str, Any]:
+    """Return the row of a participant as JSON values, with the keys of the table."""
+    return {
+        "participant": entry.participant,
+        "trials": len(entry.trials),
+        "EEG": sum(trial.has_eeg for trial in entry.trials),
+        "Hz": list(entry.rates_hz),
+        "videos": entry.videos,
+        "seconds": [trial.duration_s for trial in entry.trials],
+    }
+
+
 def _implies(general: str, why: str) -> bool:
     """Whether what all participants lack makes the entry of one participant redundant."""
     pairs = {
@@ -302,15 +313,16 @@ def _label_notes(given: np.ndarray, data: DataSettings) -> list[str]:
     return [f"The manifest states classes ({listed}): use them with --set data.target=label."]
 
 
-def _totals(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
-    """Return the sums of the columns that contain counts, or fractions such as 3/40."""
+def _totals(rows: Sequence[tuple[str, ...]], units: Set[int] = frozenset()) -> tuple[str, ...]:
+    """Return the sums of the columns that contain counts, or fractions such as 3/40.
+
+    ``units`` are the numbers of the columns that contain quantities with a unit.
+    """
     cells = ["all"]
-    for number, column in list(enumerate(zip(*rows, strict=True)))[1:]:
-        if number < len(columns) and columns[number] in ("Hz", "seconds"):
-            cells.append("")
-            continue
+    for number, column in enumerate(list(zip(*rows, strict=True))[1:], start=1):
         parts = [cell.split("/") for cell in column if cell != _NONE]
-        numeric = parts and all(part.isdigit() for cell in parts for part in cell)
+        is_text = not parts or not all(part.isdigit() for cell in parts for part in cell)
+        numeric = number not in units and not is_text
         sums = [str(sum(map(int, place))) for place in zip(*parts, strict=True)] if numeric else []
         cells.append("/".join(sums))
     return tuple(cells)

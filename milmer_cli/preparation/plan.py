@@ -85,10 +85,7 @@ class ParticipantPlan:
 def plan_participant(
     recordings: Recordings, participant: str, out: Path, settings: Settings, detector: str
 ) -> ParticipantPlan:
-    """Decide what has to be computed for a participant.
-
-    Valid parts of an existing file are moved to the `TrialCache`, from which the new file is then
-    assembled.
+    """Decide what has to be computed for a participant, and write nothing.
 
     Parameters
     ----------
@@ -97,7 +94,7 @@ def plan_participant(
     participant
         Name of the participant.
     out
-        The store; its lock is held.
+        The store.
     settings
         Sections ``eeg`` and ``faces``.
     detector
@@ -182,19 +179,33 @@ def stored_settings(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", include={"eeg", "faces"})
 
 
+def keep_valid_parts(plan: ParticipantPlan, out: Path) -> None:
+    """Move what a plan reuses of an existing file to the `TrialCache`.
+
+    The new file is assembled from the cache. The lock of the store is held.
+    """
+    cache = TrialCache(out, plan.participant, plan.fingerprints)
+    if plan.unchanged:
+        cache.clear()  # a previous run was killed right after it had written the file
+    elif previous := _open_previous(out, plan.participant):
+        _cache_valid_parts(previous, plan, cache)
+
+
 def _compare_with_store(plan: ParticipantPlan, out: Path, settings: Settings) -> ParticipantPlan:
     """Complete a plan with what the existing file and the cache already contain."""
     previous = _open_previous(out, plan.participant)
-    cache = TrialCache(out, plan.participant, plan.fingerprints)
-    if previous is not None and previous.fingerprints == plan.fingerprints:
-        cache.clear()  # a previous run was killed right after it had written the file
+    stored = {} if previous is None else previous.fingerprints
+    if stored == plan.fingerprints:
         return replace(plan, unchanged=True)
-    if previous is not None:
-        _cache_valid_parts(previous, plan, cache)
+    cache = TrialCache(out, plan.participant, plan.fingerprints)
+    eeg_is_valid = stored.get("eeg") == plan.fingerprints["eeg"]
+    faces_are_valid = stored.get("faces") == plan.fingerprints["faces"]
     videos = [trial for trial in plan.trials if trial.video]
     has_eeg = any(trial.has_eeg for trial in plan.trials)
-    needs_eeg = has_eeg and cache.load_eeg_metadata() is None
-    face_trials = tuple(trial for trial in videos if not cache.has("faces", trial.trial))
+    needs_eeg = has_eeg and not eeg_is_valid and cache.load_eeg_metadata() is None
+    face_trials = tuple(
+        trial for trial in videos if not (faces_are_valid or cache.has("faces", trial.trial))
+    )
     if previous is not None:
         message = _describe_changes(previous, plan.fingerprints, settings)
     else:

@@ -127,6 +127,87 @@ class PrepareResult(StageResult):
         return [*rows, *((label, str(path)) for label, path in paths.items())]
 
 
+@dataclass(frozen=True, repr=False)
+class PrepareDryRunResult(StageResult):
+    """What `prepare` would compute.
+
+    Attributes
+    ----------
+    out
+        Folder of the store.
+    prepared, unchanged
+        Participants whose files would be written, and those whose files are up to date.
+    excluded
+        Participant -> why its recordings cannot be used.
+    trials, segments
+        Numbers of the participants prepared and unchanged.
+    eeg_parts, face_parts
+        Numbers of participants whose EEG would be preprocessed, and of trials whose faces would be
+        extracted; all other parts are reused.
+    video_s
+        Duration of the videos of these trials, in seconds.
+    detector
+        Name of the face detector.
+    """
+
+    out: Path
+    prepared: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    excluded: Mapping[str, str]
+    trials: int
+    segments: int
+    eeg_parts: int
+    face_parts: int
+    video_s: float
+    detector: str
+
+    @classmethod
+    def of(
+        cls,
+        out: Path,
+        plans: Sequence[ParticipantPlan],
+        excluded: Mapping[str, str],
+        detector: str,
+    ) -> PrepareDryRunResult:
+        """Count the parts of some plans."""
+        return cls(
+            out=out,
+            prepared=tuple(plan.participant for plan in plans if not plan.unchanged),
+            unchanged=tuple(plan.participant for plan in plans if plan.unchanged),
+            excluded=excluded,
+            trials=sum(len(plan.trials) for plan in plans),
+            segments=sum(len(onsets) for plan in plans for onsets in plan.onsets_s.values()),
+            eeg_parts=sum(plan.needs_eeg for plan in plans),
+            face_parts=sum(len(plan.face_trials) for plan in plans),
+            video_s=sum(trial.duration_s for plan in plans for trial in plan.face_trials),
+            detector=detector,
+        )
+
+    @property
+    def complete(self) -> bool:
+        """Whether all participants can be used."""
+        return not self.excluded
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        values: dict[str, Any] = to_json(self)
+        return values
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return (label, value) rows for the terminal."""
+        video = f"{self.video_s / 60:.1f} min of video"
+        rows = [
+            ("participants", f"{len(self.prepared)} to prepare, {len(self.unchanged)} unchanged"),
+            ("trials", str(self.trials)),
+            ("segments", str(self.segments)),
+            ("EEG to preprocess", f"{self.eeg_parts} participants"),
+            ("faces to extract", f"{self.face_parts} trials, {video}, by {self.detector}"),
+        ]
+        if self.excluded:
+            rows.append(("excluded", f"{len(self.excluded)}: {shorten(tuple(self.excluded))}"))
+        return [*rows, ("store", str(self.out))]
+
+
 def coverage_warnings(participants: Iterable[PreparedParticipant]) -> Iterator[str]:
     """Yield a sentence for each participant with few faces: why they are missing, what to try."""
     for p in participants:

@@ -19,6 +19,12 @@ from milmer_cli.training import run_dir
 from milmer_cli.training.history import History
 
 CONFUSION, CARD, SKIPPED = "confusion.png", "README.md", "skipped.csv"
+FILES = (
+    *(run_dir.SETTINGS, run_dir.REQUESTED_SETTINGS, run_dir.METRICS, run_dir.HISTORY),
+    *(run_dir.CURVE, run_dir.TENSORBOARD, CONFUSION, CARD, SKIPPED),
+    *("config.json", "model.safetensors", "preprocessor_config.json", "face_crop.json"),
+)
+"""What a fine-tuning writes besides environment.json and the checkpoints."""
 
 
 def write_finetune_output(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from milmer_cli.prediction.batch import BatchResult
 from milmer_cli.prediction.result import PAGE
-from milmer_cli.reports.html import render
+from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots.style import class_color_indices
 from milmer_cli.training.run_dir import package_versions
 
@@ -30,6 +30,6 @@ def batch_page(result: BatchResult, rated: Mapping[str, str]) -> str:
         rated=rated,
         with_sets=any(row.sets for row in result.rows.values()),
         with_onsets=any(row.eeg_onset_s is not None for row in result.rows.values()),
-        settings=[],
+        **split_settings(result.model.settings),
         facts=list(package_versions().items()),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,6 +78,7 @@ class GivenValue:
 
     value: Any
     origin: str
+    is_preset: bool = False
 
 
 def load_settings(
@@ -145,7 +146,9 @@ def collect(
     flags
         Name of a command-line flag -> ``(section.key, value)``.
     """
-    given = _flatten(_parse_yaml(_read_preset(preset), f"preset {preset}"), f"preset {preset}")
+    origin = f"preset {preset}"
+    values = _flatten(_parse_yaml(_read_preset(preset), origin), origin)
+    given = {key: replace(entry, is_preset=True) for key, entry in values.items()}
     if file is not None:
         from_file = _flatten(_parse_yaml(_read_file(file), str(file)), str(file))
         _refuse_code(from_file)

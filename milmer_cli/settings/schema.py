@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+STORE_SECTIONS = ("eeg", "faces")
+"""Sections whose settings are fixed when a store is prepared."""
+
 Source = Literal["auto", "bdf", "dat", "mat"]
 Detector = Literal["auto", "centerface", "sfd", "yunet", "scrfd", "retinaface", "blazeface", "dlib"]
 BadChannels = Literal["interpolate", "keep"]

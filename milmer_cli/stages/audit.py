@@ -11,6 +11,8 @@ from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.metrics import ResamplingOptions
+from milmer_cli.progress import SILENT
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import load_settings
 from milmer_cli.stage_result import StageResult
 
@@ -79,8 +81,10 @@ def audit(
     if isinstance(request, str | Path):
         request = AuditRequest(Path(request))
     options = options or ResamplingOptions.from_settings(load_settings(), "trial")
-    result = audit_predictions(request, options)
-    with FolderLock(out, f"The audit in {out} is being written"):
-        write_json(out / DOCUMENT, result.to_json())
-        atomic_write(out / PAGE, audit_page(result))
+    with RunLog(SILENT) as log:
+        result = audit_predictions(request, options)
+        with FolderLock(out, f"The audit in {out} is being written"):
+            log.open(out)
+            write_json(out / DOCUMENT, result.to_json())
+            atomic_write(out / PAGE, audit_page(result))
     return AuditOutput(out, result)

@@ -19,6 +19,7 @@ from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import read_json_object
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import load_settings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import INTERRUPTED
@@ -108,8 +109,6 @@ def stage_arguments(out: Path, truth: SyntheticTruth, options: Sequence[str]) ->
     stages[2] += ["--out", run]
     stages[3] += ["--out", evaluation]
     stages[4] += ["--out", prediction]
-    for stage, folder in ((stages[1], swin), (stages[2], run)):
-        stage += ["--resume"] if folder.is_dir() else []
     return [[*map(str, stage), "--preset", "demo", *options] for stage in stages]
 
 
@@ -169,8 +168,8 @@ def run_demo(
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
     config = SyntheticConfig(signal=signal, seed=seed)
-    with FolderLock(out, f"The demo in {out} is being run"):
-        return _run_stages(out, config, options, stdout, progress)
+    with FolderLock(out, f"The demo in {out} is being run"), RunLog(progress) as log:
+        return _run_stages(out, config, options, stdout, log)
 
 
 def _run_stages(
@@ -178,14 +177,15 @@ def _run_stages(
     config: SyntheticConfig,
     options: Sequence[str],
     stdout: TextIO | None,
-    progress: Progress,
+    progress: RunLog,
 ) -> DemoResult:
     """Run all stages in a locked folder; see `run_demo`."""
     start = time.monotonic()
     truth = generate_dataset(out / "data", config, progress)
+    progress.open(out)
     seconds = {"data": time.monotonic() - start}
     for arguments in stage_arguments(out, truth, options):
-        progress.note(f"\n$ {shlex.join(['milmer', *arguments])}")
+        progress.note(f"\n$ {shlex.join(['milmer', *arguments])}", "step")
         start = time.monotonic()
         exit_code = run_stage(arguments, stdout)
         if exit_code == INTERRUPTED:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import numpy as np
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
-from milmer_cli.data.split_file import load_splits
+from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.baselines import AvailableData, baselines_left_out, model_specs
+from milmer_cli.evaluation.dry_run import EvaluationDryRunResult, evaluation_dry_run
 from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.features import FeatureInput, SegmentFeatures
@@ -29,6 +31,7 @@ from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import METRICS, PAGE, PREDICTIONS, write_evaluation
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.fit_fold import note_face_input
@@ -100,8 +103,8 @@ def evaluate(
         Folder of the evaluation. Finished trainings in it are reused if everything that determines
         their result is unchanged; all other files are written again.
     settings
-        All sections, by default those of `load_settings`; ``eeg`` and ``faces`` are replaced by
-        those of the store.
+        All settings, by default those of `load_settings`. ``eeg`` and ``faces`` must not differ
+        from those of the store.
     splits
         A splits.json of an evaluation or a run, instead of ``evaluate.protocols``, ``folds`` and
         ``seeds``.
@@ -117,9 +120,9 @@ def evaluate(
     """
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
-    with locked_evaluation(out):
+    with locked_evaluation(out), RunLog(progress) as log:
         used_splits = Path(splits) if splits else None
-        return _evaluate(prepared, out, settings, used_splits, device, progress)
+        return _evaluate(prepared, out, settings, used_splits, device, log)
 
 
 def locked_evaluation(out: Path) -> FolderLock:
@@ -127,15 +130,39 @@ def locked_evaluation(out: Path) -> FolderLock:
     return FolderLock(out, f"The evaluation in {out} is being written")
 
 
-def _evaluate(
+def evaluate_dry_run(
     prepared: Path,
     out: Path,
     settings: Settings,
-    splits: Path | None,
-    device: Device,
-    progress: Progress,
-) -> EvaluateResult:
-    """Evaluate in a locked folder; see `evaluate`."""
+    *,
+    splits: Path | None = None,
+    progress: Progress = SILENT,
+) -> EvaluationDryRunResult:
+    """Check everything that `evaluate` checks, estimate its cost, and write nothing.
+
+    Parameters and errors are those of `evaluate`.
+    """
+    device = start_device(settings)
+    plan = _plan(prepared, settings, splits, progress)
+    if settings.evaluate.noise_floor:
+        progress.note("evaluate.noise_floor adds a training to those that are counted.")
+    return evaluation_dry_run(plan.experiments, plan.labeled, out, device, progress)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is evaluated."""
+
+    labeled: LabeledSegments
+    settings: Settings
+    splits: Sequence[ProtocolFolds]
+    experiments: Sequence[Experiment]
+    reads_eeg: bool
+    left_out: Mapping[str, str]
+
+
+def _plan(prepared: Path, settings: Settings, splits: Path | None, progress: Progress) -> _Plan:
+    """Open the store, and list the experiments."""
     labeled = LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction
@@ -151,19 +178,33 @@ def _evaluate(
         reasons = "; ".join(f"{title} {reason}" for title, reason in left_out.items())
         progress.note(f"Baselines that are left out: {reasons}.", "info")
     note_face_input(settings, labeled.store, progress)
-    features = SegmentFeatures(FeatureInput(labeled, settings, device, out, progress))
-    power = None
-    if data.has_eeg and settings.model.modalities != "face":
-        power = features.get("band power").values
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
-    results = run_experiments(experiments, labeled, features, out, settings.run, device, progress)
+    reads_eeg = data.has_eeg and settings.model.modalities != "face"
+    return _Plan(labeled, settings, used_splits, experiments, reads_eeg, left_out)
+
+
+def _evaluate(
+    prepared: Path,
+    out: Path,
+    settings: Settings,
+    splits: Path | None,
+    device: Device,
+    log: RunLog,
+) -> EvaluateResult:
+    """Evaluate in a locked folder; see `evaluate`."""
+    plan = _plan(prepared, settings, splits, log)
+    labeled, settings, experiments = plan.labeled, plan.settings, plan.experiments
+    log.open(out)
+    features = SegmentFeatures(FeatureInput(labeled, settings, device, out, log))
+    power = features.get("band power").values if plan.reads_eeg else None
+    results = run_experiments(experiments, labeled, features, out, settings.run, device, log)
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
-    result = replace(result, left_out=left_out)
-    if options.noise_floor:
-        floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, progress)
+    result = replace(result, left_out=plan.left_out)
+    if settings.evaluate.noise_floor:
+        floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, log)
         result = replace(result, noise_floor=floor)
-    write_evaluation(out, result, predictions, used_splits, labeled)
+    write_evaluation(out, result, predictions, plan.splits, labeled)
     return EvaluateResult(out, result)
 
 

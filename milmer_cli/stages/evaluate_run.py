@@ -13,6 +13,7 @@ from milmer_cli.evaluation.folds import evaluation_folds
 from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import write_evaluation
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.evaluate import EvaluateResult, locked_evaluation, start_device
 from milmer_cli.training.run_dir import Run
@@ -47,10 +48,18 @@ def evaluate_run(
         The run or the store cannot be used, or the run has no test set.
     """
     prepared, out, requested = Path(prepared), Path(out), requested or load_settings()
+    with RunLog(progress) as log:
+        return _evaluate_run(Path(run_dir), prepared, out, requested, log)
+
+
+def _evaluate_run(
+    run_dir: Path, prepared: Path, out: Path, requested: Settings, log: RunLog
+) -> EvaluateResult:
+    """Evaluate with a log; see `evaluate_run`."""
     device = start_device(requested)
     run = Run.open(run_dir)
     settings = _settings_of_run(run, requested)
-    labeled = LabeledSegments.open(prepared, settings, progress)
+    labeled = LabeledSegments.open(prepared, settings, log)
     split = run.splits(labeled)
     if not len(split.folds[0].test):
         raise InputError(
@@ -59,13 +68,14 @@ def evaluate_run(
         )
     (fold,) = evaluation_folds([split], labeled, "validation")
     model, test = run.load_model(), fold.fold.test
-    model_result = evaluate_model(model, labeled, test, settings, device, progress)
+    model_result = evaluate_model(model, labeled, test, settings, device, log)
     spec = ModelSpec(MAIN, "network", settings)
     predictions: Predictions = {
         fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
     }
     result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
     with locked_evaluation(out):
+        log.open(out)
         write_evaluation(out, result, predictions, [split], labeled)
     return EvaluateResult(out, result)
 

@@ -6,32 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from milmer_cli.device import Device
-from milmer_cli.fer.crop import cropping_detector
-from milmer_cli.fer.dataset import ImageDataset
-from milmer_cli.fer.filtering import usable_images
+from milmer_cli.fer.dry_run import FinetuneDryRunResult, finetune_dry_run
 from milmer_cli.fer.labeled_images import LabeledImages, merge_classes, number_warning
 from milmer_cli.fer.metrics import compute_metrics, scored_set
-from milmer_cli.fer.model import build_classifier
 from milmer_cli.fer.readers.layouts import read_images
 from milmer_cli.fer.result import METRICS_KEYS, FinetuneResult
-from milmer_cli.fer.splits import describe_separation, split_images
-from milmer_cli.fer.transforms import ImageTransform
+from milmer_cli.fer.splits import describe_separation
+from milmer_cli.fer.task import build_network, build_task
 from milmer_cli.inference.predict_proba import predict_proba
-from milmer_cli.models.backbones import input_size
 from milmer_cli.models.face_crop import write_face_crop
-from milmer_cli.models.image_processor import load_image_processor, write_image_processor
+from milmer_cli.models.image_processor import write_image_processor
 from milmer_cli.progress import SILENT, Progress
-from milmer_cli.reports.finetune_output import write_finetune_output
+from milmer_cli.reports.finetune_output import FILES, write_finetune_output
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.training import run_dir
+from milmer_cli.training.begin_run import DESCRIPTIONS, begin_run, check_run, require_kept
 from milmer_cli.training.distributed import join_processes
-from milmer_cli.training.optimization import balanced_class_weights
 from milmer_cli.training.train_model import train_model
-from milmer_cli.training.training_args import TrainingLog, TrainingSpec
 
 
 def finetune_swin(
@@ -40,7 +33,7 @@ def finetune_swin(
     settings: Settings | None = None,
     progress: Progress = SILENT,
     *,
-    resume: bool = False,
+    restart: bool = False,
 ) -> FinetuneResult:
     """Fine-tune a face backbone on images of facial expressions.
 
@@ -50,13 +43,14 @@ def finetune_swin(
         One or more data sets (see `fer.readers.layouts.read_images`). Several are merged by the
         names of their classes.
     out
-        The model folder. If it already contains the model of this run, its result is returned.
+        The model folder. If it already contains the model of this run, its result is returned; an
+        unfinished run is resumed.
     settings
         ``finetune``, ``model.backbone``, ``faces`` (with ``finetune.crop``), ``seed``, ``run``; by
         default those of `load_settings`.
     progress
-    resume
-        Whether to continue an unfinished training in ``out``.
+    restart
+        Remove a run in ``out``, and start again.
 
     Raises
     ------
@@ -71,20 +65,91 @@ def finetune_swin(
     process = join_processes(device.type)
     if not process.is_main_process:
         progress = SILENT
-    with run_dir.locked_run(out):
-        return _finetune_swin(data, out, settings, progress, resume, device)
+    with run_dir.locked_run(out), RunLog(progress) as log:
+        return _finetune_swin(data, out, settings, log, restart, device)
 
 
 def _finetune_swin(
     data: Path | str | Sequence[Path | str],
     out: Path,
     settings: Settings,
-    progress: Progress,
-    resume: bool,
+    progress: RunLog,
+    restart: bool,
     device: Device,
 ) -> FinetuneResult:
     """Fine-tune in a locked model folder; see `finetune_swin`."""
     process = join_processes(device.type)
+    data_sets, class_names = _read(data, progress)
+    identity = _identity(settings, data_sets)
+    if restart:  # nothing is removed for a training that cannot start
+        require_kept(settings.model.backbone, out)
+        build_network(class_names, settings, device, SILENT)
+    if begin_run(out, identity, FILES, restart, progress):
+        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
+    if process.is_main_process:
+        progress.open(out)
+    network = build_network(class_names, settings, device, progress)
+    task = build_task(network, data_sets, class_names, settings, device, out, progress)
+    model, datasets, usable = network.model, task.datasets, task.usable
+    history = train_model(
+        model, datasets["training"], datasets["validation"], task.spec, resume=True
+    )
+    scored_on = scored_set(task.fold)
+    probabilities = predict_proba(
+        model,
+        datasets[scored_on],
+        device,
+        settings.finetune.batch_size,
+        progress,
+        transform=task.spec.transform,
+        task="score",
+    )
+    separation = describe_separation(usable.images, scored_on)
+    metrics = {
+        **compute_metrics(task.labels, task.fold, probabilities, class_names, separation),
+        "skipped": len(usable.skipped),
+        "training": history.summary("validation_macro_f1"),
+    }
+    result = FinetuneResult(out, metrics, device.describe())
+    if process.is_main_process:
+        detector = network.detector.name if network.detector else ""
+        run_dir.save_model(model, out)
+        write_image_processor(out, network.processor, network.size)
+        write_face_crop(out, usable.is_cropped, settings.faces, detector)
+        write_finetune_output(result, settings, data_sets, history, usable)
+        run_dir.finish_run(out, identity, settings.seed, device, class_names, **progress.facts())
+    process.wait_for_everyone()
+    return result
+
+
+def finetune_swin_dry_run(
+    data: Path | str | Sequence[Path | str],
+    out: Path,
+    settings: Settings,
+    progress: Progress = SILENT,
+    *,
+    restart: bool = False,
+) -> FinetuneDryRunResult:
+    """Check everything that `finetune_swin` checks, measure a few steps, and write nothing.
+
+    Parameters and errors are those of `finetune_swin`.
+    """
+    device = Device.from_settings(settings.run)
+    device.configure_torch()
+    data_sets, class_names = _read(data, progress)
+    if restart:
+        require_kept(settings.model.backbone, out)
+    state = check_run(out, _identity(settings, data_sets), restart)
+    progress.note(f"{out}: {DESCRIPTIONS[state]}")
+    network = build_network(class_names, settings, device, progress)
+    task = build_task(network, data_sets, class_names, settings, device, None, progress)
+    return finetune_dry_run(network, task, class_names)
+
+
+def _read(
+    data: Path | str | Sequence[Path | str], progress: Progress
+) -> tuple[list[LabeledImages], tuple[str, ...]]:
+    """Return the data sets and the names of their classes."""
     sources = [data] if isinstance(data, str | Path) else data
     data_sets = [read_images(source) for source in sources]
     class_names = merge_classes(data_sets)
@@ -92,71 +157,7 @@ def _finetune_swin(
         progress.note(data_set.describe(class_names), "info")
         if warning := number_warning(data_set):
             progress.note(warning, "warning")
-    identity = _identity(settings, data_sets)
-    if run_dir.begin_run(out, identity, resume, progress):
-        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
-
-    finetune = settings.finetune
-    backbone = settings.model.backbone
-    model = build_classifier(backbone, class_names, finetune, settings.seed)
-    processor = load_image_processor(backbone)
-    if processor.note:
-        progress.note(processor.note, "info")
-    size = input_size(backbone, model.config, finetune.image_size)
-    detector = cropping_detector(settings, device, progress)
-    usable = usable_images(data_sets, detector, settings, progress)
-    images = usable.images
-    labels = np.array([class_names.index(image.class_name) for image in images])
-    fold = split_images(images, labels, finetune.validation_fraction, settings.seed)
-    counts = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
-    progress.note(f"Fine-tuning {backbone} on {device.describe()}: {counts} images.", "info")
-    device.compile(model.base_model)
-    datasets = {
-        name: ImageDataset([images[row] for row in rows], labels[rows], size)
-        for name, rows in fold.sets()
-    }
-    transform = ImageTransform(finetune.augment, processor.mean, processor.std)
-    class_weights = None
-    if finetune.class_weights:
-        class_counts = np.bincount(labels[fold.train], minlength=len(class_names))
-        class_weights = balanced_class_weights(torch.from_numpy(class_counts))
-    spec = TrainingSpec(
-        learning=finetune,
-        run=settings.run,
-        seed=settings.seed,
-        device=device,
-        out=out,
-        metric_for_best_model="macro_f1",
-        class_weights=class_weights,
-        transform=transform,
-        log=TrainingLog(progress, "fine-tune"),
-    )
-    history = train_model(model, datasets["training"], datasets["validation"], spec, resume)
-    scored_on = scored_set(fold)
-    probabilities = predict_proba(
-        model,
-        datasets[scored_on],
-        device,
-        finetune.batch_size,
-        progress,
-        transform=transform,
-        task="score",
-    )
-    separation = describe_separation(images, scored_on)
-    metrics = {
-        **compute_metrics(labels, fold, probabilities, class_names, separation),
-        "skipped": len(usable.skipped),
-        "training": history.summary("validation_macro_f1"),
-    }
-    result = FinetuneResult(out, metrics, device.describe())
-    if process.is_main_process:
-        run_dir.save_model(model, out)
-        write_image_processor(out, processor, size)
-        write_face_crop(out, usable.is_cropped, settings.faces, detector.name if detector else "")
-        write_finetune_output(result, settings, data_sets, history, usable)
-        run_dir.finish_run(out, identity, settings.seed, device, class_names)
-    process.wait_for_everyone()
-    return result
+    return data_sets, class_names
 
 
 def _identity(settings: Settings, data_sets: Sequence[LabeledImages]) -> dict[str, Any]:

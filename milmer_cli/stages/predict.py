@@ -12,6 +12,7 @@ from milmer_cli.prediction.result import PredictResult
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.annotated_video import require_video_target, write_annotated_video
 from milmer_cli.reports.prediction import write_prediction
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.training.run_dir import Run
 
@@ -145,8 +146,10 @@ class TrainedModel:
         if outputs.out is None:
             return self.predict_locked(request, outputs, progress)
         require_prediction_folder(outputs.out)
-        with locked_prediction(outputs.out):
-            return self.predict_locked(request, outputs, progress)
+        with locked_prediction(outputs.out), RunLog(progress) as log:
+            result = self.predict_locked(request, outputs, log)
+            log.open(outputs.out)
+            return result
 
     def predict_locked(
         self, request: Request, outputs: Outputs, progress: Progress = SILENT

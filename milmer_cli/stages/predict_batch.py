@@ -37,6 +37,7 @@ from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.prediction_batch import batch_page
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predict import TrainedModel, locked_prediction
 from milmer_cli.training.run_dir import Run
@@ -82,18 +83,18 @@ def predict_batch(
     manifest, run, out = Path(manifest), Path(run), Path(out)
     settings = settings or load_settings()
     require_batch_folder(out)
-    with locked_prediction(out):
-        return _predict_batch(manifest, run, out, settings, progress)
+    with locked_prediction(out), RunLog(progress) as log:
+        return _predict_batch(manifest, run, out, settings, log)
 
 
 def _predict_batch(
-    manifest: Path, run: Path, out: Path, settings: Settings, progress: Progress
+    manifest: Path, run: Path, out: Path, settings: Settings, progress: RunLog
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
-    opened = Run.open(run)
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
+    opened = Run.open(run)
     rated = read_rated_classes(manifest, opened.settings.data)
     return _predict_requests(requests, rated, opened, out, settings, progress)
 
@@ -117,11 +118,11 @@ def predict_events(
     """
     request.validate()
     require_batch_folder(out)
-    with locked_prediction(out):
+    with locked_prediction(out), RunLog(progress) as log:
         opened = Run.open(run)
         options = replace(read_options(settings.data), eeg_channels=opened.channels)
         requests = event_requests(request, options)
-        return _predict_requests(requests, {}, opened, out, settings, progress)
+        return _predict_requests(requests, {}, opened, out, settings, log)
 
 
 def _predict_requests(
@@ -130,7 +131,7 @@ def _predict_requests(
     opened: Run,
     out: Path,
     settings: Settings,
-    progress: Progress,
+    progress: RunLog,
 ) -> BatchResult:
     """Predict recordings into a locked folder, each into the folder of its name.
 
@@ -154,6 +155,7 @@ def _predict_requests(
         if name not in rows
     ]
     atomic_write(out / SUMMARY, summary_table(rows, opened.class_names, rated))
+    progress.open(out)
     progress.start(TASK, total=len(jobs), unit="recordings")
     for folder, row in run_parallel(jobs, workers):
         rows[folder.name] = row

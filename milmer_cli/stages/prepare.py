@@ -15,11 +15,22 @@ from milmer_cli.faces.detector import choose_detector
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.preparation.jobs import JobContext
 from milmer_cli.preparation.participants import none_usable, plan_participants, prepare_participants
-from milmer_cli.preparation.plan import ParticipantPlan, limit_band, stored_settings
-from milmer_cli.preparation.result import PrepareResult, coverage_warnings, summarize
+from milmer_cli.preparation.plan import (
+    ParticipantPlan,
+    keep_valid_parts,
+    limit_band,
+    stored_settings,
+)
+from milmer_cli.preparation.result import (
+    PrepareDryRunResult,
+    PrepareResult,
+    coverage_warnings,
+    summarize,
+)
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots.signal_quality import plot_quality_overview
 from milmer_cli.reports.plots.style import save_figure
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.store.index import PreparedStore, update_index
 from milmer_cli.store.schema import QUALITY_FILE
@@ -61,37 +72,72 @@ def prepare(
         Writing failed. Finished parts are kept.
     """
     settings, out = settings or load_settings(), Path(out)
-    if not settings.run.scheduler:
-        Device.from_settings(settings.run)  # report a missing device before any work
-    if settings.eeg.eog_correction == "icalabel":
-        require_icalabel()
+    _check_devices(settings)
     if isinstance(recordings, str | Path):
         recordings = open_recordings(Path(recordings), settings.data)
-    with FolderLock(out, f"The store {out} is being prepared") as lock:
-        settings = limit_band(settings, recordings.pass_band_hz, progress)
-        detector, note = choose_detector(settings.faces)
-        for message in (*recordings.notes(), *([note] if note else [])):
-            progress.note(message)
-        for warning in average_reference(recordings.channels)[1] if recordings.channels else ():
-            progress.note(warning, "warning")
-        plans, excluded = plan_participants(recordings, out, settings, detector, progress)
+    with FolderLock(out, f"The store {out} is being prepared") as lock, RunLog(progress) as log:
+        settings, detector, plans, excluded = _plan(recordings, out, settings, log)
+        log.open(out)
+        for plan in plans:
+            keep_valid_parts(plan, out)
         contexts = _contexts(plans, recordings, out, settings, detector, lock.token)
-        problems = prepare_participants(contexts, settings, detector, progress)
+        problems = prepare_participants(contexts, settings, detector, log)
         excluded |= {name: problem.message for name, problem in problems.items()}
         plans = [plan for plan in plans if plan.participant not in problems]
         if not plans:
             raise none_usable(excluded)
-        _update_index(out, settings, plans, progress)
+        _update_index(out, settings, plans, log)
         store = PreparedStore.open(out)
         coverage = write_coverage(store)
         quality = store_quality(store, settings.quality)
         save_figure(
             plot_quality_overview(quality, settings.quality.max_bad_channels), out / QUALITY_FILE
         )
-        _report_findings(out, progress)
+        _report_findings(out, log)
         for warning in coverage_warnings(store.participant(plan.participant) for plan in plans):
-            progress.note(warning, "warning")
+            log.note(warning, "warning")
         return summarize(store, plans, excluded, detector, coverage, quality)
+
+
+def prepare_dry_run(
+    recordings: Recordings | Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    *,
+    progress: Progress = SILENT,
+) -> PrepareDryRunResult:
+    """Check everything that `prepare` checks, list what it would compute, and write nothing.
+
+    Parameters and errors are those of `prepare`.
+    """
+    settings, out = settings or load_settings(), Path(out)
+    _check_devices(settings)
+    if isinstance(recordings, str | Path):
+        recordings = open_recordings(Path(recordings), settings.data)
+    _, detector, plans, excluded = _plan(recordings, out, settings, progress)
+    return PrepareDryRunResult.of(out, plans, excluded, detector)
+
+
+def _check_devices(settings: Settings) -> None:
+    """Report a missing device or package before any work."""
+    if not settings.run.scheduler:
+        Device.from_settings(settings.run)
+    if settings.eeg.eog_correction == "icalabel":
+        require_icalabel()
+
+
+def _plan(
+    recordings: Recordings, out: Path, settings: Settings, progress: Progress
+) -> tuple[Settings, str, list[ParticipantPlan], dict[str, str]]:
+    """Return resolved settings, face detector, plans, and why participants are excluded."""
+    settings = limit_band(settings, recordings.pass_band_hz, progress)
+    detector, note = choose_detector(settings.faces)
+    for message in (*recordings.notes(), *([note] if note else [])):
+        progress.note(message)
+    for warning in average_reference(recordings.channels)[1] if recordings.channels else ():
+        progress.note(warning, "warning")
+    plans, excluded = plan_participants(recordings, out, settings, detector, progress)
+    return settings, detector, plans, excluded
 
 
 def _contexts(

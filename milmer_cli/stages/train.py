@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import describe_label_rule
@@ -13,12 +16,14 @@ from milmer_cli.device import Device
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
+from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, dump_yaml, load_settings
 from milmer_cli.training import run_dir
+from milmer_cli.training.begin_run import DESCRIPTIONS, begin_run, check_run, require_kept
 from milmer_cli.training.distributed import join_processes
 from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
-from milmer_cli.training.fit_fold import fit_fold, note_face_input
+from milmer_cli.training.fit_fold import fit_fold, new_model, note_face_input
 from milmer_cli.training.result import METRICS_KEYS, TrainResult, train_metrics
 from milmer_cli.training.sources import write_sources
 from milmer_cli.training.training_args import TrainingLog
@@ -29,7 +34,7 @@ def train(
     out: Path | str,
     settings: Settings | None = None,
     *,
-    resume: bool = False,
+    restart: bool = False,
     progress: Progress = SILENT,
 ) -> TrainResult:
     """Train a Milmer model and score it once on the test set.
@@ -39,12 +44,13 @@ def train(
     prepared
         The prepared store.
     out
-        The run folder. If it already contains this run, finished, the run is returned unchanged.
+        The run folder. If it already contains this run, finished, the run is returned unchanged;
+        unfinished, it is resumed.
     settings
         All settings, by default those of `load_settings`. ``eeg`` and ``faces`` must not differ
         from those of the store.
-    resume
-        Continue an unfinished run in ``out``.
+    restart
+        Remove a run in ``out``, and start again.
     progress
         Progress display and messages.
 
@@ -60,30 +66,33 @@ def train(
     device.configure_torch()
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
-    with run_dir.locked_run(out):
-        return _train(prepared, out, settings, resume, device, progress)
+    with run_dir.locked_run(out), RunLog(progress) as log:
+        return _train(prepared, out, settings, restart, device, log)
 
 
 def _train(
-    prepared: Path, out: Path, settings: Settings, resume: bool, device: Device, progress: Progress
+    prepared: Path, out: Path, settings: Settings, restart: bool, device: Device, log: RunLog
 ) -> TrainResult:
     """Train in a locked run folder; see `train`."""
     processes = join_processes(device.type)
-    labeled, resolved = _open(prepared, settings, progress)
-    identity = run_dir.train_identity(resolved, labeled.store)
-    if run_dir.begin_run(out, identity, resume, progress):
+    plan = _plan(prepared, settings, log)
+    labeled, resolved, fold = plan.labeled, plan.settings, plan.fold
+    if restart:  # nothing is removed for a training that cannot start
+        require_kept(resolved.model.backbone, out)
+        new_model(labeled, resolved, device)
+    if begin_run(out, plan.identity, run_dir.FILES, restart, log):
         metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
-    fold = _split(labeled, resolved)
+    if processes.is_main_process:
+        log.open(out)
     protocol = resolved.train.protocol
     sizes = ", ".join(f"{len(rows)} {name}" for name, rows in fold.sets())
-    progress.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
-    note_face_input(resolved, labeled.store, progress)
-    log = TrainingLog(progress)
-    model, history = fit_fold(labeled, fold, resolved, device, out, log, resume)
+    log.note(f"Training on {device.describe()}: {sizes} segments ({protocol} protocol).")
+    note_face_input(resolved, labeled.store, log)
+    model, history = fit_fold(labeled, fold, resolved, device, out, TrainingLog(log))
     # predict with the micro-batch size that fitted into memory
     fitting = resolved.with_micro_batch_size(history.micro_batch_size)
-    result = evaluate_fold(model, labeled, fold, fitting, device, progress)
+    result = evaluate_fold(model, labeled, fold, fitting, device, log)
     metrics = train_metrics(labeled, fold, protocol, history, result)
     if processes.is_main_process:
         run_dir.save_model(model, out / run_dir.MODEL)
@@ -98,39 +107,58 @@ def _train(
         write_json(out / run_dir.METRICS, metrics)
         run_dir.finish_run(
             out,
-            identity,
+            plan.identity,
             resolved.seed,
             device,
             labeled.class_names,
             label_rule=describe_label_rule(resolved.data),
             store=run_dir.describe_store(labeled.store, labeled.segments),
+            **log.facts(),
         )
     processes.wait_for_everyone()
     return TrainResult(out, device.describe(), metrics)
 
 
 def train_dry_run(
-    prepared: Path | str, settings: Settings | None = None, *, progress: Progress = SILENT
+    prepared: Path | str,
+    out: Path | str,
+    settings: Settings | None = None,
+    *,
+    restart: bool = False,
+    progress: Progress = SILENT,
 ) -> DryRunResult:
-    """Measure a few steps of the training that `train` would run, and write nothing.
+    """Check everything that `train` checks, measure a few steps, and write nothing.
 
     Parameters and errors are those of `train`.
     """
     settings = settings or load_settings()
     device = Device.from_settings(settings.run)
     device.configure_torch()
-    labeled, resolved = _open(Path(prepared), settings, progress)
-    fold = _split(labeled, resolved)
-    check_training_classes(fold, labeled, progress)
-    return dry_run(labeled, fold, resolved, device)
+    plan = _plan(Path(prepared), settings, progress)
+    out = Path(out)
+    if restart:
+        require_kept(plan.settings.model.backbone, out)
+    progress.note(f"{out}: {DESCRIPTIONS[check_run(out, plan.identity, restart)]}")
+    note_face_input(plan.settings, plan.labeled.store, progress)
+    check_training_classes(plan.fold, plan.labeled, progress)
+    return dry_run(plan.labeled, plan.fold, plan.settings, device)
 
 
-def _open(
-    prepared: Path, settings: Settings, progress: Progress
-) -> tuple[LabeledSegments, Settings]:
+@dataclass(frozen=True)
+class _Plan:
+    """What is trained: segments, resolved settings, split, and the identity of the run."""
+
+    labeled: LabeledSegments
+    settings: Settings
+    fold: Fold
+    identity: Mapping[str, Any]
+
+
+def _plan(prepared: Path, settings: Settings, progress: Progress) -> _Plan:
     labeled = LabeledSegments.open(prepared, settings, progress)
-    run_dir.check_store_settings(settings, labeled.store)
-    return labeled, run_dir.with_store_settings(settings, labeled.store)
+    resolved = run_dir.with_store_settings(settings, labeled.store)
+    fold = _split(labeled, resolved)
+    return _Plan(labeled, resolved, fold, run_dir.train_identity(resolved, labeled.store))
 
 
 def _split(labeled: LabeledSegments, settings: Settings) -> Fold:

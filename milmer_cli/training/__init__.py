@@ -21,7 +21,9 @@ In the order of the data flow:
 - `calibration`: temperature scaling on the validation set
 - `evaluate_fold`: calibration, and scores on the test set
 - `sources`: the parts of files in the training, validation and test set
+- `run_marker`: the marker of an unfinished run
 - `run_dir`: contents of a run folder; `Run` opens it for evaluate and predict
+- `begin_run`: start a run in its folder, resume it, or start it again
 - `result`: `TrainResult` and the contents of metrics.json
 - `dry_run`: ``train --dry-run``
 

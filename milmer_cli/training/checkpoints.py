@@ -45,10 +45,7 @@ PARTS = {
     STATE: "the history and the settings",
 }
 """Files of a checkpoint of one process, and what they contain."""
-_START_AGAIN = (
-    "Restore it from a copy, or remove the folder checkpoints and run the same command to start "
-    "again."
-)
+_START_AGAIN = "Restore it from a copy, or start again with --restart."
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ def explain_checkpoint_errors(folder: Path) -> Iterator[None]:
         kept = f"the last complete one, {last.name}, is kept" if last else "there is no earlier one"
         raise MilmerError(
             f"A checkpoint could not be written in {folder}: {_reason(error)}; {kept}.",
-            "Free space on the disk, then continue with --resume.",
+            "Free space on the disk, then run the same command again.",
         ) from error
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from milmer_cli.process_end import child_environment
+from milmer_cli.run_log import VARIABLE, command_line
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -123,6 +124,7 @@ def _set_environment(n_processes: int) -> None:
     """Set defaults of the environment that the processes inherit."""
     threads = max(1, (os.cpu_count() or 1) // n_processes)
     os.environ.update(child_environment())
+    os.environ[VARIABLE] = command_line()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(SAVE_TIMEOUT_S))

@@ -119,7 +119,6 @@ def fit_fold(
     device: Device,
     out: Path | None = None,
     log: TrainingLog = TrainingLog(),  # noqa: B008 (frozen)
-    resume: bool = False,
 ) -> tuple[MilmerModel, History]:
     """Train a new model on the training set of a fold; the validation set selects the epoch.
 
@@ -134,11 +133,10 @@ def fit_fold(
     device
         Device and precision.
     out
-        Folder for ``checkpoints/``, or None to write nothing.
+        Folder for ``checkpoints/``, or None to write nothing. If it contains a checkpoint, the
+        training continues from it.
     log
         Progress display and messages.
-    resume
-        Continue from the last checkpoint in ``out``.
 
     Returns
     -------
@@ -158,6 +156,7 @@ def fit_fold(
         for rows in (fold.train, fold.validation)
     )
     spec = training_spec(labeled, fold, settings, device, out, log)
+    resume = True  # without a checkpoint in `out`, the training starts from the beginning
     return model, train_model(model, train_data, validation_data, spec, resume)
 
 

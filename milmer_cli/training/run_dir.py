@@ -12,8 +12,9 @@
     environment.json                 versions, seed, device, store, classes, channels
     checkpoints/                     during training only
     tensorboard/                     logs, if TensorBoard is installed
+    log.txt                          command lines and messages
 
-A folder that contains `MARKER` is a run that has not finished.
+A folder that contains `MARKER` is a run that has not finished; see `begin_run`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from typing import Any
 
 import numpy as np
 from accelerate import PartialState
-from accelerate.utils import broadcast_object_list
 from transformers import PreTrainedModel
 
 import milmer_cli
@@ -38,30 +38,29 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
-from milmer_cli.folder_lock import FolderLock, is_unused
+from milmer_cli.folder_lock import FolderLock
 from milmer_cli.integrity import folder_checksums
-from milmer_cli.io import atomic_files, read_json_object, to_json, write_json
+from milmer_cli.io import atomic_files, read_json_object, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
-from milmer_cli.models.hub import quiet
+from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree
-from milmer_cli.progress import Progress
+from milmer_cli.run_log import shareable
 from milmer_cli.settings import Settings, load_settings
+from milmer_cli.settings.schema import STORE_SECTIONS
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
+from milmer_cli.training.run_marker import MARKER, starting_command
 from milmer_cli.training.sources import UsedTrial, read_sources
 
-MARKER = "unfinished.json"
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
 SPLITS, SOURCES = "splits.json", "sources.json"
 ENVIRONMENT, METRICS, HISTORY = "environment.json", "metrics.json", "history.csv"
 CURVE, MODEL = "learning-curve.png", "model"
+CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
+FILES = (SETTINGS, REQUESTED_SETTINGS, SPLITS, METRICS, HISTORY, CURVE, MODEL, TENSORBOARD)
+"""What a training writes besides environment.json and the checkpoints."""
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
-PREPARED_SECTIONS = ("eeg", "faces")
-"""Sections of the settings that are fixed when a store is prepared."""
-
-MAX_DIFFERENCES = 3
-"""Settings named in the message about a folder that contains another run."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,10 @@ class Run:
         """
         path = Path(path)
         if (path / MARKER).exists():
+            command = starting_command(path) or "train() in Python"
             raise InputError(
                 f"The run in {path} has not finished.",
-                f"Finish it with `milmer train --out {path} --resume` and the same settings.",
+                f"Finish it with the command that started it: {command}.",
             )
         required = (SETTINGS, ENVIRONMENT, SPLITS, f"{MODEL}/config.json")
         if missing := [name for name in required if not (path / name).is_file()]:
@@ -195,7 +195,7 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         Writing failed, for example because the disk is full.
     """
     with (
-        explain_write_errors(folder, "Free space on the disk, then continue with --resume."),
+        explain_write_errors(folder, "Free space on the disk, then run the same command again."),
         atomic_files(folder) as staged,
         quiet(),
     ):
@@ -203,32 +203,32 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
 
 
 def with_store_settings(settings: Settings, store: PreparedStore) -> Settings:
-    """Replace the settings that were fixed when the store was prepared by those of the store."""
-    resolved = settings.model_dump(mode="json")
-    for section in PREPARED_SECTIONS:
-        resolved[section] = {**resolved[section], **store.settings.get(section, {})}
-    stored_data = store.settings.get("data", {})
-    resolved["data"]["source"] = stored_data.get("source", resolved["data"]["source"])
-    return Settings.model_validate(resolved)
-
-
-def check_store_settings(settings: Settings, store: PreparedStore) -> None:
-    """Check that no setting was requested that differs from those of the store.
+    """Replace the settings that were fixed when the store was prepared by those of the store.
 
     Raises
     ------
     SettingsError
         A requested ``eeg`` or ``faces`` setting differs from that of the store.
     """
+    _check_store_settings(settings, store)
+    resolved = settings.model_dump(mode="json")
+    for section in STORE_SECTIONS:
+        resolved[section] = {**resolved[section], **store.settings.get(section, {})}
+    stored_data = store.settings.get("data", {})
+    resolved["data"]["source"] = stored_data.get("source", resolved["data"]["source"])
+    return Settings.model_validate(resolved)
+
+
+def _check_store_settings(settings: Settings, store: PreparedStore) -> None:
     requested = settings.model_dump(mode="json", exclude_unset=True)
-    for section in PREPARED_SECTIONS:
+    for section in STORE_SECTIONS:
         prepared = store.settings.get(section, {})
         for name, value in requested.get(section, {}).items():
             if name in prepared and prepared[name] != value:
                 raise SettingsError(
                     f"{section}.{name}={value} was requested, but the store {store.folder} was "
                     f"prepared with {prepared[name]}.",
-                    "Omit the setting, or prepare a store with it.",
+                    "Use the value of the store, or prepare a store with that of the request.",
                 )
 
 
@@ -246,7 +246,7 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
     first = with_eeg[0] if with_eeg else store.participant(names[0])
     methods = Counter(method for p in with_eeg for method in p.notes.get("eog_method", ()))
     return {
-        "folder": str(store.folder),
+        "folder": shareable(str(store.folder)),
         "fingerprint": store.fingerprint,
         "participants": names,
         "segments": len(segments),
@@ -286,38 +286,6 @@ def locked_run(out: Path) -> Iterator[None]:
         yield
 
 
-def begin_run(out: Path, identity: Mapping[str, Any], resume: bool, progress: Progress) -> bool:
-    """Reserve a folder for a run. Every process of a distributed training calls it.
-
-    Parameters
-    ----------
-    out
-        The run folder; created if it is missing.
-    identity
-        Settings and fingerprints that determine the result, as JSON values. Two runs with equal
-        identities are the same run.
-    resume
-        Whether an unfinished run in ``out`` is continued.
-    progress
-        Receives a note if the run has already finished.
-
-    Returns
-    -------
-    bool
-        True if ``out`` already contains this run, finished.
-
-    Raises
-    ------
-    InputError
-        ``out`` contains another run, this run unfinished while ``resume`` is False, or other files.
-    """
-    is_finished = [PartialState().is_main_process and _reserve(out, identity, resume)]
-    broadcast_object_list(is_finished)
-    if is_finished[0]:
-        progress.note(f"{out} already contains this finished run; nothing to do.", "info")
-    return is_finished[0]
-
-
 def finish_run(
     out: Path,
     identity: Mapping[str, Any],
@@ -326,12 +294,15 @@ def finish_run(
     class_names: tuple[str, ...],
     **facts: Any,
 ) -> None:
-    """Write environment.json, and remove the checkpoints and the marker of an unfinished run.
+    """Write environment.json, and remove the marker of an unfinished run and the checkpoints.
+
+    Without the marker the run is finished: if the process is killed then, `begin_run` removes the
+    checkpoints.
 
     Parameters
     ----------
     out, identity
-        As for `begin_run`.
+        The run folder, and what determines the result; as for `begin_run`.
     seed, device, class_names
         Recorded in environment.json.
     **facts
@@ -348,8 +319,8 @@ def finish_run(
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)
-    remove_tree(out / "checkpoints")
     (out / MARKER).unlink()
+    remove_tree(out / CHECKPOINTS)
 
 
 def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
@@ -367,53 +338,6 @@ def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     InputError
         A file is missing or damaged.
     """
-    hint = f"Remove {out}, and run the command again."
+    hint = "Run the same command with --restart to train again."
     environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
     return read_json_object(out / METRICS, keys, hint), str(environment["device"])
-
-
-def _reserve(out: Path, identity: Mapping[str, Any], resume: bool) -> bool:
-    """Write the marker of an unfinished run; arguments, result and errors as `begin_run`."""
-    marker, environment = out / MARKER, out / ENVIRONMENT
-    has_checkpoint = any((out / "checkpoints").glob("checkpoint-*"))
-    # a run that failed before its first checkpoint has nothing to resume: it is started again
-    if is_unused(out) or (marker.exists() and not has_checkpoint):
-        write_json(marker, identity)
-        return False
-    if not out.is_dir() or not (marker.exists() or environment.exists()):
-        raise InputError(
-            f"{out} exists and is not a run folder.", "Choose another folder with --out."
-        )
-    unfinished = marker.exists()
-    hint = f"Choose another folder with --out, or remove {out}."
-    if unfinished:
-        stored_identity = read_json_object(marker, hint=hint)
-    else:
-        stored_identity = read_json_object(environment, ("identity",), hint)["identity"]
-    if differences := _differences(stored_identity, to_json(identity)):
-        raise InputError(
-            f"{out} contains {'an unfinished' if unfinished else 'another'} run with "
-            f"{', '.join(differences[:MAX_DIFFERENCES])}.",
-            "Choose another folder with --out, or remove that one.",
-        )
-    if not unfinished:
-        return True
-    if not resume:
-        raise InputError(
-            f"{out} contains this run, unfinished.",
-            "Continue it with --resume, or choose another folder with --out.",
-        )
-    return False
-
-
-def _differences(stored: Any, requested: Any, key: str = "") -> list[str]:
-    """Describe the entries in which two identities differ."""
-    if isinstance(stored, dict) and isinstance(requested, dict):
-        return [
-            line
-            for name in sorted({*stored, *requested})
-            for line in _differences(
-                stored.get(name), requested.get(name), f"{key}.{name}" if key else name
-            )
-        ]
-    return [] if stored == requested else [f"{key}={stored} instead of {requested}"]

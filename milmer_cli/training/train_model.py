@@ -118,6 +118,8 @@ def _run(trainer: MilmerTrainer, checkpoint: Path | None) -> float:
     log.progress.done(log.task)
     if trainer.flow.interrupted and spec.checkpoint_dir:
         last = checkpoints.last_checkpoint(spec.checkpoint_dir)
-        log.progress.note(f"Stopped; {last} is saved. Continue with --resume.", "warning")
+        log.progress.note(
+            f"Stopped; {last} is saved. Run the same command again to continue.", "warning"
+        )
         raise KeyboardInterrupt
     return time.perf_counter() - start

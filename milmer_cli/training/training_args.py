@@ -34,7 +34,7 @@ class TrainingLog:
 
     progress: Progress = SILENT
     task: str = "train"
-    epoch_level: Level = "info"
+    epoch_level: Level = "step"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 Only ``milmer weights fetch`` downloads; every other command uses the files on the disk.
 
+- `local_backbones`: names of backbones, and their files on this machine
 - `checksums`: the published SHA-256 of weight files
 - `result`: the state of weight files (`WeightsResult`)
 - `contents`: whether a file without a published checksum is complete

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from milmer_cli.cli.app import run
+from milmer_cli.weights import local_backbones
 
 
 @dataclass
@@ -89,7 +90,11 @@ class Stage:
 
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
-    """``stage("train")``: put a stand-in under ``milmer_cli.stages.train.train``."""
+    """``stage("train")``: put a stand-in under ``milmer_cli.stages.train.train``.
+
+    It needs no backbone.
+    """
+    monkeypatch.setattr(local_backbones, "require_backbone", lambda *_: None)
 
     def stage(name: str, error: BaseException | None = None, module: str = "") -> Stage:
         stand_in = Stage(error)

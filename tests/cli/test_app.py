@@ -11,6 +11,7 @@ import pytest
 from helpers import run_python
 from milmer_cli import __version__
 from milmer_cli.cli.app import COMMANDS, _load_command
+from milmer_cli.cli.setting_names import complete_setting
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.process_end import Terminated
 
@@ -31,8 +32,9 @@ EVERY_COMMAND = [
     ["settings", "show"],
     ["settings", "schema"],
     ["settings", "init"],
+    ["version"],
 ]
-WITHOUT_OUTPUT_FILES = {"info", "settings", "weights"}
+WITHOUT_OUTPUT_FILES = {"info", "settings", "version", "weights"}
 
 
 def test_help_lists_all_commands(milmer):
@@ -74,6 +76,8 @@ def test_list_of_commands_shows_the_first_line_of_each_help(name):
         ("milmer train --fusion ", 3, {"none", "mlp", "cross_attention"}),
         ("milmer settings s", 2, {"show", "schema"}),
         ("milmer help inf", 2, {"info"}),
+        ("milmer train --set train.ep", 3, {"train.epochs="}),
+        ("milmer demo --set model.fus", 3, {"model.fusion="}),
     ],
 )
 def test_completion_offers_commands_and_choices(words, index, expected):
@@ -103,6 +107,44 @@ def test_help_of_a_command_has_an_example_and_its_files(milmer, command):
 
 def test_version(milmer):
     assert milmer("--version").out == f"milmer {__version__}\n"
+    assert milmer("version").out.split() == ["milmer", __version__]
+    assert milmer("version", "--json").document == {"version": __version__, "notes": []}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["train", "--epochs", "3"], "Use --set train.epochs=3."),
+        (["train", "--prepared", ".", "--epochs=3"], "Use --set train.epochs=3."),
+        (["finetune-swin", "--lr", "1e-4"], "Use --set finetune.lr=1e-4."),
+        (["evaluate", "--train-batch-size", "8"], "Use --set train.batch_size=8."),
+        (["evaluate", "--train.lr=2"], "Use --set train.lr=2."),
+        (["prepare", "--segment-s"], "Use --set eeg.segment_s=VALUE."),
+        (["predict", "--temperature", "2"], "See milmer predict --help."),
+        (["train", "--segment-s", "2"], "See milmer train --help."),
+        (["settings", "show", "--epochs", "2"], "See milmer settings show --help."),
+    ],
+)
+def test_unknown_flag_that_ends_like_a_setting_gets_its_set(milmer, arguments, hint):
+    outcome = milmer(*arguments)
+    assert outcome.code == 2
+    first, second = outcome.err.splitlines()
+    assert first.startswith("Error: No such option: --")
+    assert second == f"Hint: {hint}"
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "expected"),
+    [
+        ("train.warm", ["train.warmup_ratio="]),
+        ("model.fusion=m", ["model.fusion=mlp"]),
+        ("model.freeze_backbone=", ["model.freeze_backbone=true", "model.freeze_backbone=false"]),
+        ("train.lr=", []),
+        ("nothing", []),
+    ],
+)
+def test_complete_setting_offers_keys_and_choices(incomplete, expected):
+    assert complete_setting(incomplete) == expected
 
 
 def test_main_of_the_module_reports_errors_like_the_script():
@@ -185,7 +227,7 @@ def test_run_expands_the_home_folder_after_an_equals_sign(milmer, tmp_path, monk
         ),
         (ValueError("odd"), 1, "Unexpected error: ValueError: odd", "--verbose"),
         (KeyboardInterrupt(), 130, "Interrupted.", ""),
-        (Terminated(), 130, "again with --resume to continue.", ""),
+        (Terminated(), 130, "run the same command again to resume.", ""),
         (EOFError("Ran out of input"), 1, "EOFError: Ran out of input", "--verbose"),
         (MemoryError(), 1, "Memory ran out.", "--workers"),
         (RuntimeError("CUDA out of memory. Tried"), 1, "Memory ran out.", "--workers"),

@@ -69,7 +69,9 @@ def test_audit_without_folds_states_that_leaks_were_not_checked(milmer):
 def test_audit_json_prints_exactly_one_document(milmer, tmp_path, table, code):
     outcome = milmer("audit", table, "--json", *FAST)
     assert (outcome.code, outcome.err) == (code, "")
-    assert outcome.document == json.loads((tmp_path / "audit" / "audit.json").read_text())
+    written = json.loads((tmp_path / "audit" / "audit.json").read_text())
+    assert outcome.document == {**written, "notes": []}
+    assert " $ milmer audit " in (tmp_path / "audit" / "log.txt").read_text()
     assert outcome.document["format"] == 1
     assert bool(outcome.document["leaks"]) == (code == 1)
 

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+import milmer_cli
+from helpers import run_python
+from milmer_cli.errors import InputError
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import Settings, load_settings
+from milmer_cli.training.run_marker import write_marker
 
 
 def test_command_passes_flags_as_settings(milmer, stage):
@@ -27,8 +31,8 @@ def test_command_passes_flags_as_settings(milmer, stage):
     assert outcome.code == 0
     (prepared, out, settings), named = train.calls[0]
     assert (prepared, out) == (Path(), Path("runs/first"))
-    assert named.keys() == {"progress", "resume"}
-    assert named["resume"] is False
+    assert named.keys() == {"progress", "restart"}
+    assert named["restart"] is False
     assert settings == load_settings(
         overrides=[
             "model.fusion=mlp",
@@ -41,6 +45,20 @@ def test_command_passes_flags_as_settings(milmer, stage):
             "train.epochs=2",
         ]
     )
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_store_replaces_the_eeg_and_faces_of_a_preset_with_one_note(milmer, stage, command):
+    recorded = stage(command)
+    own = ("--set", "eeg.segment_s=2", "--set", "faces.margin=0.2")
+    outcome = milmer(command, "--prepared", ".", "--preset", "published", "--quiet", "--json", *own)
+    settings = recorded.calls[0][0][2]
+    assert settings.eeg.model_fields_set == {"segment_s"}
+    assert settings.faces.model_fields_set == {"margin"}
+    assert (settings.model.num_select, settings.train.protocol) == (3, "segment")
+    expected = "The preset's values of eeg and faces are not used: the store has its own."
+    assert outcome.document["notes"].count(expected) == 1
+    assert expected not in milmer(command, "--prepared", ".").err
 
 
 def test_train_names_a_run_by_the_time(milmer, stage):
@@ -58,7 +76,27 @@ def test_resume_requires_a_run_folder(milmer, stage, tmp_path):
     assert train.calls == finetune.calls == []
     (tmp_path / "runs" / "first").mkdir(parents=True)
     assert milmer("train", "--prepared", ".", "--out", "runs/first", "--resume").code == 0
-    assert train.calls[0][1]["resume"] is True
+    assert train.calls[0][1]["restart"] is False
+    both = milmer("train", "--prepared", ".", "--out", "runs/first", "--resume", "--restart")
+    assert both.code == 2
+    assert milmer("train", "--prepared", ".", "--out", "runs/first", "--restart").code == 0
+    assert [named["restart"] for _, named in train.calls] == [False, True]
+
+
+def test_train_without_out_resumes_the_unfinished_run_of_the_same_command(milmer, stage, tmp_path):
+    train = stage("train")
+    asked = ("train", "--prepared", ".", "--seed", "3")
+    for name, command in (
+        ("20260101-000000", "milmer train --prepared . --seed 3"),
+        ("20260102-000000", "milmer train --prepared . --seed 4"),
+        ("my-notes", "milmer train --prepared . --seed 3"),
+    ):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        write_marker(tmp_path / "runs" / name, {}, command)
+    milmer(*asked, "--json")
+    milmer(*asked[:-1], "5")
+    assert train.calls[0][0][1] == Path("runs/20260101-000000")
+    assert train.calls[1][0][1].name > "20260102"
 
 
 def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
@@ -84,11 +122,69 @@ def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
     assert settings.model.backbone == "scratch:micro"
 
 
+def test_prepared_has_the_default_of_prepare(milmer, stage, tmp_path):
+    train, evaluate = stage("train"), stage("evaluate")
+    refused = milmer("train")
+    assert refused.code == 2
+    assert "'prepared' does not exist" in refused.err
+    (tmp_path / "prepared").mkdir()
+    milmer("train")
+    milmer("evaluate")
+    assert train.calls[0][0][0] == evaluate.calls[0][0][0] == Path("prepared")
+
+
+def test_inspect_writes_beside_the_store(milmer, stage, tmp_path):
+    inspect = stage("inspect")
+    (tmp_path / "data" / "prepared").mkdir(parents=True)
+    milmer("inspect", "data/prepared")
+    milmer("inspect", "data/prepared", "--out", "page.html")
+    assert [call[0][1] for call in inspect.calls] == [
+        Path("data/inspection.html"),
+        Path("page.html"),
+    ]
+
+
+FACE_64 = ("--set", "finetune.image_size=64")
+REFUSED = """
+from milmer_cli.cli.app import run
+import sys
+code = run(sys.argv[1:])
+print(code, [name for name in ("torch", "transformers", "sklearn") if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--swin", "./missing"], "The backbone './missing' does not exist"),
+        (
+            ["finetune-swin", "--data", ".", "--backbone", "scratch:tiny", *FACE_64],
+            "Images of 64 x 64 pixels have 2 x 2 tokens",
+        ),
+    ],
+)
+def test_backbone_is_refused_before_slow_imports(tmp_path, monkeypatch, arguments, message):
+    (tmp_path / "prepared").mkdir()
+    monkeypatch.chdir(tmp_path)
+    environment = {"PYTHONPATH": str(Path(milmer_cli.__file__).parents[1])}
+    done = run_python("-c", REFUSED, *arguments, environment=environment)
+    assert done.stdout.splitlines()[-1] == "2 []", done.stderr
+    assert done.stderr.startswith(f"Error: {message}")
+
+
 def test_evaluate_rejects_flags_that_a_run_defines(milmer, stage):
     evaluate = stage("evaluate_run")
     outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--folds", "3", "--swin", "x")
     assert outcome.code == 2
     assert "--folds, --swin cannot be combined with --run" in outcome.err
+    assert evaluate.calls == []
+
+
+def test_evaluate_rejects_a_dry_run_of_a_trained_run(milmer, stage):
+    evaluate = stage("evaluate_run")
+    outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--dry-run")
+    assert outcome.code == 2
+    assert "--dry-run cannot be combined with --run" in outcome.err
     assert evaluate.calls == []
 
 
@@ -115,8 +211,54 @@ def test_demo_json_sends_the_output_of_the_stages_to_stderr(milmer, stage):
 def test_json_is_one_document_without_nan(milmer, stage):
     stage("train")
     outcome = milmer("train", "--prepared", ".", "--json")
-    assert outcome.document == {"out": "runs/first", "accuracy": None, "nested": [{"x": None}]}
+    assert outcome.document == {
+        "out": "runs/first",
+        "accuracy": None,
+        "nested": [{"x": None}],
+        "notes": [],
+    }
     assert outcome.err == ""
+
+
+class Noting(list):
+    """Records of calls; each call notes something on every level."""
+
+    def append(self, call):
+        super().append(call)
+        for level in ("detail", "step", "info", "warning", "info"):
+            call[1]["progress"].note(f"A message of level {level}.", level)
+
+
+def test_json_keeps_the_messages_on_stderr_and_lists_notes(milmer, stage):
+    stage("train").calls = Noting()
+    outcome = milmer("train", "--prepared", ".", "--json")
+    notes = ["A message of level info.", "A message of level warning."]
+    assert outcome.document["notes"] == notes
+    assert outcome.err.splitlines() == [
+        "A message of level step.", notes[0], f"Warning: {notes[1]}", notes[0],
+    ]  # fmt: skip
+    quiet = milmer("train", "--prepared", ".", "--json", "--quiet")
+    assert quiet.err.splitlines() == [f"Warning: {notes[1]}"]
+    assert quiet.document["notes"] == notes
+
+
+@pytest.mark.parametrize("error", [InputError("Refused."), KeyboardInterrupt()])
+def test_json_error_lists_the_notes_before_the_error(milmer, stage, error):
+    class Failing(Noting):
+        def append(self, call):
+            super().append(call)
+            raise error
+
+    stage("train").calls = Failing()
+    document = milmer("train", "--prepared", ".", "--json").document
+    assert document["error"]["exit_code"] in (2, 130)
+    assert "A message of level warning." in document["notes"]
+
+
+def test_info_json_has_the_free_disk_space_as_a_number(milmer):
+    document = milmer("info", "--json", "--device", "cpu").document
+    assert document["free_disk_bytes"] > 0
+    assert document["notes"] == []
 
 
 def test_print_rows_does_not_wrap_on_a_narrow_terminal(milmer, stage, monkeypatch):
@@ -210,3 +352,25 @@ def test_info_report_has_versions_and_the_last_error_but_no_names_or_paths(milme
     text = milmer("info", "--report", "--device", "cpu", *options).out
     for private in ("secret", "ada", str(Path.cwd()), str(Path.home())):
         assert private not in text
+
+
+def test_evaluate_lists_the_baselines_without_a_store(milmer):
+    outcome = milmer("evaluate", "--list-baselines", "--json")
+    assert outcome.code == 0
+    listed = {entry["name"]: entry for entry in outcome.document["baselines"]}
+    assert set(outcome.document["groups"]["all"]) == set(listed)
+    assert listed["late-fusion"]["trains_network"]
+    assert listed["late-fusion"]["needs"] == "EEG and faces"
+    assert not listed["de-svm"]["trains_network"]
+    assert listed["riemann"]["package"] == "pyriemann"
+    assert listed["face-tokens"]["installed"]
+    text = milmer("evaluate", "--list-baselines").out
+    for name, entry in listed.items():
+        assert f"{name} " in text
+        assert entry["title"].split()[0] in text
+
+
+def test_evaluate_without_a_store_states_what_is_missing(milmer):
+    outcome = milmer("evaluate")
+    assert outcome.code == 2
+    assert "--prepared: expected the folder of a prepared store" in outcome.err

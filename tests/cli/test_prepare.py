@@ -53,8 +53,17 @@ def test_prepare_check_json_contains_headers_and_classes(milmer, deap):
 
 
 def test_prepare_prints_the_table_and_writes_a_store_for_inspect(milmer, deap, tmp_path):
+    planned = milmer("prepare", "--deap-root", deap, "--dry-run", *SMALL)
+    assert planned.code == 0
+    assert "LAHV" in planned.err
+    assert "2 to prepare, 0 unchanged" in planned.out
+    assert not (tmp_path / "prepared").exists()
     made = milmer("prepare", "--deap-root", deap, "--workers", "1", *SMALL)
     assert made.code == 0
+    log = (tmp_path / "prepared" / "log.txt").read_text()
+    assert " $ milmer prepare --deap-root " in log
+    assert "EEG from .bdf files: s01, s29." in log
+    assert str(tmp_path) not in log
     assert "LAHV" in made.err
     assert "EEG from .bdf files: s01, s29." in made.err
     assert "2 prepared, 0 unchanged" in made.out

@@ -10,7 +10,7 @@ import mne
 import numpy as np
 import pytest
 
-from milmer_cli.eeg.events import event_onsets
+from helpers import event_onsets
 from milmer_cli.eeg.io import open_eeg
 
 RATE_HZ, SECONDS = 250, 10

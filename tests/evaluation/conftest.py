@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ from milmer_cli.store import (
     write_participant,
 )
 
-CHANNELS = ("Fp1", "Fz", "Cz", "Oz")
+CHANNELS = ("Fp1", "Fp2", "Cz", "Oz")
 RATINGS = [(8, 8), (8, 2), (2, 2), (2, 8)]  # valence, arousal of classes 0..3
+BLACK = np.zeros((32, 32, 3), np.uint8)
+POISON = np.array([1e3, 10, 1e3, 1e2], np.float32)
 SFREQ, SEGMENT_S, SEGMENTS, INSTANCES = 128.0, 1.0, 2, 3
 SMALL = [
     "model.backbone=scratch:micro",
@@ -38,8 +41,18 @@ SMALL = [
 ]
 
 
-def write_store(folder: Path, participants: int = 3, trials: int = 8) -> Path:
-    """The last trial has no EEG in the first participant, and no faces in the last."""
+def _write_store(
+    folder: Path,
+    participants: int = 3,
+    trials: int = 8,
+    random_ratings: bool = False,
+    poisoned: Collection[tuple[int, int]] = (),
+) -> Path:
+    """The last trial has no EEG in the first participant, and no faces in the last.
+
+    ``random_ratings`` do not depend on EEG and faces. The trials ``poisoned``, as numbers of
+    participant and trial, have huge EEG, dark faces and another class.
+    """
     values = load_settings().model_dump(mode="json")
     settings = {
         "eeg": {**values["eeg"], "segment_s": SEGMENT_S},
@@ -48,22 +61,28 @@ def write_store(folder: Path, participants: int = 3, trials: int = 8) -> Path:
     names = [f"s{number + 1:02d}" for number in range(participants)]
     time = np.arange(int(SFREQ * SEGMENT_S)) / SFREQ
     for number, name in enumerate(names):
-        random = np.random.default_rng(number)
+        random, of_ratings = np.random.default_rng(number), np.random.default_rng(100 + number)
         prepared_trials = []
         for trial in range(1, trials + 1):
             stimulus = int((trial + 3 * number) % trials) + 1
             label = stimulus % 4
             eeg = random.normal(size=(SEGMENTS, len(CHANNELS), len(time))).astype(np.float32) * 5
             eeg[:, label] += 20 * np.sin(2 * np.pi * 10 * time)  # alpha in the channel of the class
+            faces, rated = _faces(label, random), label
+            if random_ratings:
+                rated = int(of_ratings.integers(4))
+            if (number, trial) in poisoned:
+                eeg, rated = eeg * POISON[:, None], (rated + 1) % 4
+                faces = replace(faces, images=[encode_face(BLACK)] * len(faces.images))
             last = trial == trials
             prepared_trials.append(
                 PreparedTrial(
                     trial=trial,
                     stimulus=stimulus,
-                    ratings=np.array([*RATINGS[label], 5, 5], np.float32),
+                    ratings=np.array([*RATINGS[rated], 5, 5], np.float32),
                     onset=np.arange(SEGMENTS, dtype=np.float32) * SEGMENT_S,
                     eeg=None if last and number == 0 else eeg,
-                    faces=None if last and number == participants - 1 else _faces(label, random),
+                    faces=None if last and number == participants - 1 else faces,
                 )
             )
         header = Header(
@@ -95,9 +114,15 @@ def _faces(label: int, random: np.random.Generator) -> SegmentFaces:
 
 
 @pytest.fixture(scope="session")
+def write_store() -> Callable[..., Path]:
+    """`_write_store`, for other stores of this kind."""
+    return _write_store
+
+
+@pytest.fixture(scope="session")
 def prepared(made_once) -> Path:
     """Folder of the store."""
-    return made_once("evaluation-store", write_store)
+    return made_once("evaluation-store", _write_store)
 
 
 @pytest.fixture(scope="session")

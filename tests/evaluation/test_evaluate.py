@@ -6,6 +6,7 @@ import html
 import json
 import re
 import shutil
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -13,21 +14,14 @@ import numpy as np
 import pytest
 
 from helpers import RecordingProgress, read_csv
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BAND_POWER, BASELINES, MAIN, MAJORITY
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
 PROTOCOLS = ("segment", "trial")
-LEFT_OUT = ["alpha-asymmetry"]  # the store has no pair of frontal electrodes
-if not BASELINES["riemann"].installed:
-    LEFT_OUT.insert(0, "riemann")
-MODELS = [
-    MAIN,
-    *(baseline.title for name, baseline in BASELINES.items() if name not in LEFT_OUT),
-    "fusion=none",
-]
+MODELS = [MAIN, *(b.title for b in BASELINES.values() if b.installed), "fusion=none"]
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +65,12 @@ def test_evaluate_metrics_contain_all_protocols_and_a_valid_headline(metrics):
     assert metrics["scores"] == metrics["protocols"]["trial"]["scores"]
     assert metrics["verdict"]
     assert metrics["protocols"]["segment"]["headline"].startswith("segment protocol (LEAKY)")
+
+
+def test_evaluate_refuses_settings_that_differ_from_the_store(prepared, small_settings, tmp_path):
+    with pytest.raises(SettingsError, match=r"eeg\.segment_s=2.* prepared with 1"):
+        evaluate(prepared, tmp_path / "out", small_settings("eeg.segment_s=2"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_accuracy_against_coverage_is_that_of_the_predictions(out, metrics):
@@ -135,6 +135,19 @@ def test_evaluate_compares_all_models_in_the_same_folds(out, metrics):
     assert trial["models"][MAJORITY]["segment"]["accuracy"]["value"] == pytest.approx(
         trial["scores"]["majority"]["overall"]
     )
+
+
+def test_evaluate_measures_the_cost_of_every_model(out, metrics):
+    costs = metrics["costs"]["trial"]
+    assert list(costs) == MODELS
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert all(cost[name] > 0 for model, cost in costs.items() if model != MAJORITY)
+    singles = [costs[name] for name in ("EEG only", "face only")]
+    fused = costs["late fusion (mean)"]
+    for name in ("n_parameters", "n_bytes", "prediction_seconds"):
+        assert fused[name] == pytest.approx(sum(single[name] for single in singles))
+    assert costs[BAND_POWER]["n_parameters"] < costs["EEG only"]["n_parameters"]
+    assert costs[MAIN]["n_bytes"] == pytest.approx(4 * costs[MAIN]["n_parameters"], rel=0.05)
 
 
 def test_evaluate_removes_electrodes_of_the_main_model(out, metrics):
@@ -221,6 +234,23 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
     assert metrics["verdict"] in text
     for sentences in metrics["interpretations"].values():
         assert all(sentence in text for sentence in sentences)
+
+
+def test_evaluate_docs_read_the_folds_for_another_model(out, prepared, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    shutil.copytree(prepared, tmp_path / "prepared")
+    (tmp_path / "evaluation").mkdir()
+    shutil.copy(out / "splits.json", tmp_path / "evaluation")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(textwrap.dedent(block), names)
+    segments, rows, eeg = names["segments"], names["rows"], names["eeg"]
+    assert eeg.shape == (4, 128)
+    last = [row for row in read_csv(out / "predictions.csv") if row["protocol"] == "trial"]
+    tested = {(row["participant"], row["trial"]) for row in last if row["fold"] == "2"}
+    expected = zip(segments.participant[rows], segments.trial[rows].astype(str), strict=True)
+    assert tested == set(expected)
 
 
 def test_evaluate_writes_all_files(out, metrics):

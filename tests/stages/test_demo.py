@@ -18,17 +18,13 @@ from milmer_cli.stages import demo
 from milmer_cli.stages.demo import run_demo, stage_arguments
 
 
-def test_stage_arguments_resume_a_training_whose_folder_exists(tmp_path):
+def test_stage_arguments_pass_preset_and_options_to_every_stage(tmp_path):
     truth = draw_truth(SyntheticConfig())
     stages = stage_arguments(tmp_path, truth, ["--seed", "3"])
     assert [stage[0] for stage in stages] == [
         "prepare", "finetune-swin", "train", "evaluate", "predict",
     ]  # fmt: skip
     assert all(stage[-4:] == ["--preset", "demo", "--seed", "3"] for stage in stages)
-    assert not any("--resume" in stage for stage in stages)
-    (tmp_path / "swin").mkdir()
-    resumed = stage_arguments(tmp_path, truth, [])
-    assert ["--resume" in stage for stage in resumed] == [False, True, False, False, False]
 
 
 def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):

@@ -19,11 +19,11 @@ from transformers import (
 from transformers.models.swin.modeling_swin import SwinEmbeddings
 
 from helpers import RecordingProgress
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.models import build_model, load_backbone
 from milmer_cli.reports import finetune_output
 from milmer_cli.settings import load_settings
-from milmer_cli.stages.finetune_swin import finetune_swin
+from milmer_cli.stages.finetune_swin import finetune_swin, finetune_swin_dry_run
 
 SMALL = [
     "model.backbone=scratch:micro",
@@ -217,3 +217,45 @@ def test_finetune_swin_rejects_unusable_classes_before_writing(tmp_path):
 def _parent(path: Path) -> Path:
     path.parent.mkdir(parents=True)
     return path
+
+
+def test_finetune_swin_dry_run_counts_and_measures_and_writes_nothing(finetuned, tmp_path):
+    base, whole, _ = finetuned
+    progress = RecordingProgress()
+    result = finetune_swin_dry_run(
+        base / "data", tmp_path / "swin", load_settings(overrides=SMALL), progress
+    )
+    assert result.images == whole.metrics["images"]
+    assert (result.skipped, list(result.classes)) == (1, list(whole.metrics["classes"]))
+    assert result.n_steps == 3 * 6  # 24 images in batches of 8, 6 epochs
+    assert result.training_s == pytest.approx(result.n_steps * result.step_s)
+    assert f"{tmp_path / 'swin'}: the run would start from the beginning." in progress.messages
+    assert list(tmp_path.iterdir()) == []
+    assert "1 excluded" in dict(result.summary())["images"]
+    json.dumps(result.to_json())
+
+
+def test_finetune_swin_dry_run_fails_like_the_fine_tuning(finetuned, tmp_path):
+    base, _, _ = finetuned
+    for expected, out, *overrides in (
+        (InputError, base / "swin", "finetune.lr=1e-3"),
+        (InputError, base / "data"),
+        (WeightsError, tmp_path / "swin", f"model.backbone={tmp_path / 'missing'}"),
+        (SettingsError, tmp_path / "swin", "model.backbone=scratch:tiny", "finetune.image_size=64"),
+    ):
+        messages = []
+        for stage in (finetune_swin_dry_run, finetune_swin):
+            with pytest.raises(expected) as caught:
+                stage(base / "data", out, load_settings(overrides=[*SMALL, *overrides]))
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+
+
+def test_finetune_swin_restart_keeps_the_model_if_the_training_cannot_start(finetuned):
+    base, _, _ = finetuned
+    before = sorted((base / "swin").rglob("*"))
+    for backbone in (base / "swin", base / "missing"):
+        settings = load_settings(overrides=[*SMALL, f"model.backbone={backbone}"])
+        with pytest.raises(InputError):
+            finetune_swin(base / "data", base / "swin", settings, restart=True)
+    assert sorted((base / "swin").rglob("*")) == before

@@ -59,11 +59,11 @@ def test_predict_never_mixes_two_predictions(tmp_path, monkeypatch, recording_fi
     out = tmp_path / "out"
     model.predict(eeg=recording_files / "cap.edf", out=out)
     assert {path.name for path in out.iterdir()} == {
-        *("timeline.csv", "timeline.json", "report.html")
+        *("timeline.csv", "timeline.json", "report.html", "log.txt")
     }
     with pytest.raises(InputError, match="There is no EEG file"):
         model.predict(eeg=recording_files / "gone.edf", out=out)
-    assert len(list(out.iterdir())) == 3, "an invalid request changes nothing"
+    assert len(list(out.iterdir())) == 4, "an invalid request changes nothing"
 
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     read = EegSegmentReader.read

@@ -22,7 +22,7 @@ from milmer_cli.preparation.plan import plan_participant
 from milmer_cli.progress import SILENT
 from milmer_cli.settings import load_settings
 from milmer_cli.stages import prepare as stage
-from milmer_cli.stages.prepare import prepare
+from milmer_cli.stages.prepare import prepare, prepare_dry_run
 from milmer_cli.store import PreparedParticipant, PreparedStore, validate_store, write_index
 from milmer_cli.store.schema import CACHE_FOLDER
 
@@ -127,6 +127,48 @@ def test_prepare_fingerprint_names_the_format_of_the_store(deap, store, monkeypa
     monkeypatch.setattr(plan, "FORMAT_VERSION", 99)
     others = plan_participant(recordings, "s01", store, settings, "dlib").fingerprints
     assert {name for name in prints if prints[name] != others[name]} == {"eeg"}
+
+
+def dry_run(deap, out, *more, progress=SILENT):
+    settings = load_settings(overrides=[*SMALL, *more])
+    return prepare_dry_run(DeapRecordings(deap), out, settings, progress=progress)
+
+
+def test_prepare_dry_run_counts_the_work_and_writes_nothing(deap, tmp_path):
+    result = dry_run(deap, tmp_path / "out")
+    assert (result.prepared, result.unchanged) == (("s01", "s29"), ())
+    assert (result.trials, result.segments) == (6, 12)
+    assert (result.eeg_parts, result.face_parts) == (2, 5)  # the last trial of s29 has no video
+    assert result.video_s == pytest.approx(5 * 4, abs=0.5)
+    assert result.complete
+    assert list(tmp_path.iterdir()) == []
+    json.dumps(result.to_json())
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [("eeg.band_hz=[4,40]", (2, 0)), ("faces.image_size=32", (0, 5)), ("seed=3", (0, 0))],
+)
+def test_prepare_dry_run_counts_only_what_changed(deap, store, change, parts):
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*")}
+    progress = RecordingProgress()
+    result = dry_run(deap, store, change, progress=progress)
+    assert (result.eeg_parts, result.face_parts) == parts
+    assert len(result.unchanged) == (2 if parts == (0, 0) else 0)
+    assert ("s01:" in progress.text) == (parts != (0, 0))
+    assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+
+
+def test_prepare_dry_run_fails_like_prepare(deap, tmp_path):
+    for change in ("eeg.segment_s=50", "faces.detector=yunet"):
+        more = (change, f"faces.weights_dir={tmp_path / 'weights'}")
+        messages = []
+        for work in (run, dry_run):
+            with pytest.raises(MilmerError) as caught:
+                work(deap, tmp_path / "out", *more)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_prepare_new_face_size_reuses_the_eeg(deap, prepared, store, monkeypatch):

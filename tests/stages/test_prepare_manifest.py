@@ -143,6 +143,12 @@ def test_check_manifest_counts_and_missing_inputs(manifest):
     assert found.usable
     assert found.to_json()["classes"]["P1"]["no class"] == 2
 
+    assert table["all"][:5] == ("5", "4", "", "4", "")
+    assert found.to_json()["participants"][0] == {
+        "participant": "P1", "trials": 2, "EEG": 2, "Hz": [256.0], "videos": 1,
+        "seconds": [4.0, 8.0],
+    }  # fmt: skip
+
     by_label = check_manifest(manifest, load_settings(overrides=["data.target=label"]))
     assert by_label.columns[-3:] == ("fear", "joy", "no class")
     assert {row[0]: row[-3:] for row in by_label.rows} == {

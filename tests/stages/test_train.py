@@ -24,7 +24,8 @@ from milmer_cli.settings import load_settings
 from milmer_cli.stages.train import train, train_dry_run
 from milmer_cli.store import PreparedStore
 from milmer_cli.training.fit_fold import fit_fold, new_model, predict_segments
-from milmer_cli.training.run_dir import MARKER, Run
+from milmer_cli.training.run_dir import Run
+from milmer_cli.training.run_marker import MARKER
 from milmer_cli.training.training_args import TrainingLog
 
 SMALL = [
@@ -75,7 +76,7 @@ def test_train_writes_the_run_folder(run, prepared):
     names = {path.name for path in run.run.iterdir()}
     assert names == {
         "settings-requested.yaml", "settings.yaml", "splits.json", "model", "history.csv",
-        "learning-curve.png", "metrics.json", "environment.json",
+        "learning-curve.png", "metrics.json", "environment.json", "log.txt",
     }  # fmt: skip
     opened = Run.open(run.run)
     assert opened.channels == STORE_CHANNELS
@@ -108,13 +109,13 @@ def test_train_stores_the_model_that_gives_the_scores(run, prepared):
     assert accuracy > 0.5, "the classes of this store are easy to learn"
 
 
-@pytest.mark.parametrize("resume", [False, True])
-def test_train_rejects_a_folder_that_another_training_writes(prepared, tmp_path, resume):
+@pytest.mark.parametrize("restart", [False, True])
+def test_train_rejects_a_folder_that_another_training_writes(prepared, tmp_path, restart):
     with (
         FolderLock(tmp_path / "run"),
         pytest.raises(InputError, match=r"run is being trained by process \d+"),
     ):
-        train(prepared, tmp_path / "run", small_settings("seed=7"), resume=resume)
+        train(prepared, tmp_path / "run", small_settings("seed=7"), restart=restart)
     assert not (tmp_path / "run").exists()
 
 
@@ -170,13 +171,38 @@ def test_train_resumes_an_unfinished_run(prepared, tmp_path, monkeypatch):
     assert (tmp_path / "cut" / MARKER).exists()
     with pytest.raises(InputError, match="has not finished"):
         Run.open(tmp_path / "cut")
-    with pytest.raises(InputError, match="unfinished") as caught:
-        train(prepared, tmp_path / "cut", settings)
-    assert "--resume" in caught.value.hint
-    resumed = train(prepared, tmp_path / "cut", settings, resume=True)
+    other = small_settings("model.modalities=eeg", "train.lr=1e-3", "seed=2")
+    with pytest.raises(InputError, match=r"seed=0 instead of 2, train\.lr=0\.0001 ") as caught:
+        train(prepared, tmp_path / "cut", other)
+    assert "--restart" in caught.value.hint
+    progress = RecordingProgress()
+    resumed = train(prepared, tmp_path / "cut", settings, progress=progress)
+    assert f"The unfinished run in {tmp_path / 'cut'} is resumed." in progress.messages
     assert resumed.headline == whole.headline
+    log = (tmp_path / "cut" / "log.txt").read_text()
+    assert [log.count(text) for text in ("called in Python", "Failed after", "Finished")] == [
+        2,
+        1,
+        1,
+    ]
     same = [path / "model" / "model.safetensors" for path in (whole.run, resumed.run)]
     assert same[0].read_bytes() == same[1].read_bytes()
+
+
+def test_train_restart_replaces_a_finished_run_and_keeps_other_files(prepared, tmp_path):
+    eeg = ("model.modalities=eeg", "train.epochs=1")
+    run = tmp_path / "run"
+    train(prepared, run, small_settings(*eeg))
+    (run / "notes.md").write_text("mine")
+    train(prepared, run, small_settings("seed=3", *eeg), restart=True)
+    opened = Run.open(run)
+    assert opened.settings.seed == 3
+    assert opened.environment["started"] <= opened.environment["finished"]
+    assert opened.environment["duration_s"] > 0
+    assert (run / "notes.md").read_text() == "mine"
+    log = (run / "log.txt").read_text()
+    assert log.count("called in Python") == log.count("Finished after") == 1
+    assert "Training on cpu" in log
 
 
 def test_train_refuses_settings_that_differ_from_the_store(prepared, tmp_path):
@@ -318,9 +344,14 @@ def test_train_starts_again_after_a_failure_before_the_first_checkpoint(prepared
 
 
 @pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["trainable", "frozen"])
-def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, more):
+def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, tmp_path, more):
     files = sorted(path.name for path in prepared.iterdir())
-    result = train_dry_run(prepared, small_settings("train.epochs=10", *more))
+    progress, out = RecordingProgress(), tmp_path / "run"
+    result = train_dry_run(
+        prepared, out, small_settings("train.epochs=10", *more), progress=progress
+    )
+    assert f"{out}: the run would start from the beginning." in progress.messages
+    assert not out.exists()
     assert sorted(path.name for path in prepared.iterdir()) == files
     labeled = LabeledSegments.open(prepared, small_settings())
     fold = holdout(labeled, "trial", 0.2, 0.2, 0)
@@ -330,6 +361,30 @@ def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, more):
     assert result.training_s == pytest.approx(result.n_steps * result.step_s)
     assert result.step_s > 0
     assert (result.face_tokens_s > 0) == bool(more)
+    # 3 images x 4 tokens of width 96 in float16
+    assert result.face_tokens_bytes == (len(labeled.segments) * 3 * 4 * 96 * 2 if more else 0)
     assert (result.n_trainable_parameters < result.n_parameters) == bool(more)
     assert "HAHV" in dict(result.summary())["training set"]
     json.dumps(result.to_json())
+
+
+def test_train_dry_run_checks_the_run_folder(run, prepared, tmp_path):
+    with pytest.raises(InputError, match="contains another run with"):
+        train_dry_run(prepared, run.run, small_settings())
+    progress = RecordingProgress()
+    finished = small_settings("train.epochs=6", "train.lr=1e-3")
+    train_dry_run(prepared, run.run, finished, progress=progress)
+    assert "already contains this finished run" in progress.text
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not a run folder"):
+        train_dry_run(prepared, tmp_path, small_settings())
+
+
+def test_train_restart_removes_nothing_if_the_training_cannot_start(run, prepared):
+    before = sorted(run.run.rglob("*"))
+    with pytest.raises(SettingsError, match="heads"):
+        train(prepared, run.run, small_settings("model.num_heads=5"), restart=True)
+    missing = small_settings(f"model.backbone={run.run / 'nothing'}")
+    with pytest.raises(WeightsError):
+        train(prepared, run.run, missing, restart=True)
+    assert sorted(run.run.rglob("*")) == before

@@ -117,7 +117,7 @@ def test_interrupt_saves_a_checkpoint_and_resume_gives_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         toy.train(toy.net(), *data, out=tmp_path, progress=progress)
     assert last_step(tmp_path) == step
-    assert "--resume" in progress.messages[-1]
+    assert "the same command again" in progress.messages[-1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     model = toy.net(seed=9)
     history = toy.train(model, *data, out=tmp_path, resume=True)
@@ -202,7 +202,7 @@ def test_full_disk_keeps_the_last_complete_checkpoint(toy, tmp_path, monkeypatch
     monkeypatch.setattr("milmer_cli.training.trainer.save_file", full_after_two)
     with pytest.raises(MilmerError, match=r"the disk is full.*checkpoint-6, is kept") as caught:
         toy.train(toy.net(), *data, out=tmp_path)
-    assert "--resume" in caught.value.hint
+    assert "the same command again" in caught.value.hint
     monkeypatch.undo()
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert "checkpoint-6" in names
