@@ -56,6 +56,8 @@ SCALES: dict[str, Scale] = {
 (Wang et al., 2024), or the 95th percentile of the absolute value of each channel (Yang et al.,
 2023). All other encoders get segments with mean 0 and standard deviation 1."""
 
+TIME_TABLES = ("temporal_embedding",)
+"""Weights with one entry for each second of a segment, of which shorter segments use the first."""
 MAX_CONFIG_NUMBER = 100_000
 """Largest number in a configuration: a larger one would be a network without end."""
 _INTERPOLATION = "interpolation_layer."
@@ -138,9 +140,8 @@ def load_eeg_encoder(name: str, shape: EegShape) -> EegEncoder:
     config, state = _read_config(folder, encoder_class), read_weights(folder)
     with warnings.catch_warnings(), offline(), torch.random.fork_rng([]):
         warnings.simplefilter("ignore")
-        encoder, missing = _build(name, encoder_class, config, state, shape)
-    buffers = {key for key, _ in encoder.network.named_buffers()}
-    if lacking := sorted(set(missing) & {*encoder.used, *buffers}):
+        encoder, lacking = _build(name, encoder_class, config, state, shape)
+    if lacking:
         raise WeightsError(
             f"The weights {weights} lack {len(lacking)} of the weights of {source}, or have them "
             f"in another shape ({shorten(lacking, 3)}).",
@@ -169,7 +170,7 @@ def _build(
     state: Mapping[str, Tensor],
     shape: EegShape,
 ) -> tuple[EegEncoder, list[str]]:
-    """Build an encoder, and return it with the names of the weights that ``state`` lacks."""
+    """Build an encoder, and return it with the names of the used weights that ``state`` lacks."""
     class_name = encoder_class.__name__
     rate = float(config.get("sfreq") or RATES_HZ.get(class_name, DEFAULT_RATE_HZ))
     n_samples = round(shape.n_samples * rate / shape.sfreq_hz)
@@ -182,8 +183,7 @@ def _build(
     network = construct(name, interpolating_class(encoder_class), values)
     try:
         missing = _load_state(network, state)
-        scale = SCALES.get(class_name, "standardize")
-        return EegEncoder(network, shape, rate, scale), missing
+        encoder = EegEncoder(network, shape, rate, SCALES.get(class_name, "standardize"))
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise SettingsError(
             f"evaluate.baselines: {name} does not accept the EEG of the store, "
@@ -191,6 +191,8 @@ def _build(
             f"{first_line(error).rstrip('.')}.",
             "Choose another encoder or another eeg.segment_s.",
         ) from error
+    buffers = {key for key, _ in network.named_buffers()}
+    return encoder, sorted(set(missing) & {*encoder.used, *buffers})
 
 
 def interpolating_class(encoder_class: Any) -> Any:
@@ -242,6 +244,8 @@ def _load_state(network: Any, state: Mapping[str, Tensor]) -> list[str]:
     """Load the weights that fit, and return the names of the others."""
     renamed = {(network.mapping or {}).get(key, key): value for key, value in state.items()}
     own = network.state_dict()
+    for key in set(TIME_TABLES) & set(own) & set(renamed):
+        renamed[key] = renamed[key][:, : own[key].shape[1]]
     fitting = {
         key: value
         for key, value in renamed.items()

@@ -125,6 +125,19 @@ def test_load_eeg_encoder_refuses_absent_weights_and_other_networks(braindecode,
         load_eeg_encoder(f"braindecode:EEGNet@{tmp_path}", SHAPE)
 
 
+def test_load_eeg_encoder_uses_the_beginning_of_the_table_of_longer_segments(save_encoder):
+    folder = save_encoder("Labram")  # for 2 s
+    one_second = EegShape(SHAPE.channels, 128, 128.0)
+    encoder = load_eeg_encoder(f"braindecode:Labram@{folder}", one_second)
+    table = torch.load(folder / "pytorch_model.bin")["temporal_embedding"]
+    assert table.shape == (1, 3, 200)
+    assert torch.equal(encoder.network.temporal_embedding, table[:, :2])
+    assert encoder(random_eeg()[..., :128]).shape == (3, 200)
+    longer = EegShape(SHAPE.channels, 512, 128.0)
+    with pytest.raises(WeightsError, match=r"another shape \(temporal_embedding\)"):
+        load_eeg_encoder(f"braindecode:Labram@{folder}", longer)
+
+
 def test_load_eeg_encoder_refuses_segments_that_the_class_cannot_split(save_encoder):
     shape = EegShape(SHAPE.channels, 160, 128.0)  # 1.25 s, not a multiple of patches of 1 s
     with pytest.raises(SettingsError, match="does not accept the EEG of the store, 6 channels and"):
