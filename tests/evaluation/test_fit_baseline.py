@@ -11,6 +11,7 @@ import pytest
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold, make_folds
 from milmer_cli.device import Device
+from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BASELINES, AvailableData, ModelSpec, model_specs
 from milmer_cli.evaluation.classifiers import fit_classifier
 from milmer_cli.evaluation.executor import run_experiments
@@ -42,6 +43,7 @@ class Store:
     labeled: LabeledSegments
     fold: EvaluationFold
     features: SegmentFeatures
+    device: Device
     out: Path
 
     @property
@@ -57,7 +59,8 @@ def open_store(folder, settings) -> Store:
     fold = Fold(*(np.flatnonzero(rows) for rows in (~test & ~validation, validation, test)))
     device = Device.from_settings(settings.run)
     features = SegmentFeatures(FeatureInput(labeled, settings, device, folder / "out"))
-    return Store(labeled, EvaluationFold("trial", 0, 1, "1", fold), features, folder / "out")
+    evaluation_fold = EvaluationFold("trial", 0, 1, "1", fold)
+    return Store(labeled, evaluation_fold, features, device, folder / "out")
 
 
 @pytest.fixture(scope="module")
@@ -110,16 +113,30 @@ def test_fit_features_measures_its_cost(name, stores, small_settings):
     assert 0 < result.prediction_seconds < result.training_seconds + 1
 
 
+def test_run_experiments_reuses_classifiers_that_are_fitted(
+    stores, small_settings, tmp_path, monkeypatch
+):
+    store, settings = stores[0], small_settings("evaluate.baselines=quick,de-lda", KEEP_HUGE_EEG)
+    specs = model_specs(settings, AvailableData(True, True))[1:]  # without the network
+    experiments, device = [Experiment(spec, store.fold) for spec in specs], store.device
+    inputs = (experiments, store.labeled, store.features, tmp_path, settings.run, device)
+    first = run_experiments(*inputs)
+    assert len(list((tmp_path / "folds").iterdir())) == 2  # the majority class needs no file
+    monkeypatch.setattr(executor, "fit_features", None)
+    for fitted, loaded in zip(first, run_experiments(*inputs), strict=True):
+        np.testing.assert_array_equal(fitted.probabilities, loaded.probabilities)
+        assert fitted.n_parameters == loaded.n_parameters
+
+
 @pytest.mark.slow
 def test_run_experiments_of_all_baselines_never_see_a_test_row(stores, small_settings):
     settings = small_settings("evaluate.baselines=all", KEEP_HUGE_EEG)
     specs = model_specs(settings, AvailableData(True, True))
-    device = Device.from_settings(settings.run)
     by_store = []
     for store in stores:
         experiments = [Experiment(spec, store.fold) for spec in specs]
-        inputs = (experiments, store.labeled, store.features, store.out, settings.run, device)
-        by_store.append(run_experiments(*inputs))
+        inputs = (experiments, store.labeled, store.features, store.out, settings.run)
+        by_store.append(run_experiments(*inputs, store.device))
     kept = stores[0].kept
     for spec, first, second in zip(specs, *by_store, strict=True):
         np.testing.assert_array_equal(
@@ -134,7 +151,7 @@ def test_run_experiments_of_all_baselines_never_see_a_test_row(stores, small_set
             weights = []
             for store in stores:
                 usable = usable_rows(store.fold.fold, store.labeled, spec.settings.model.modalities)
-                weights.append(fit_fold(store.labeled, usable, spec.settings, device)[0])
+                weights.append(fit_fold(store.labeled, usable, spec.settings, store.device)[0])
             for first, second in zip(*(model.parameters() for model in weights), strict=True):
                 assert (first == second).all(), spec.name
 

@@ -196,3 +196,12 @@ def test_evaluation_page_shows_missing_electrodes(
     assert "52.0 %" not in section
     content = read_page(evaluation_page(make_evaluation(protocol_results["trial"])))
     assert "missing-electrodes" not in content.sections
+
+
+def test_evaluation_page_names_the_baselines_that_are_left_out(evaluation, page):
+    reason = "needs pyriemann, which is not installed"
+    result = replace(evaluation, left_out={"Riemannian tangent space": reason})
+    note = f"Baselines that are left out: Riemannian tangent space {reason}."
+    assert note in evaluation_page(result)
+    assert result.to_json()["baselines_left_out"] == {"Riemannian tangent space": reason}
+    assert "left out" not in page
