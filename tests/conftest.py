@@ -7,6 +7,7 @@ import datetime
 import os
 import signal
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -48,7 +49,18 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Maker]
     return once
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def braindecode() -> None:
+    """Skip the test if braindecode is not installed, or not for the installed torch."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import braindecode.models  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"braindecode cannot be imported: {error}")
+
+
+@pytest.fixture(autouse=True)
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail if anything but loopback is looked up or connected."""
     outside: list[object] = []

@@ -5,7 +5,8 @@ A frozen backbone gives equal tokens for a face in every epoch, fold and run. Th
 ``face-tokens/BACKBONE/PARTICIPANT-FACES.npy``, an array (n_segments, n_instances, n_tokens,
 hidden_size) of float16. BACKBONE is a digest of the backbone's weights, FACES one of the
 participant's faces and their rows. A file with the ending ``.checksum`` beside it
-detects damage. The folder can be deleted at any time.
+detects damage. The folder can be deleted at any time. The features of frozen EEG encoders are
+stored in the same way as ``eeg-features/ENCODER/PARTICIPANT-EEG.npy``, (n_segments, n_features).
 """
 
 from __future__ import annotations
@@ -74,19 +75,14 @@ class TokenBagDataset(Dataset[Bag]):
         if name not in self._participants:
             with self._labeled.store.participant(name) as participant:
                 found = np.array(participant.found, dtype=bool)
-            self._participants[name] = _map_tokens(self._files[name]), found
+            self._participants[name] = read_tokens(self._files[name]), found
         return self._participants[name]
 
 
-def _map_tokens(path: Path) -> np.ndarray:
-    tokens: np.ndarray = np.load(require_regular_file(path), mmap_mode="r", allow_pickle=False)
-    return tokens
-
-
-def token_folder(store_folder: Path, out: Path | None) -> Path:
+def token_folder(store_folder: Path, out: Path | None, name: str = "face-tokens") -> Path:
     """Return the folder of the cache: beside the store if writable, otherwise in ``out``."""
     in_store = out is None or os.access(store_folder, os.W_OK)
-    return (store_folder if in_store or out is None else out) / "face-tokens"
+    return (store_folder if in_store or out is None else out) / name
 
 
 def token_file(folder: Path, backbone: str, participant: PreparedParticipant) -> Path:
@@ -109,3 +105,26 @@ def token_file(folder: Path, backbone: str, participant: PreparedParticipant) ->
     )
     faces = digest(participant.fingerprints["faces"], *rows)
     return folder / backbone / f"{participant.participant}-{faces}.npy"
+
+
+def eeg_feature_file(folder: Path, encoder: str, participant: PreparedParticipant) -> Path:
+    """Return the file with the features of an EEG encoder for a participant.
+
+    Parameters
+    ----------
+    folder
+        Folder of the cache.
+    encoder
+        Fingerprint of the encoder.
+    participant
+        The EEG is identified by its fingerprint and the rows of the store.
+    """
+    rows = np.asarray(participant.trial), np.asarray(participant.onset)
+    eeg = digest(participant.fingerprints["eeg"], *rows)
+    return folder / encoder / f"{participant.participant}-{eeg}.npy"
+
+
+def read_tokens(path: Path) -> np.ndarray:
+    """Map a file of tokens or features into memory."""
+    tokens: np.ndarray = np.load(require_regular_file(path), mmap_mode="r", allow_pickle=False)
+    return tokens

@@ -237,6 +237,28 @@ def interpolation_matrix(channels: Sequence[str], missing: Sequence[str]) -> np.
     return matrix
 
 
+def electrode_info(names: Sequence[str], sfreq: float) -> mne.Info | None:
+    """Return MNE's info of electrodes, with MNE's spelling of their names and their positions.
+
+    Parameters
+    ----------
+    names
+        Names of the channels.
+    sfreq
+        Sampling rate, in Hz.
+
+    Returns
+    -------
+    mne.Info or None
+        None if a channel is not an electrode of the 10-05 system, or occurs twice.
+    """
+    known = montage_names()
+    spelled = [known.get(canonical_name(name), "") for name in names]
+    if not all(spelled) or len(set(spelled)) < len(spelled):
+        return None
+    return mne.create_info(spelled, sfreq, "eeg").set_montage(montage_1005())
+
+
 def head_positions(names: Sequence[str]) -> np.ndarray:
     """Return electrode positions in a top view of the head.
 

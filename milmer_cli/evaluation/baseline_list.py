@@ -10,6 +10,14 @@ from milmer_cli.stage_result import StageResult
 
 NEEDS = {"eeg": "EEG", "face": "faces", "both": "EEG and faces", None: "no data"}
 
+EXTERNAL = {
+    "braindecode:CLASS": "a network of braindecode for EEG, trained like the model",
+    "MODULE:CLASS": "any importable network for EEG, trained like the model",
+    "braindecode:CLASS@WEIGHTS": "a pretrained encoder for EEG with logistic regression",
+    "face:WEIGHTS": "an image model of transformers with logistic regression",
+}
+"""Forms of the names of models that are not part of Milmer, and what they are."""
+
 
 @dataclass(frozen=True, repr=False)
 class BaselineList(StageResult):
@@ -20,11 +28,12 @@ class BaselineList(StageResult):
         return {
             "baselines": [_to_json(baseline) for baseline in CATALOG],
             "groups": {name: list(names) for name, names in GROUPS.items()},
+            "external": EXTERNAL,
         }
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of name and description."""
-        return [(baseline.name, _describe(baseline)) for baseline in CATALOG]
+        return [*((baseline.name, _describe(baseline)) for baseline in CATALOG), *EXTERNAL.items()]
 
 
 def _to_json(baseline: Baseline) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from milmer_cli.errors import SettingsError
 from milmer_cli.settings import Settings
+from milmer_cli.settings.baseline_names import FACE, is_encoder, is_external, split_names
 from milmer_cli.settings.load import with_overrides
 from milmer_cli.settings.schema import Modalities
 
@@ -47,11 +48,13 @@ class Baseline:
     overrides
         Settings by which a network differs from the model itself.
     features, classifier
-        Names in `features.FEATURES` and `classifiers.CLASSIFIERS`.
+        Names for `features.compute_features` and in `classifiers.CLASSIFIERS`.
     rule
         Name in `late_fusion.RULES`.
     package
         Python package of the extra ``baselines`` that it needs.
+    network
+        Name of a network that is not part of Milmer (`milmer_cli.models.eeg_network`).
     """
 
     name: str
@@ -64,6 +67,7 @@ class Baseline:
     classifier: str = ""
     rule: str = ""
     package: str = ""
+    network: str = ""
 
     @property
     def trains_network(self) -> bool:
@@ -153,6 +157,11 @@ class ModelSpec:
         return self.name == MAIN
 
     @property
+    def network(self) -> str:
+        """Name of a network that is not part of Milmer; empty for the others."""
+        return self.baseline.network if self.baseline else ""
+
+    @property
     def modalities(self) -> Modalities | None:
         """Modalities of which a segment needs at least one; None if the model reads no data."""
         if self.method == "network":
@@ -221,9 +230,11 @@ def selected_baselines(settings: Settings) -> list[Baseline]:
     SettingsError
         A name is unknown.
     """
-    names = set()
+    names, external = set(), []
     for name in _listed(settings):
-        if name not in BASELINES and name not in GROUPS:
+        if is_external(name):
+            external.append(external_baseline(name))
+        elif name not in BASELINES and name not in GROUPS:
             expected = (*GROUPS, *BASELINES)
             nearest = difflib.get_close_matches(name, expected, n=1)
             raise SettingsError(
@@ -232,10 +243,42 @@ def selected_baselines(settings: Settings) -> list[Baseline]:
                 (f"Did you mean {nearest[0]}? " if nearest else "")
                 + "Run `milmer evaluate --list-baselines` for the names.",
             )
-        names |= set(GROUPS.get(name, (name,)))
+        else:
+            names |= set(GROUPS.get(name, (name,)))
     if any(BASELINES[name].method == "fusion" for name in names):
         names |= set(COMBINED)
-    return [baseline for baseline in CATALOG if baseline.name in names]
+    return [*(baseline for baseline in CATALOG if baseline.name in names), *external]
+
+
+def external_baseline(name: str) -> Baseline:
+    """Return a network or a pretrained encoder that is not part of Milmer.
+
+    Parameters
+    ----------
+    name
+        ``braindecode:CLASS`` or ``MODULE:CLASS`` for a network, ``braindecode:CLASS@WEIGHTS`` or
+        ``face:WEIGHTS`` for an encoder.
+    """
+    reads: Modalities = "face" if name.startswith(f"{FACE}:") else "eeg"
+    if is_encoder(name):
+        return Baseline(
+            name,
+            f"{name} + logistic regression",
+            "features",
+            reads,
+            "mean token of a pretrained encoder",
+            features=name,
+            classifier="logistic regression",
+        )
+    return Baseline(
+        name,
+        name,
+        "network",
+        reads,
+        "a network for EEG, trained like the model",
+        overrides=(f"model.modalities={reads}",),
+        network=name,
+    )
 
 
 def baselines_left_out(settings: Settings, data: AvailableData) -> dict[str, str]:
@@ -299,7 +342,7 @@ def ablation_grid(entries: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def _listed(settings: Settings) -> list[str]:
-    return [name.strip() for name in settings.evaluate.baselines.split(",") if name.strip()]
+    return split_names(settings.evaluate.baselines)
 
 
 def _override(settings: Settings, *overrides: str) -> Settings:

@@ -28,7 +28,9 @@ from milmer_cli.evaluation.result_cache import load_result, result_path, save_re
 from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings.baseline_names import is_encoder
 from milmer_cli.settings.schema import RunSettings
+from milmer_cli.training.fit_network import new_network
 
 TASK, BASELINE_TASK = "evaluate", "baselines"
 
@@ -74,6 +76,7 @@ def run_experiments(
     """
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
+    _check_external(experiments, labeled, features, out)
     progress.note(_describe(experiments, len(networks), device))
     damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]
     if damaged:
@@ -96,6 +99,27 @@ def run_experiments(
             progress.advance(TASK)
     progress.done(TASK)
     return _run_baselines(experiments, labeled, features, out, progress)
+
+
+def _check_external(
+    experiments: Sequence[Experiment],
+    labeled: LabeledSegments,
+    features: SegmentFeatures,
+    out: Path,
+) -> None:
+    """Build the networks and run the encoders that are not part of Milmer before any training.
+
+    Errors in their names and weights then come first.
+    """
+    first = {experiment.spec.name: experiment for experiment in reversed(experiments)}
+    for experiment in first.values():
+        baseline = experiment.spec.baseline
+        if baseline is None or load_result(experiment, labeled, out) is not None:
+            continue
+        if baseline.network:
+            new_network(baseline.network, labeled, experiment.settings.seed)
+        elif is_encoder(baseline.features):
+            features.get(baseline.features, experiment.settings)
 
 
 def _describe(experiments: Sequence[Experiment], n_trainings: int, device: Device) -> str:

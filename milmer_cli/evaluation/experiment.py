@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -30,6 +31,7 @@ from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Modalities
 from milmer_cli.training.calibration import calibrate, segment_temperatures
 from milmer_cli.training.fit_fold import fit_fold, new_model, open_bags, predict_segments
+from milmer_cli.training.fit_network import fit_network
 from milmer_cli.training.training_args import TrainingLog
 
 
@@ -138,7 +140,13 @@ def run_experiment(
     usable = usable_rows(fold, labeled, settings.model.modalities)
     labeled = align_eeg(labeled, usable.train, settings.model)
     log = TrainingLog(progress, experiment.name, epoch_level="detail")
-    model, history = fit_fold(labeled, usable, settings, device, log=log)
+    network = experiment.spec.network
+    model: Any
+    model, history = (
+        fit_network(network, labeled, usable, settings, device, log)
+        if network
+        else fit_fold(labeled, usable, settings, device, log=log)
+    )
     training_seconds = time.perf_counter() - start
     # Training may have reduced the batch to fit into memory: predict with the same size.
     settings = settings.with_micro_batch_size(history.micro_batch_size)
@@ -251,7 +259,7 @@ def backbone_key(experiment: Experiment) -> tuple[object, ...]:
 class _FittedModel:
     """A trained model with everything that is needed to run it."""
 
-    model: MilmerModel
+    model: Any  # MilmerModel or EegNetwork
     labeled: LabeledSegments
     settings: Settings
     out: Path

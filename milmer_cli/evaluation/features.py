@@ -6,15 +6,17 @@ The features of a segment depend on this segment only: nothing here is fitted.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import Bag, BagDataset
 from milmer_cli.data.eeg_alignment import align_eeg
+from milmer_cli.data.feature_cache import read_tokens, token_folder
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.device import Device
@@ -24,12 +26,16 @@ from milmer_cli.evaluation.band_power import (
     differential_entropy,
 )
 from milmer_cli.evaluation.baselines import ALPHA_ASYMMETRY, asymmetry_pairs
+from milmer_cli.inference.eeg_feature_cache import cache_eeg_features
 from milmer_cli.inference.predict_proba import map_batches
 from milmer_cli.io import digest
+from milmer_cli.models.eeg_encoder import load_eeg_encoder
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
+from milmer_cli.settings.baseline_names import FACE, encoder_weights, is_encoder
 from milmer_cli.store import PreparedParticipant
 from milmer_cli.training.fit_fold import new_model, open_bags
+from milmer_cli.training.fit_network import eeg_shape
 
 BATCH_SIZE = 256
 """Segments of which the EEG is in memory at once."""
@@ -74,11 +80,15 @@ class Features:
         Seconds for each segment, of all segments together.
     seconds_alone
         Seconds for one segment alone, without cached face tokens.
+    n_parameters, n_bytes
+        Weights of the encoder that computes them, and their size.
     """
 
     values: np.ndarray
     seconds: float
     seconds_alone: float
+    n_parameters: int = 0
+    n_bytes: int = 0
 
 
 def compute_features(name: str, inputs: FeatureInput) -> Features:
@@ -87,13 +97,14 @@ def compute_features(name: str, inputs: FeatureInput) -> Features:
     Parameters
     ----------
     name
-        `FACE_TOKENS` or a key of `EEG_FEATURES`.
+        `FACE_TOKENS`, a key of `EEG_FEATURES`, or the name of a pretrained encoder.
     inputs
         What they are computed from.
     """
-    labeled = inputs.labeled.restrict_to("face" if name == FACE_TOKENS else "eeg")
+    from_faces = name == FACE_TOKENS or name.startswith(f"{FACE}:")
+    labeled = inputs.labeled.restrict_to("face" if from_faces else "eeg")
     rows = np.flatnonzero(labeled.labels != EXCLUDED)
-    compute = _face_token_functions(inputs) if name == FACE_TOKENS else _eeg_functions(name, inputs)
+    compute = _functions(name, inputs)
     start = time.perf_counter()
     computed = compute.all_rows(rows)
     seconds = time.perf_counter() - start
@@ -104,7 +115,13 @@ def compute_features(name: str, inputs: FeatureInput) -> Features:
         start = time.perf_counter()
         compute.one_row(rows[:1])
         durations.append(time.perf_counter() - start)
-    return Features(values, seconds / len(rows), min(durations))
+    return Features(
+        values,
+        seconds / len(rows),
+        min(durations),
+        n_parameters=sum(weights.numel() for weights in compute.weights),
+        n_bytes=sum(weights.numel() * weights.element_size() for weights in compute.weights),
+    )
 
 
 class SegmentFeatures:
@@ -151,10 +168,41 @@ class SegmentFeatures:
 
 @dataclass(frozen=True)
 class _Functions:
-    """Functions of (n,) rows that return (n, ...) features: with a cache, and without one."""
+    """Functions of (n,) rows that return (n, ...) features: with a cache, and without one.
+
+    ``weights`` are those of the encoder that they run.
+    """
 
     all_rows: Callable[[np.ndarray], np.ndarray]
     one_row: Callable[[np.ndarray], np.ndarray]
+    weights: Sequence[torch.Tensor] = ()
+
+
+def _functions(name: str, inputs: FeatureInput) -> _Functions:
+    if name == FACE_TOKENS:
+        return _face_token_functions(inputs)
+    if not is_encoder(name):
+        return _eeg_functions(name, inputs)
+    if not name.startswith(f"{FACE}:"):
+        return _eeg_encoder_functions(name, inputs)
+    settings = _frozen_backbone(inputs.settings, encoder_weights(name))
+    return _face_token_functions(replace(inputs, settings=settings))
+
+
+def _frozen_backbone(settings: Settings, weights: str) -> Settings:
+    """Return settings of a model with another backbone, of which only the backbone is used."""
+    small = {"num_heads": 1, "num_layers": 1, "dim_feedforward": 1}
+    model = settings.model.model_copy(
+        update={
+            "backbone": weights,
+            "freeze_backbone": True,
+            "modalities": "face",
+            "selection": "mean",
+            "fusion": "none",
+            **small,
+        }
+    )
+    return settings.model_copy(update={"model": model})
 
 
 def _eeg_functions(name: str, inputs: FeatureInput) -> _Functions:
@@ -201,7 +249,33 @@ def _face_token_functions(inputs: FeatureInput) -> _Functions:
             open_bags(model, labeled, rows, settings, device, inputs.out, inputs.progress)
         ),
         lambda rows: average(BagDataset(labeled, rows, "face")),
+        list(model.backbone.parameters()),
     )
+
+
+def _eeg_encoder_functions(name: str, inputs: FeatureInput) -> _Functions:
+    """Read the cached features of a pretrained EEG encoder; see `models.eeg_encoder`."""
+    labeled, device = inputs.labeled, inputs.device
+    encoder = load_eeg_encoder(name, eeg_shape(labeled))
+
+    def cached(rows: np.ndarray) -> np.ndarray:
+        names, segments = np.unique(labeled.segments.participant[rows]).tolist(), labeled.segments
+        folder = token_folder(labeled.store.folder, inputs.out, "eeg-features")
+        files = cache_eeg_features(encoder, labeled.store, names, folder, device, inputs.progress)
+        values = np.empty((len(rows), encoder.n_features))
+        for participant_name, file in files.items():
+            own = segments.participant[rows] == participant_name
+            values[own] = read_tokens(file)[segments.row[rows[own]]]
+        return values
+
+    def encode(batch: Bag) -> np.ndarray:
+        return np.asarray(encoder(batch["eeg"]).cpu().numpy(), dtype=np.float64)
+
+    def compute(rows: np.ndarray) -> np.ndarray:
+        data, exact = BagDataset(labeled, rows, "eeg"), replace(device, precision="float32")
+        return np.concatenate(map_batches(encode, encoder, data, exact, TOKEN_BATCH))
+
+    return _Functions(cached, compute, encoder.parameters_used)
 
 
 def _covariance(

@@ -62,8 +62,8 @@ def fit_features(
         probabilities,
         adapted=_adapt(experiment, labeled, computed.values, probabilities),
         seconds=seconds,
-        n_parameters=sum(values.size for values in fitted.arrays),
-        n_bytes=sum(values.nbytes for values in fitted.arrays),
+        n_parameters=computed.n_parameters + sum(values.size for values in fitted.arrays),
+        n_bytes=computed.n_bytes + sum(values.nbytes for values in fitted.arrays),
         training_seconds=seconds + computed.seconds * len(rows),
         prediction_seconds=computed.seconds_alone + _seconds_of_one(fitted, computed.values[test]),
     )

@@ -18,7 +18,9 @@ from milmer_cli.arrays import read_arrays
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.io import atomic_write, digest, file_digest, json_text
+from milmer_cli.models.eeg_network import network_fingerprint
 from milmer_cli.settings import Settings
+from milmer_cli.settings.baseline_names import encoder_weights, is_encoder
 from milmer_cli.weights.local_backbones import own_folder
 
 FORMAT = 5
@@ -44,6 +46,10 @@ def experiment_identity(experiment: Experiment, labeled: LabeledSegments) -> str
         "settings": {name: values[name] for name in SECTIONS},
         "calibration_trials": experiment.calibration_trials,
     }
+    if network := experiment.spec.network:
+        identity["network"] = [network, network_fingerprint(network)]
+    if baseline and is_encoder(baseline.features):
+        identity["encoder"] = _folder_digest(encoder_weights(baseline.features))
     return json_text(identity, indent=None)
 
 
@@ -121,9 +127,14 @@ def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.
 
 
 def _backbone_digest(settings: Settings) -> str:
-    """Digest of the weights if the backbone is a folder: the same path may get new weights."""
-    folder = own_folder(settings.model.backbone)
-    if settings.model.modalities == "eeg" or folder is None:
+    """Digest of the weights of the backbone, if the model has one."""
+    return "" if settings.model.modalities == "eeg" else _folder_digest(settings.model.backbone)
+
+
+def _folder_digest(name: str) -> str:
+    """Digest of pretrained weights if they are a folder: the same path may get new weights."""
+    folder = own_folder(name)
+    if folder is None:
         return ""
     patterns = ("*.safetensors", "*.bin", "config.json")
     files = [path for pattern in patterns for path in sorted(folder.glob(pattern))]

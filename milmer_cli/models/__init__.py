@@ -2,7 +2,7 @@
 
 In data-flow order:
 
-- `library_messages`: messages and progress bars of transformers
+- `library_messages`: messages, progress bars and downloads of other libraries
 - `pretrained_files`: configuration and weights of a model folder, without running code from it
 - `image_features`: the tokens of an image from any image model of transformers
 - `face_crop`: how the images of a fine-tuned backbone were cropped
@@ -20,6 +20,8 @@ In data-flow order:
 - `modeling_milmer`: `MilmerModel` and `MilmerOutput`, registered with ``AutoModel``
 - `convert_original`: load checkpoints of the original code (`MilmerModel.from_published`)
 - `build_model`: `build_model`, a new model from the settings
+- `eeg_network`: any EEG network with the interface of `MilmerModel`, as a baseline
+- `eeg_encoder`: pretrained EEG encoders of braindecode as frozen feature extractors
 
 To add a selection or a fusion: see `mil` and `fusion`. Any image model of transformers can be the
 backbone; see `image_features`.

@@ -1,6 +1,7 @@
 """Settings: one schema, read from presets, files and flags. The only package that uses YAML.
 
 - `schema`: every setting with type, unit, range, default and source; one frozen model per section
+- `baseline_names`: names of baselines that are not part of Milmer
 - `docs`: the schema as text: documentation, allowed values, JSON Schema
 - `load`: preset < file < ``--set`` < flags -> validated `Settings`
 - `write`: `Settings` -> YAML (complete, explicit or commented) and fingerprints

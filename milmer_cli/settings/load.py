@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.input_files import open_input
 from milmer_cli.io import shorten
+from milmer_cli.settings.baseline_names import runs_own_code, split_names
 from milmer_cli.settings.docs import allowed_values, property_schemas
 from milmer_cli.settings.schema import Settings
 
@@ -99,7 +100,8 @@ def load_settings(
     Raises
     ------
     SettingsError
-        One line per invalid setting: the key, what was expected and what was given.
+        One line per invalid setting: the key, what was expected and what was given; or ``file``
+        names code to run.
     InputError
         ``file`` cannot be read.
     """
@@ -148,7 +150,9 @@ def collect(
     values = _flatten(_parse_yaml(_read_preset(preset), origin), origin)
     given = {key: replace(entry, is_preset=True) for key, entry in values.items()}
     if file is not None:
-        given |= _flatten(_parse_yaml(_read_file(file), str(file)), str(file))
+        from_file = _flatten(_parse_yaml(_read_file(file), str(file)), str(file))
+        _refuse_code(from_file)
+        given |= from_file
     for text in overrides:
         given |= _parse_assignment(text, "--set")
     for flag, (key, value) in (flags or {}).items():
@@ -260,6 +264,19 @@ def _read_file(file: Path) -> bytes:
 
 def _read_preset(preset: str) -> str:
     return resources.files(__package__).joinpath("presets", f"{preset}.yaml").read_text("utf-8")
+
+
+def _refuse_code(given: Mapping[str, GivenValue]) -> None:
+    """Refuse a settings file that names a module to import: it can come from anybody."""
+    entry = given.get("evaluate.baselines")
+    if entry is None or not isinstance(entry.value, str):
+        return
+    if own := [name for name in split_names(entry.value) if runs_own_code(name)]:
+        raise SettingsError(
+            f"evaluate.baselines: {shorten(own, 3)} would run code, which a settings file must not "
+            f"name ({entry.origin}).",
+            f"Read the code, and give the name on the command line: --baselines {own[0][:100]}.",
+        )
 
 
 def _parse_assignment(text: str, origin: str) -> dict[str, GivenValue]:

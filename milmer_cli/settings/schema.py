@@ -382,7 +382,10 @@ class EvaluateSettings(Section):
     does; such results are marked LEAKY."""
     baselines: Baselines = "quick"
     """Baselines in the same folds: `quick` (majority class, and band power with LDA), `all`,
-    `none`, or names separated by commas, as listed by `milmer evaluate --list-baselines`."""
+    `none`, or names separated by commas, as listed by `milmer evaluate --list-baselines`. Also
+    `braindecode:CLASS`, a network for EEG; `MODULE:CLASS`, any other one (it runs code and is
+    refused in a settings file); and pretrained encoders with a linear classifier,
+    `braindecode:CLASS@WEIGHTS` and `face:WEIGHTS`."""
     ablate: tuple[str, ...] = ()
     """Settings to compare in the same folds, each as `section.key=A,B`, for example
     `model.fusion=none,mlp`; several form a grid. Sections: model and train."""

@@ -18,6 +18,7 @@ In the order of the data flow:
 - `eeg_amplitude`: standardize the amplitude features of the EEG on the training set
 - `eeg_alignment`: save the map of the EEG channels with the model
 - `fit_fold`: builds and trains a Milmer model on one fold
+- `fit_network`: trains an EEG network that is not part of Milmer on one fold
 - `calibration`: temperature scaling on the validation set
 - `evaluate_fold`: calibration, and scores on the test set
 - `sources`: the parts of files in the training, validation and test set

@@ -16,6 +16,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.io import to_json
 from milmer_cli.metrics.calibration import fit_temperature, reliability_diagram
 from milmer_cli.models import MilmerModel
+from milmer_cli.models.eeg_network import EegNetwork
 from milmer_cli.settings.schema import Modalities
 
 MIN_TEMPERATURE = 1.0
@@ -27,7 +28,7 @@ Predict = Callable[[np.ndarray, Modalities], np.ndarray]
 
 
 def calibrate(
-    model: MilmerModel, labeled: LabeledSegments, rows: np.ndarray, predict: Predict
+    model: MilmerModel | EegNetwork, labeled: LabeledSegments, rows: np.ndarray, predict: Predict
 ) -> dict[str, float]:
     """Fit a temperature for each set of modalities, and store them in the model.
 

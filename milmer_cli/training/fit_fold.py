@@ -149,13 +149,7 @@ def fit_fold(
     MilmerError
         As for `train_model`; `InputError` if the training set contains one class only.
     """
-    check_training_classes(fold, labeled, log.progress)
-    if len(fold.train) < settings.train.batch_size:
-        log.progress.note(
-            f"The training set has {len(fold.train)} segments, fewer than train.batch_size="
-            f"{settings.train.batch_size}: each epoch is a single step.",
-            "warning",
-        )
+    check_training_set(labeled, fold, settings, log.progress)
     model = new_model(labeled, settings, device)
     standardize_amplitude(model, labeled, fold.train)
     save_alignment(model, labeled)
@@ -163,11 +157,44 @@ def fit_fold(
         open_bags(model, labeled, rows, settings, device, out, log.progress)
         for rows in (fold.train, fold.validation)
     )
+    spec = training_spec(labeled, fold, settings, device, out, log)
+    resume = True  # without a checkpoint in `out`, the training starts from the beginning
+    return model, train_model(model, train_data, validation_data, spec, resume)
+
+
+def check_training_set(
+    labeled: LabeledSegments, fold: Fold, settings: Settings, progress: Progress
+) -> None:
+    """Check the classes of a training set, and warn if it is smaller than a batch.
+
+    Raises
+    ------
+    InputError
+        The training set contains one class only.
+    """
+    check_training_classes(fold, labeled, progress)
+    if len(fold.train) < settings.train.batch_size:
+        progress.note(
+            f"The training set has {len(fold.train)} segments, fewer than train.batch_size="
+            f"{settings.train.batch_size}: each epoch is a single step.",
+            "warning",
+        )
+
+
+def training_spec(
+    labeled: LabeledSegments,
+    fold: Fold,
+    settings: Settings,
+    device: Device,
+    out: Path | None = None,
+    log: TrainingLog = TrainingLog(),  # noqa: B008 (frozen)
+) -> TrainingSpec:
+    """Return the definition of the training on a fold; the parameters are those of `fit_fold`."""
     class_weights = None
     if settings.train.class_weights:
         counts = np.bincount(labeled.labels[fold.train], minlength=len(labeled.class_names))
         class_weights = balanced_class_weights(torch.from_numpy(counts))
-    spec = TrainingSpec(
+    return TrainingSpec(
         learning=settings.train,
         run=settings.run,
         seed=settings.seed,
@@ -177,8 +204,6 @@ def fit_fold(
         transform=BagAugmentation(settings.train.augment),
         log=log,
     )
-    resume = True  # without a checkpoint in `out`, the training starts from the beginning
-    return model, train_model(model, train_data, validation_data, spec, resume)
 
 
 def predict_segments(

@@ -373,10 +373,13 @@ def test_evaluate_lists_the_baselines_without_a_store(milmer):
     assert not listed["de-svm"]["trains_network"]
     assert listed["riemann"]["package"] == "pyriemann"
     assert listed["face-tokens"]["installed"]
+    external = ["braindecode:CLASS", "MODULE:CLASS", "braindecode:CLASS@WEIGHTS", "face:WEIGHTS"]
+    assert list(outcome.document["external"]) == external
     text = milmer("evaluate", "--list-baselines").out
     for name, entry in listed.items():
         assert f"{name} " in text
         assert entry["title"].split()[0] in text
+    assert all(name in text for name in external)
 
 
 def test_evaluate_without_a_store_states_what_is_missing(milmer):

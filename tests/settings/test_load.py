@@ -204,3 +204,17 @@ def numbers() -> list[str]:
 @pytest.mark.parametrize("value", ["1e20", "100000000000000000000", "4294967296", "-2"])
 def test_load_settings_bounds_every_number(key, value):
     assert f"{key}: expected a" in error_message(f"{key}={value}")
+
+
+def test_load_settings_refuses_code_in_a_file_but_not_on_the_command_line(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("evaluate:\n  baselines: quick,os:system\n")
+    with pytest.raises(SettingsError, match="os:system would run code, which a settings file must"):
+        load_settings(file=file)
+    file.write_text("evaluate.baselines: 'quick, os:system'\n")
+    with pytest.raises(SettingsError, match=r"--baselines os:system\."):
+        load_settings(file=file)
+    file.write_text("evaluate:\n  baselines: quick,braindecode:EEGNet,face:folder\n")
+    assert load_settings(file=file).evaluate.baselines == "quick,braindecode:EEGNet,face:folder"
+    own = load_settings(file=file, overrides=["evaluate.baselines=own.module:Net"])
+    assert own.evaluate.baselines == "own.module:Net"
