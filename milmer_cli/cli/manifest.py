@@ -66,6 +66,16 @@ def events(
             "the EEG.",
         ),
     ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=86400,
+            help="Duration of every stimulus, in seconds; default: those that the annotations "
+            "state.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -94,5 +104,5 @@ def events(
     from milmer_cli.datasets.event_manifest import EventSession, write_event_manifest
     from milmer_cli.datasets.read_options import read_options
 
-    recorded = EventSession(eeg, video, event, participant, session, video_onset)
+    recorded = EventSession(eeg, video, event, participant, session, video_onset, duration)
     context.print_result(write_event_manifest(recorded, out, read_options(context.settings.data)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class EventSession:
         Name of the session; empty if there was only one.
     video_onset_s
         Start of the first of these events in the video, in seconds; None if it is unknown.
+    duration_s
+        Duration of every stimulus, in seconds; None for those that the annotations state.
     """
 
     eeg: Path
@@ -51,6 +54,7 @@ class EventSession:
     participant: str = ""
     session: str = ""
     video_onset_s: float | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,12 +131,14 @@ def write_event_manifest(
     if not re.fullmatch(PARTICIPANT_NAME, participant):
         raise InputError(
             f"--participant: expected letters, digits and . _ -, got {quoted(participant)}.",
-            "Choose another name.",
+            "Name the participant with --participant.",
         )
     raw = open_eeg(session.eeg, options)
     events = read_events(session.eeg, raw)
     name = session.event or _repeated_event(session.eeg, events)
     found = find_event(session.eeg, events, name, float(raw.info["sfreq"]))
+    if session.duration_s is not None:
+        found = [replace(event, duration_s=session.duration_s) for event in found]
     previous = _previous_text(out, participant, session.session)
     rows = [_COLUMNS] if not previous else []
     text = previous + csv_text([*rows, *_rows(session, participant, found, out)])
@@ -141,8 +147,12 @@ def write_event_manifest(
 
 
 def _participant_of(eeg: Path) -> str:
-    stem = re.match(r"sub-[A-Za-z0-9]+", eeg.name)
-    return stem[0] if stem else re.sub(r"[^A-Za-z0-9_-]+", "_", eeg.stem).strip("_")
+    bids_name = re.match(r"sub-[A-Za-z0-9]+", eeg.name)
+    if bids_name:
+        return bids_name[0]
+    decomposed = unicodedata.normalize("NFKD", eeg.stem)  # é becomes e and a combining accent
+    stem = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_")
 
 
 def _repeated_event(eeg: Path, events: Sequence[Event]) -> str:
@@ -180,7 +190,8 @@ def _previous_text(out: Path, participant: str, session: str) -> str:
         of_session = f", session {session}" if session else ""
         raise InputError(
             f"{out} already contains {participant}{of_session}.",
-            "Name another --participant or --session, or choose another file with --out.",
+            "Name another --participant or --session, or choose another file with --out. To write "
+            f"the rows of {participant} again, remove them from {out} first.",
         )
     text = read_table_text(out, errors.hint)
     return text if text.endswith("\n") else f"{text}\n"
@@ -223,7 +234,9 @@ def _to_fill(session: EventSession, events: Sequence[Event]) -> dict[str, str]:
             "start of each stimulus in the video; or give --video-onset, the start of the first one"
         )
     if any(event.duration_s is None for event in events):
-        to_fill["duration_s"] = "duration of each stimulus, which the events do not state"
+        to_fill["duration_s"] = (
+            "duration of each stimulus, which the events do not state; if all are equal, --duration"
+        )
     to_fill["valence, arousal"] = (
         "ratings from 1 to 9 (for another scale, add the columns valence_range and arousal_range, "
         "with 0-100 for example); or the class in a column label"

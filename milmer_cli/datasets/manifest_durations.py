@@ -63,7 +63,7 @@ def _present_s(row: ManifestRow, headers: EegHeaders, errors: TableErrors) -> fl
     covered = row.duration_s is None or eeg_s >= row.duration_s
     if row.video is None or (covered and not row.video_onset_s):
         return eeg_s
-    total_s, onset_s = _video_duration_s(row.video, row.video_options), row.video_onset_s or 0.0
+    total_s, onset_s = video_duration_s(row.video, row.video_options), row.video_onset_s or 0.0
     if onset_s >= total_s:
         errors.add(row.line, f"video_onset_s is {onset_s:g} s, but {row.video} lasts {total_s:g} s")
         return math.inf
@@ -71,7 +71,7 @@ def _present_s(row: ManifestRow, headers: EegHeaders, errors: TableErrors) -> fl
 
 
 @lru_cache(maxsize=4096)
-def _video_duration_s(path: Path, options: VideoOptions) -> float:
+def video_duration_s(path: Path, options: VideoOptions) -> float:
     """Return the duration that a video states; infinite if it is unknown."""
     try:
         duration_s = stated_duration(path, options)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.base import EegInputs, Trial
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
-from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations
+from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations, video_duration_s
 from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
 from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
@@ -255,4 +255,19 @@ def _notes(
         end_s = (row.eeg_onset_s or 0.0) + row.duration_s
         if (overrun_s := end_s - headers[row.eeg].duration_s) > OVERRUN_S:
             notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
+    early = [text for rows in rows_of.values() for row in rows if (text := _early_video(row))]
+    if early:
+        notes.append(
+            f"The video ends before the trial in row{'s' * (len(early) > 1)} {shorten(early)}: "
+            "the rest has no faces."
+        )
     return notes
+
+
+def _early_video(row: ManifestRow) -> str:
+    """Return the row and how early its video ends, such as ``18 (3.0 s)``; empty if it does not."""
+    if row.video is None or row.duration_s is None:
+        return ""
+    end_s = (row.video_onset_s or 0.0) + row.duration_s
+    overrun_s = end_s - video_duration_s(row.video, row.video_options)
+    return f"{row.line} ({overrun_s:.1f} s)" if overrun_s > OVERRUN_S else ""

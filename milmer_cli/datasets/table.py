@@ -15,6 +15,7 @@ from typing import TypeVar
 from milmer_cli.csv_cells import original_cell
 from milmer_cli.datasets.table_text import read_table_text
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 
 T = TypeVar("T")
 
@@ -56,15 +57,34 @@ class TableErrors:
         self.found[line, message] = None
 
     def raise_if_any(self) -> None:
-        """Raise `InputError` with all errors, in the order of their lines."""
+        """Raise `InputError` with all errors, in the order of their lines.
+
+        Rows with the same error share a line of the message.
+        """
         if not self.found:
             return
-        listed = [f"  row {line}: {message}" for line, message in sorted(self.found)]
-        more = [f"  and {len(listed) - _LISTED} more"] if len(listed) > _LISTED else []
-        count = f"{len(listed)} error{'s' * (len(listed) > 1)}"
+        rows_of: dict[str, list[int]] = {}
+        for line, message in sorted(self.found):
+            rows_of.setdefault(message, []).append(line)
+        listed = [f"  {_row_ranges(rows)}: {message}" for message, rows in rows_of.items()]
+        left = sum(len(rows) for rows in list(rows_of.values())[_LISTED:])
+        more = [f"  and {left} more"] if left else []
+        count = f"{len(self.found)} error{'s' * (len(self.found) > 1)}"
         raise InputError(
             "\n".join([f"{self.path} has {count}:", *listed[:_LISTED], *more]), self.hint
         )
+
+
+def _row_ranges(rows: Sequence[int]) -> str:
+    """Return ascending row numbers for a message: ``row 2``, or ``rows 2-7, 9``."""
+    ranges: list[list[int]] = []
+    for row in rows:
+        if ranges and row == ranges[-1][1] + 1:
+            ranges[-1][1] = row
+        else:
+            ranges.append([row, row])
+    names = [f"{first}-{last}" if last > first else f"{first}" for first, last in ranges]
+    return f"row{'s' * (len(rows) > 1)} {shorten(names)}"
 
 
 @dataclass(frozen=True)

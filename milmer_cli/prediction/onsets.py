@@ -182,11 +182,12 @@ def _repeated_events(request: Request, block: EegBlock | None) -> Iterator[str]:
     counts = Counter(event.name for event in events)
     repeated = [event for event in events if counts[event.name] > 1]
     if repeated:
-        name = repeated[0].name
+        event = f'--eeg-event "{repeated[0].name}"'
+        duration = "" if repeated[0].duration_s is not None else " --duration S"
         yield (
             f"{request.eeg} contains events that repeat, {describe_events(repeated)}, and none was "
             "selected, so the recording is predicted as one stimulus. Predict each stimulus with "
-            f'--eeg-event "{name}" --all-events, or one with --eeg-event "{name}" --trial N.'
+            f"{event} --all-events{duration}, or one with {event} --trial N{duration}."
         )
 
 

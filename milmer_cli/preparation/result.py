@@ -105,12 +105,12 @@ class PrepareResult(StageResult):
             ("trials", str(self.trials)),
             ("segments", str(self.segments)),
             ("faces found", faces),
-            *self.quality.rows(),
         ]
         if len(self.face_coverage) > 1:
             lowest_first = sorted(self.face_coverage.items(), key=lambda item: item[1])
             shares = [f"{name} {share:.1%}" for name, share in lowest_first]
-            rows.append(("by participant", shorten(shares)))
+            rows.append(("faces by participant", shorten(shares)))
+        rows += self.quality.rows()
         for label, names in (
             ("excluded", tuple(self.excluded)),
             ("without video", self.without_video),

@@ -113,11 +113,12 @@ def _counts(result: InspectionResult) -> list[tuple[str, str]]:
     store = result.store
     first = store.participant(store.participants[0])
     detectors = sorted({entry["detector"] for entry in store.entries.values()})
-    hours = result.n_segments * first.segment_s / 3600
+    minutes = result.n_segments * first.segment_s / 60
+    total = f"{minutes:.1f} min" if minutes < 60 else f"{minutes / 60:.1f} h"
     return [
         ("participants", str(len(result.participants))),
         ("trials", str(result.n_trials)),
-        ("segments", f"{result.n_segments} of {first.segment_s:g} s ({hours:.1f} h)"),
+        ("segments", f"{result.n_segments} of {first.segment_s:g} s ({total})"),
         ("EEG", f"{len(first.channels)} channels at {first.sfreq:g} Hz"),
         ("segments with EEG", f"{result.eeg_coverage:.1%}"),
         ("instances", f"{first.instances} per segment, {first.face_size} pixels"),

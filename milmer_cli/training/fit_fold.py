@@ -221,4 +221,5 @@ def predict_segments(
         device,
         settings.inference_batch_size,
         progress,
+        task="score",
     )

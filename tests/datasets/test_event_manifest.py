@@ -93,13 +93,27 @@ def test_write_event_manifest_does_not_guess_the_event(tmp_path, annotations, me
     assert not (tmp_path / "recordings.csv").exists()
 
 
+def test_write_event_manifest_drops_accents_from_the_participant(tmp_path):
+    eeg = write_session(tmp_path / "Zoë-01.edf", (3, None, "4"), (9, None, "4"))
+    result = write_event_manifest(EventSession(eeg), tmp_path / "recordings.csv")
+    assert result.participant == "Zoe-01"
+
+
+def test_write_event_manifest_fills_in_one_duration_for_all_events(tmp_path):
+    eeg = write_session(tmp_path / "x.edf", (3, None, "4"), (9, None, "4"))
+    out = tmp_path / "recordings.csv"
+    result = write_event_manifest(EventSession(eeg, duration_s=5.5), out)
+    assert [row["duration_s"] for row in read_csv(out)] == ["5.5", "5.5"]
+    assert "duration_s" not in result.to_fill
+
+
 def test_manifest_events_command(session, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert run(["manifest", "events", str(session), "--event", "stim"]) == 0
+    assert run(["manifest", "events", str(session), "--event", "stim", "--duration", "5"]) == 0
     printed = capsys.readouterr().out
     assert "3 rows, one per event stim, 5 to 45.25 s" in printed
     assert "fill in stimulus" in printed
-    assert len(read_csv(tmp_path / "recordings.csv")) == 3
+    assert [row["duration_s"] for row in read_csv(tmp_path / "recordings.csv")] == ["5"] * 3
     assert run(["manifest", "events", str(session), "--video-onset", "3"]) == 2
     assert run(["manifest", "events", str(session), "--participant", "a b"]) == 2
     assert "expected letters, digits" in capsys.readouterr().err

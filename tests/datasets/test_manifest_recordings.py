@@ -460,6 +460,13 @@ def test_manifest_recordings_limits_a_duration_to_that_of_the_files(files):
     assert [note.partition(":")[0] for note in reduced] == ["Row 2", "Row 3", "Row 4"]
 
 
+def test_manifest_recordings_notes_a_video_that_ends_before_the_trial(files):
+    write_numbered_video(files / "v.mp4")  # 3 s
+    rows = ["P1,,1,1,a_raw.fif,2,v.mp4,0.5,6,1,1", "P1,,2,1,a_raw.fif,12,v.mp4,0.4,3,1,1"]
+    notes = ManifestRecordings(_manifest(files, rows)).notes()
+    assert "The video ends before the trial in row 2 (3.5 s): the rest has no faces." in notes
+
+
 def test_manifest_recordings_rejects_times_beyond_the_files(files):
     write_numbered_video(files / "v.mp4")
     rows = ["P1,,1,1,,,v.mp4,4,1,1,1", "P1,,2,1,a_raw.fif,41,,,1,1,1", "P1,,3,1,,,v.mp4,,1e5,1,1"]

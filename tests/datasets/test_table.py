@@ -194,10 +194,24 @@ def test_table_row_errors_are_collected(tmp_path):
 def test_table_errors_limits_the_list(tmp_path):
     errors = TableErrors(tmp_path / "t.csv", "")
     for line in range(80):
-        errors.add(line, "wrong")
+        errors.add(line, f"wrong {line}")
     with pytest.raises(InputError, match="has 80 errors") as error:
         errors.raise_if_any()
     assert error.value.message.endswith("and 30 more")
+
+
+def test_table_errors_lists_rows_with_the_same_error_together(tmp_path):
+    errors = TableErrors(tmp_path / "t.csv", "")
+    for line in (2, 3, 4, 7):
+        errors.add(line, "a is empty")
+    errors.add(3, "b is empty")
+    with pytest.raises(InputError) as error:
+        errors.raise_if_any()
+    assert error.value.message.splitlines() == [
+        f"{tmp_path / 't.csv'} has 5 errors:",
+        "  rows 2-4, 7: a is empty",
+        "  row 3: b is empty",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -199,8 +199,17 @@ def test_locate_stimulus_warns_if_the_next_events_are_included(session):
 def test_locate_stimulus_warns_of_events_that_repeat(session):
     _, _, [warning] = locate(None, session)
     assert "events that repeat, go (2), stim (3), and none was selected" in warning
-    assert '--eeg-event "stim" --all-events' in warning
+    assert '--eeg-event "stim" --all-events, or' in warning
     assert not locate(None, session, eeg_onset_s=2.0)[2]
+
+
+def test_locate_stimulus_asks_for_the_duration_that_repeated_events_do_not_state(session):
+    raw = mne.io.read_raw_fif(session, preload=True, verbose="error")
+    raw.set_annotations(mne.Annotations([2, 10], [0, 0], ["go", "go"]))
+    path = session.with_name("t_raw.fif")
+    raw.save(path, verbose="error")
+    _, _, [warning] = locate(None, path)
+    assert '--eeg-event "go" --all-events --duration S, or' in warning
 
 
 @pytest.mark.parametrize(

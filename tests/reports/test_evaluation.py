@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,13 @@ def test_evaluation_page_marks_epoch_selection_on_the_test_set(
     content = read_page(evaluation_page(make_evaluation(result)))
     assert "LEAKY: the epoch was selected on the test set" in content.sections["headline"]
     assert "selected on the test set (too optimistic)" in content.sections["protocol-trial"]
+
+
+def test_evaluation_page_says_that_wide_tables_scroll(page):
+    tables = re.findall(r'<div class="([^"]*)"><table.*?<thead>(.*?)</thead>', page, re.DOTALL)
+    wide = [classes for classes, header in tables if len(re.findall("<th[ >]", header)) > 5]
+    assert len(wide) > 1
+    assert all("many" in classes.split() for classes in wide)
 
 
 def test_evaluation_page_escapes_text_and_shows_provenance(page):
