@@ -91,6 +91,7 @@ def remove_input(trial: Trial) -> Iterator[str]:
     corpus.rename(removed)
     yield from trial.wait(process, log)
     yield from (f"partial file {file}" for file in partial_files(trial.out))
+    shutil.rmtree(corpus, ignore_errors=True)  # a command may have written face tokens there
     removed.rename(corpus)
     if problem := finish(command, trial.out, log):
         yield f"run again: {problem}"
