@@ -239,7 +239,8 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
 
 def test_evaluate_docs_read_the_folds_for_another_model(out, prepared, tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (block,) = [block for block in blocks if "splits.json" in block]
     shutil.copytree(prepared, tmp_path / "prepared")
     (tmp_path / "evaluation").mkdir()
     shutil.copy(out / "splits.json", tmp_path / "evaluation")
