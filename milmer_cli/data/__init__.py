@@ -6,6 +6,7 @@ In data-flow order:
 - `stratified_groups`: assign whole groups of segments to folds, stratified by class and participant
 - `quality`: the rule that decides which modalities of a segment are usable
 - `signal_quality`: `SignalQuality`, the rule applied to a whole participant, for summaries
+- `eeg_transform`: moments of the EEG of a participant, and the maps of its channels
 - `labeled_segments`: `LabeledSegments`, the segments of a store with their labels
 - `eeg_alignment`: align the EEG of participants, for the model and all baselines
 - `splits`: folds and hold-outs by protocol

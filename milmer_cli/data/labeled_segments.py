@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from milmer_cli.data.eeg_transform import EegAlignment
 from milmer_cli.data.labels import EXCLUDED, class_names, make_labels
 from milmer_cli.data.quality import QualityCounts, good_channels, usable_eeg, usable_faces
 from milmer_cli.datasets.participants import select_participants
@@ -21,9 +21,6 @@ from milmer_cli.settings import Settings
 from milmer_cli.settings.published_defects import LAYOUT
 from milmer_cli.settings.schema import Modalities, ModelSettings, Target
 from milmer_cli.store import PreparedParticipant, PreparedStore, Segments, validate_store
-
-if TYPE_CHECKING:
-    from milmer_cli.data.eeg_alignment import EegAlignment
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +45,7 @@ class LabeledSegments:
     eeg_gain
         Participant -> factor on the EEG (``model.eeg_amplitude_scale``); 1 if not contained.
     eeg_alignment
-        Maps of the EEG channels by participant (`data.eeg_alignment`); None if there are none.
+        Maps of the EEG channels by participant (`data.eeg_transform`); None if there are none.
     """
 
     store: PreparedStore

@@ -13,7 +13,8 @@ Modules in data-flow order:
 - `robustness`: predictions with missing modalities, deleted faces and removed electrodes
 - `probes`: decoding of participant and stimulus from features
 - `adaptation`: a correction of the classifier from a few trials of a new participant
-- `experiment`: training and testing of one model on one fold
+- `experiment`: one model on one fold, and its result
+- `run_experiment`: training and testing of one model on one fold
 - `result_cache`: files of finished experiments, to continue an interrupted evaluation
 - `fit_baseline`: one baseline that trains no network, on one fold
 - `executor`: all experiments, in sequence or in parallel

@@ -12,8 +12,9 @@ from milmer_cli.data.feature_cache import token_folder
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
-from milmer_cli.evaluation.experiment import Experiment, backbone_key, usable_rows
+from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.result_cache import load_result
+from milmer_cli.evaluation.run_experiment import backbone_key, usable_rows
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.dry_run import (

@@ -13,18 +13,17 @@ from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
 from milmer_cli.evaluation.baselines import BASELINES, COMBINED
-from milmer_cli.evaluation.experiment import (
-    Experiment,
-    ExperimentResult,
+from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
+from milmer_cli.evaluation.features import SegmentFeatures
+from milmer_cli.evaluation.fit_baseline import fit_features, fuse, predict_frequencies
+from milmer_cli.evaluation.folds import EvaluationFold
+from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
+from milmer_cli.evaluation.run_experiment import (
     backbone_key,
     prepare_face_tokens,
     run_experiment,
     usable_rows,
 )
-from milmer_cli.evaluation.features import SegmentFeatures
-from milmer_cli.evaluation.fit_baseline import fit_features, fuse, predict_frequencies
-from milmer_cli.evaluation.folds import EvaluationFold
-from milmer_cli.evaluation.result_cache import load_result, result_path, save_result
 from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress

@@ -9,8 +9,9 @@ import torch
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.device import Device
-from milmer_cli.evaluation.experiment import Experiment, ExperimentResult, run_experiment
+from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.evaluation.results import NoiseFloor
+from milmer_cli.evaluation.run_experiment import run_experiment
 from milmer_cli.progress import SILENT, Progress
 
 

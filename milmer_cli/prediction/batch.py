@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from milmer_cli.prediction.result import PAGE, RESULT, ModelSummary, PredictResu
 from milmer_cli.settings import Settings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.run_dir import Run
+
+_TRAINED_ON = {"training", "validation"}
 
 
 @dataclass(frozen=True)
@@ -249,3 +252,40 @@ def summary_table(
         }
         table.append([name, row.label, *mean, *(cells[column] for column in other)])
     return csv_text(table)
+
+
+def compare_with_ratings(
+    rows: Mapping[str, SummaryRow], rated: Mapping[str, str]
+) -> RatingComparison | None:
+    """Compare predictions with ratings.
+
+    Parameters
+    ----------
+    rows
+        Name of a recording -> its prediction.
+    rated
+        Name of a recording -> the class of its rating, for those that have one.
+
+    Returns
+    -------
+    RatingComparison or None
+        None if no recording has both.
+    """
+    pairs = {name: row for name, row in rows.items() if name in rated and not row.error}
+    predicted = {name: row for name, row in pairs.items() if row.label}
+    if not predicted:
+        return None
+    counts = Counter(rated[name] for name in predicted)
+    majority_class, majority = counts.most_common(1)[0]
+    sets = [row.sets for row in predicted.values()]
+    known = [own for own in sets if own is not None]
+    return RatingComparison(
+        n=len(predicted),
+        correct=sum(row.label == rated[name] for name, row in predicted.items()),
+        majority_class=majority_class,
+        majority=majority,
+        abstained=len(pairs) - len(predicted),
+        trained_on=sum(bool({"training", "validation"} & set(own)) for own in known)
+        if known
+        else None,
+    )

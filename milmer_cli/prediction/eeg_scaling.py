@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from milmer_cli.data.eeg_alignment import EegMoments, EegTransform
+from milmer_cli.data.eeg_transform import EegMoments, EegTransform
 from milmer_cli.eeg.amplitude import recording_gain
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.eeg_alignment import AlignmentReference

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from milmer_cli.prediction.batch import SummaryRow
-
-_TRAINED_ON = {"training", "validation"}
 
 
 @dataclass(frozen=True)
@@ -71,38 +63,3 @@ class RatingComparison:
                 "estimates that."
             )
         return text
-
-
-def compare_with_ratings(
-    rows: Mapping[str, SummaryRow], rated: Mapping[str, str]
-) -> RatingComparison | None:
-    """Compare predictions with ratings.
-
-    Parameters
-    ----------
-    rows
-        Name of a recording -> its prediction.
-    rated
-        Name of a recording -> the class of its rating, for those that have one.
-
-    Returns
-    -------
-    RatingComparison or None
-        None if no recording has both.
-    """
-    pairs = {name: row for name, row in rows.items() if name in rated and not row.error}
-    predicted = {name: row for name, row in pairs.items() if row.label}
-    if not predicted:
-        return None
-    counts = Counter(rated[name] for name in predicted)
-    majority_class, majority = counts.most_common(1)[0]
-    sets = [row.sets for row in predicted.values()]
-    known = [own for own in sets if own is not None]
-    return RatingComparison(
-        n=len(predicted),
-        correct=sum(row.label == rated[name] for name, row in predicted.items()),
-        majority_class=majority_class,
-        majority=majority,
-        abstained=len(pairs) - len(predicted),
-        trained_on=sum(bool(_TRAINED_ON & set(own)) for own in known) if known else None,
-    )

@@ -8,9 +8,9 @@ from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.baselines import MAIN, ModelSpec
-from milmer_cli.evaluation.experiment import evaluate_model
 from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
 from milmer_cli.evaluation.folds import evaluation_folds
+from milmer_cli.evaluation.run_experiment import evaluate_model
 from milmer_cli.evaluation.summary import summarize_evaluation
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.evaluation_output import write_evaluation

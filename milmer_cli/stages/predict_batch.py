@@ -18,6 +18,7 @@ from milmer_cli.parallel import run_parallel
 from milmer_cli.prediction.batch import (
     BatchResult,
     SummaryRow,
+    compare_with_ratings,
     finished_row,
     mark_finished,
     prediction_identity,
@@ -31,7 +32,6 @@ from milmer_cli.prediction.output import (
     require_batch_folder,
     require_prediction_folder,
 )
-from milmer_cli.prediction.rating_comparison import compare_with_ratings
 from milmer_cli.prediction.reliability import summarize_model
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PAGE

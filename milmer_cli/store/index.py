@@ -25,7 +25,7 @@ from milmer_cli.store.schema import (
     PARTICIPANT_SUFFIX,
     READABLE_VERSIONS,
 )
-from milmer_cli.store.segments import Segments, participant_segments
+from milmer_cli.store.segments import Segments
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -134,7 +134,7 @@ class PreparedStore:
         names = self.participants if participants is None else list(participants)
         if not names:
             raise InputError("The list of participants is empty.", "Name at least one participant.")
-        tables = [participant_segments(self.participant(name)) for name in names]
+        tables = [self.participant(name).segments() for name in names]
         columns = (field.name for field in fields(Segments))
         return Segments(
             *(np.concatenate([getattr(t, column) for t in tables]) for column in columns)

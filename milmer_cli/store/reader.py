@@ -28,7 +28,7 @@ from milmer_cli.store.schema import (
     READABLE_VERSIONS,
     ROW_DTYPES,
 )
-from milmer_cli.store.segments import participant_segments
+from milmer_cli.store.segments import Segments
 from milmer_cli.store.sources import TrialSource
 
 _PREPARE_AGAIN = "Delete the file and run `milmer prepare` again."
@@ -197,7 +197,7 @@ class PreparedParticipant:
         if not len(rows):
             raise InputError(f"{self.path} has no EEG.", "Choose another participant.")
         try:
-            metadata = participant_segments(self).take(rows).to_dataframe()
+            metadata = self.segments().take(rows).to_dataframe()
         except InputError as error:
             warnings.warn(f"The epochs have no metadata. {error}", stacklevel=2)
             metadata = None
@@ -205,6 +205,21 @@ class PreparedParticipant:
         bads = [self.channels[index] for index in bad_in_all]
         return make_epochs(
             self.eeg[:][rows], self.sfreq, self.channels, self.trial[rows], bads, metadata
+        )
+
+    def segments(self) -> Segments:
+        """Return the table of the segments."""
+        n = len(self)
+        return Segments(
+            np.full(n, self.participant),
+            np.arange(n),
+            self.trial.astype(np.int64),
+            self.stimulus.astype(np.int64),
+            self.onset,
+            self.ratings,
+            self.eeg_found,
+            self.found.mean(axis=1) if self.instances else np.zeros(n),
+            self.label,
         )
 
     def _decode(self, encoded: bytes, segment: int, instance: int) -> np.ndarray:

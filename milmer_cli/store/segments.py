@@ -13,8 +13,6 @@ from milmer_cli.errors import InputError
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from milmer_cli.store.reader import PreparedParticipant
-
 
 @dataclass(frozen=True, eq=False)
 class Segments:
@@ -100,19 +98,3 @@ class Segments:
                 "label": self.label.tolist(),
             }
         )
-
-
-def participant_segments(p: PreparedParticipant) -> Segments:
-    """Return the table of the segments of one participant."""
-    n = len(p)
-    return Segments(
-        np.full(n, p.participant),
-        np.arange(n),
-        p.trial.astype(np.int64),
-        p.stimulus.astype(np.int64),
-        p.onset,
-        p.ratings,
-        p.eeg_found,
-        p.found.mean(axis=1) if p.instances else np.zeros(n),
-        p.label,
-    )

@@ -15,7 +15,7 @@ from milmer_cli.evaluation import executor
 from milmer_cli.evaluation.baselines import BASELINES, AvailableData, ModelSpec, model_specs
 from milmer_cli.evaluation.classifiers import fit_classifier
 from milmer_cli.evaluation.executor import run_experiments
-from milmer_cli.evaluation.experiment import Experiment, usable_rows
+from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.features import (
     EEG_FEATURES,
     FACE_TOKENS,
@@ -25,6 +25,7 @@ from milmer_cli.evaluation.features import (
 )
 from milmer_cli.evaluation.fit_baseline import fit_features, fit_on
 from milmer_cli.evaluation.folds import EvaluationFold
+from milmer_cli.evaluation.run_experiment import usable_rows
 from milmer_cli.training.fit_fold import fit_fold
 
 KEEP_HUGE_EEG = "quality.reject_ptp_uv=1000000"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from helpers import QUADRANT_RATINGS, STORE_CHANNELS, read_csv
-from milmer_cli.data.eeg_alignment import AMPLITUDE_UV, EegMoments, align_eeg
+from milmer_cli.data.eeg_alignment import align_eeg
+from milmer_cli.data.eeg_transform import AMPLITUDE_UV, EegMoments
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import make_folds
 from milmer_cli.device import Device

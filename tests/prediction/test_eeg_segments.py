@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from milmer_cli.data.eeg_alignment import EegMoments
+from milmer_cli.data.eeg_transform import EegMoments
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.models import build_model
 from milmer_cli.prediction import eeg_segments

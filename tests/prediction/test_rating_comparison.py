@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from milmer_cli.prediction.batch import BatchResult, SummaryRow
-from milmer_cli.prediction.rating_comparison import compare_with_ratings
+from milmer_cli.prediction.batch import BatchResult, SummaryRow, compare_with_ratings
 from milmer_cli.prediction.result import ModelSummary
 
 
