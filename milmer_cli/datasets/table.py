@@ -109,8 +109,8 @@ class TableRow:
     decimal_comma: bool = False
 
     def text(self, column: str) -> str:
-        """Return a cell; empty if the column or the cell is missing."""
-        return self.cells.get(column, "")
+        """Return a cell; empty if the cell or the column is missing, or the name is empty."""
+        return self.cells.get(column, "") if column else ""
 
     def given(self, column: str) -> str:
         """Return the cell of a number or a file; empty also if it is spelled NA, null or None."""

@@ -22,7 +22,7 @@ from milmer_cli.input_files import open_input
 from milmer_cli.parallel import FAILED, IsolatedError, run_isolated
 
 _MEMORY_BYTES, _MEMORY_PER_BYTE = 3 * 2**29, 12
-_TIMEOUT_S, _TIMEOUT_S_PER_BYTE = 60.0, 2e-7
+_TIMEOUT_S, _TIMEOUT_S_PER_BYTE = 25.0, 2e-7
 _MAX_EXPANSION = 1100
 """Largest ratio of the size of an array to that of its compressed form (deflate reaches 1032)."""
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"

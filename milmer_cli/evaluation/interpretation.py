@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from milmer_cli.evaluation.baselines import WITHOUT_NETWORK
+from milmer_cli.evaluation.baselines import CATALOG, WITHOUT_NETWORK
 from milmer_cli.metrics import Scores, format_p
 from milmer_cli.metrics.shortcuts import IDENTITIES
 from milmer_cli.metrics.significance import Comparison, strongest
@@ -14,6 +14,7 @@ from milmer_cli.settings.schema import Protocol
 
 SIMPLE_BASELINES = (*WITHOUT_NETWORK, *IDENTITIES.values())
 """Baselines that train no network: a useful model is better than all of them."""
+NETWORK_BASELINES = frozenset(baseline.title for baseline in CATALOG) - {*WITHOUT_NETWORK}
 Tone = Literal["good", "warning", "neutral", "bad"]
 """Better than chance and every simple baseline; a simple baseline is as good; no conclusion or not
 above chance; LEAKY."""
@@ -73,7 +74,14 @@ def interpret_scores(
         return "warning", f"{above}, but a baseline is {as_good}: {best.sentence}"
     if not simple:
         return "neutral", f"{above}; not compared with a baseline."
-    return "good", f"{above}, and better than {', '.join(found.second for found in simple)}."
+    better_than = f"{above}, and better than {', '.join(found.second for found in simple)}."
+    others = [found for found in comparisons if found.second in NETWORK_BASELINES]
+    others = [found for found in others if found.better != found.first]
+    if best := strongest([found for found in others if found.better == found.second]):
+        return "warning", f"{better_than} But {best.second} is better: {best.sentence}"
+    if others:
+        better_than += f" No difference is shown to {', '.join(found.second for found in others)}."
+    return "good", better_than
 
 
 def interpret_ladder(scores: Mapping[Protocol, Scores]) -> list[str]:

@@ -7,6 +7,7 @@ model type defines are used. Weights are read as tensors only.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import warnings
@@ -172,7 +173,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _load_pickle(path: Path) -> Any:
-    mapped = zipfile.is_zipfile(path)  # before version 1.6, torch.save did not write zip files
+    mapped = False  # before version 1.6, torch.save did not write zip files
+    with contextlib.suppress(zipfile.BadZipFile):  # is_zipfile raises it for some damaged files
+        mapped = zipfile.is_zipfile(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about how the file was pickled
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

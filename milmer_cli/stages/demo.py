@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import joblib
 
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
+from milmer_cli.datasets.synthetic.config import TrialTruth
 from milmer_cli.errors import MilmerError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import read_json_object
@@ -89,27 +90,46 @@ class DemoResult(StageResult):
         ]
 
 
-def stage_arguments(out: Path, truth: SyntheticTruth, options: Sequence[str]) -> list[list[str]]:
-    """Return the command-line arguments of the five stages on the data set in ``out/data``.
+def stage_arguments(
+    out: Path, truth: SyntheticTruth, options: Sequence[str]
+) -> Iterator[list[str]]:
+    """Yield the command-line arguments of the five stages on the data set in ``out/data``.
 
-    An unfinished training is resumed; a finished one is kept. ``options`` are added to every stage.
+    The prediction is that of a trial of the test set, which is known after the training. An
+    unfinished training is resumed; a finished one is kept. ``options`` are added to every stage.
     """
     data, prepared, swin, run, evaluation, prediction = (out / name for name in FOLDERS)
-    participant = truth.participants[0]
-    trial = next(trial for trial in participant.trials if trial.video is not None)
-    bdf = data / "data_original" / f"{participant.name}.bdf"
     workers = min(MAX_WORKERS, joblib.cpu_count())
     stages: list[list[object]] = [
         ["prepare", "--deap-root", data, "--out", prepared],
         ["finetune-swin", "--data", data / "expressions", "--out", swin],
         ["train", "--prepared", prepared, "--swin", swin, "--fusion", "cross_attention"],
         ["evaluate", "--prepared", prepared, "--swin", swin, "--workers", workers],
-        ["predict", data / str(trial.video), bdf, "--trial", trial.trial, "--model", run],
     ]
     stages[2] += ["--out", run]
     stages[3] += ["--out", evaluation]
-    stages[4] += ["--out", prediction]
-    return [[*map(str, stage), "--preset", "demo", *options] for stage in stages]
+    preset = ["--preset", "demo", *options]
+    for stage in stages:
+        yield [*map(str, stage), *preset]
+    participant, trial = trial_to_predict(truth, run)
+    bdf = data / "data_original" / f"{participant}.bdf"
+    files = [data / str(trial.video), bdf, "--trial", trial.trial]
+    yield [*map(str, ["predict", *files, "--model", run, "--out", prediction]), *preset]
+
+
+def trial_to_predict(truth: SyntheticTruth, run: Path) -> tuple[str, TrialTruth]:
+    """Return the participant and the first trial with a video that the model was not trained on."""
+    from milmer_cli.training.run_dir import SOURCES  # here: torch is slow to import
+    from milmer_cli.training.sources import read_sources
+
+    used = read_sources(run / SOURCES) if (run / SOURCES).is_file() else []
+    trained_on = {(u.participant, u.trial) for u in used if u.sets != ("test",)}
+    return next(
+        (participant.name, trial)
+        for participant in truth.participants
+        for trial in participant.trials
+        if trial.video is not None and (participant.name, trial.trial) not in trained_on
+    )
 
 
 def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:

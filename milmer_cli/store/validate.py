@@ -83,7 +83,7 @@ def validate_store(
                     if layout != reference:
                         findings.append(_different_layout(p))
                 if deep:
-                    findings += _content_findings(p, store.entries[name]["sha256"])
+                    findings += _content_findings(p, store.entries[name].get("sha256", ""))
         except InputError as error:
             findings.append(Finding("error", name, error.message, error.hint))
         progress.advance(_TASK)

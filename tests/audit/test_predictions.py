@@ -54,6 +54,11 @@ def test_missing_cells_are_errors(read, column, missing):
         read(",".join(columns), "1,1,1,1,1,1,1", ",".join(cells))
 
 
+def test_columns_without_a_name_are_not_those_that_are_missing(read):
+    table = read("participant,truth,predicted,", "a,0,0,9", "b,1,0,")
+    assert table.seed.tolist() == table.trial.tolist() == ["", ""]
+
+
 def test_columns_that_are_empty_throughout_are_missing_columns(read):
     table = read("participant,trial,truth,predicted,fold", "1,,a,b,", "1,,b,b,")
     assert not table.has("trial")

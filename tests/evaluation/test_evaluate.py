@@ -219,7 +219,7 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
     assert metrics["conclusion"] == main["conclusion"]
     assert main["conclusion"] in text
     best = next(found for found in main["comparisons"] if found["second"] == main["best_baseline"])
-    assert f"best baseline: {best['second']}" in text
+    assert f"best baseline without a network: {best['second']}" in text
     for comparison in main["comparisons"]:
         assert comparison["sentence"] in text
         assert f"{100 * comparison['difference']:+.1f} points" in text

@@ -38,6 +38,8 @@ def compare(name: str, difference: float, p_value: float) -> Comparison:
 
 BEATEN = [compare("majority class", 0.2, 0.001), compare("band power + LDA", 0.1, 0.01)]
 BETTER = [compare("majority class", 0.2, 0.001), compare("band power + LDA", -0.156, 0.01)]
+FUSION_AS_GOOD = [*BEATEN, compare("late fusion (mean)", -0.03, 0.3), compare("mlp", 0.0, 0.9)]
+FUSION_BETTER = [*BEATEN, compare("late fusion (mean)", -0.1, 0.01)]
 AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -0.1, 0.3)]
 
 
@@ -51,6 +53,14 @@ AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -
         ("trial", 0.01, BETTER, "warning", "a baseline is better: band power + LDA is better than"),
         ("trial", 0.01, [], "neutral", "not compared with a baseline"),
         ("participant", 0.01, BEATEN, "good", "better than majority class, band power + LDA."),
+        (
+            "trial",
+            0.01,
+            FUSION_AS_GOOD,
+            "good",
+            "LDA. No difference is shown to late fusion (mean).",
+        ),
+        ("trial", 0.01, FUSION_BETTER, "warning", "But late fusion (mean) is better"),
     ],
 )
 def test_interpret_scores(make_scores, protocol, p_value, comparisons, tone, words):

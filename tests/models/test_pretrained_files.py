@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from transformers import SwinConfig, SwinForImageClassification, SwinModel
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.models import MilmerConfig, MilmerModel, build_model, load_backbone
 from milmer_cli.models.backbones import load_weights
-from milmer_cli.models.pretrained_files import known_config, read_config, read_weights
+from milmer_cli.models.pretrained_files import known_config, read_config, read_tensors, read_weights
 from milmer_cli.settings import load_settings
 
 CODE = "import pathlib\npathlib.Path({marker!r}).write_text('ran')\n"
@@ -274,3 +275,10 @@ def test_load_backbone_of_one_channel_gives_one_sentence(
     with pytest.raises(InputError, match="cannot be the backbone") as caught:
         load_backbone(tmp_path)
     assert one_sentence(caught.value)
+
+
+def test_read_tensors_of_a_zip_file_that_spans_disks(tmp_path):
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2)
+    (tmp_path / "weights.pth").write_bytes(locator + b"PK\x05\x06" + bytes(18))
+    with pytest.raises(WeightsError, match="is not a state dict of tensors"):
+        read_tensors(tmp_path / "weights.pth")

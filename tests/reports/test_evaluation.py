@@ -134,7 +134,7 @@ def test_evaluation_page_is_amber_and_names_the_baseline_that_is_better(
     result = make_evaluation(replace(trial, comparisons=comparisons, models=models))
     page = evaluation_page(result)
     headline = read_page(page).sections["headline"]
-    assert f"best baseline: {BAND_POWER}" in headline
+    assert f"best baseline without a network: {BAND_POWER}" in headline
     assert "-15.6 points for the model, p = 0.010" in headline
     tone, conclusion = result.main.conclusion
     assert tone == "warning"

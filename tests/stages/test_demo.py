@@ -13,18 +13,38 @@ from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock
+from milmer_cli.io import write_json
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
-from milmer_cli.stages.demo import run_demo, stage_arguments
+from milmer_cli.stages.demo import run_demo, stage_arguments, trial_to_predict
+from milmer_cli.store.sources import TrialSource
 
 
 def test_stage_arguments_pass_preset_and_options_to_every_stage(tmp_path):
     truth = draw_truth(SyntheticConfig())
-    stages = stage_arguments(tmp_path, truth, ["--seed", "3"])
+    stages = list(stage_arguments(tmp_path, truth, ["--seed", "3"]))
     assert [stage[0] for stage in stages] == [
         "prepare", "finetune-swin", "train", "evaluate", "predict",
     ]  # fmt: skip
     assert all(stage[-4:] == ["--preset", "demo", "--seed", "3"] for stage in stages)
+
+
+def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path):
+    truth = draw_truth(SyntheticConfig())
+    with_video = [
+        (participant.name, trial.trial)
+        for participant in truth.participants
+        for trial in participant.trials
+        if trial.video is not None
+    ]
+    source = TrialSource(4.0, (), 0.0).to_json()
+    trials = [
+        {"participant": name, "trial": trial, "sets": [own], **source}
+        for (name, trial), own in zip(with_video, ["training", "validation", "test"], strict=False)
+    ]
+    write_json(tmp_path / "sources.json", {"trials": trials})
+    participant, trial = trial_to_predict(truth, tmp_path)
+    assert (participant, trial.trial) == with_video[2]
 
 
 def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):

@@ -1,5 +1,7 @@
 """A valid store has no errors; every kind of damage has its own finding."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -49,6 +51,14 @@ def test_validate_store_changed_file(store):
     assert validate_store(store, deep=False) == [
         f for f in validate_store(store, deep=False) if f.severity == "warning"
     ]
+
+
+def test_validate_store_with_an_index_without_digests(store):
+    index = json.loads((store / "index.json").read_text())
+    for entry in index["participants"].values():
+        del entry["sha256"]
+    (store / "index.json").write_text(json.dumps(index))
+    assert any("has changed since" in finding.message for finding in validate_store(store))
 
 
 def test_validate_store_implausible_channels(tmp_path, header, trials):
