@@ -7,6 +7,7 @@ preprocessing always affects both, and a model gets the segments that it was tra
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -193,6 +194,7 @@ def iter_face_segments(
     segment_s: float,
     settings: FacesSettings,
     device: str,
+    stop: threading.Event | None = None,
 ) -> Iterator[SegmentFaces]:
     """Extract the faces of a trial's segments, in chunks that need constant memory.
 
@@ -208,6 +210,8 @@ def iter_face_segments(
         Section ``faces``.
     device
         torch device of the face detector.
+    stop
+        When it is set, the work ends before the end of the video.
 
     Yields
     ------
@@ -220,7 +224,7 @@ def iter_face_segments(
         The video cannot be opened, or none of its frames is decodable.
     """
     times = instance_times(onsets_s, segment_s, settings.instances)
-    return iter_faces(video, times, settings, face_detector(settings, device))
+    return iter_faces(video, times, settings, face_detector(settings, device), stop)
 
 
 def instance_times(onsets_s: np.ndarray, segment_s: float, n_instances: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -72,9 +73,15 @@ def extract_faces(
 
 
 def iter_faces(
-    video: VideoSpan, times: np.ndarray, settings: FacesSettings, detector: FaceDetector
+    video: VideoSpan,
+    times: np.ndarray,
+    settings: FacesSettings,
+    detector: FaceDetector,
+    stop: threading.Event | None = None,
 ) -> Iterator[SegmentFaces]:
     """Do the work of `extract_faces` in chunks of two minutes, in constant memory.
+
+    When ``stop`` is set, it ends before the next frames.
 
     Which face is the participant's can only be decided after a while. Until the end of a chunk, the
     crops of all faces are therefore kept. The decision uses all frames up to that point.
@@ -94,6 +101,8 @@ def iter_faces(
     faces_at = collector.faces_at
     n_yielded, chunk_start = 0, 0
     for first in range(0, len(instants), n_instances):
+        if stop is not None and stop.is_set():
+            return
         batch = list(islice(frames, n_instances))
         collector.add(batch)
         last = first + len(batch) - 1

@@ -90,6 +90,7 @@ def iter_chunks(
     video: VideoSpan | None,
     settings: Settings,
     device: str,
+    stop: threading.Event | None = None,
 ) -> Iterator[SegmentChunk]:
     """Read the segments of a recording.
 
@@ -106,6 +107,8 @@ def iter_chunks(
         and ``model.bad_channels``.
     device
         torch device of the face detector.
+    stop
+        When it is set, reading ends before the end of the recording.
 
     Yields
     ------
@@ -118,7 +121,7 @@ def iter_chunks(
         A file cannot be read to its end.
     """
     begin = 0
-    for faces in _iter_faces(onsets, video, settings, device):
+    for faces in _iter_faces(onsets, video, settings, device, stop):
         count = min(CHUNK_SEGMENTS, len(onsets) - begin) if faces is None else len(faces.found)
         segments = None if eeg is None else eeg.read(count)
         available = count if segments is None else len(segments)
@@ -133,23 +136,27 @@ def iter_chunks(
 
 
 def _iter_faces(
-    onsets: np.ndarray, video: VideoSpan | None, settings: Settings, device: str
+    onsets: np.ndarray,
+    video: VideoSpan | None,
+    settings: Settings,
+    device: str,
+    stop: threading.Event | None,
 ) -> Iterator[SegmentFaces | None]:
     if video is None:
         yield from (None for _ in range(0, len(onsets), CHUNK_SEGMENTS))
     else:
         segment_s = settings.eeg.segment_s
-        yield from iter_face_segments(video, onsets, segment_s, settings.faces, device)
+        yield from iter_face_segments(video, onsets, segment_s, settings.faces, device, stop)
 
 
-def prefetch(items: Iterator[T]) -> Generator[T]:
+def prefetch(items: Iterator[T], stop: threading.Event | None = None) -> Generator[T]:
     """Run an iterator in a thread, one item ahead of the consumer.
 
-    An exception of the iterator is raised in the consumer. The thread ends when the generator is
-    closed.
+    An exception of the iterator is raised in the consumer. When the generator is closed, ``stop``
+    is set, and the thread ends after the item in progress.
     """
     ready: queue.Queue[tuple[bool, T | BaseException | None]] = queue.Queue(maxsize=1)
-    closed = threading.Event()
+    closed = stop or threading.Event()
 
     def put(last: bool, item: T | BaseException | None) -> None:
         while not closed.is_set():

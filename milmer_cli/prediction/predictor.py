@@ -6,6 +6,7 @@ the segments and the probabilities equal those of `milmer evaluate --run`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -222,8 +223,12 @@ class Predictor:
             table = None
             if out is not None:
                 table = stack.enter_context(TimelineWriter(out / TIMELINE, run.class_names))
+            stop = threading.Event()
             chunks = prefetch(
-                iter_chunks(onsets, inputs.eeg, inputs.video, run.settings, self._device.type)
+                iter_chunks(
+                    onsets, inputs.eeg, inputs.video, run.settings, self._device.type, stop
+                ),
+                stop,
             )
             stack.enter_context(closing(chunks))
             for output in stack.enter_context(closing(self._inference.run(chunks))):

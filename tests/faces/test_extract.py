@@ -1,5 +1,7 @@
 """The participant's face is extracted, no other face, and no image without a face."""
 
+import threading
+
 import av
 import numpy as np
 import pytest
@@ -296,6 +298,20 @@ def test_iter_faces_chunks_equal_the_whole(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.concatenate([part.found for part in parts]), whole.found)
     np.testing.assert_array_equal(whole.found, (times < 13) | (times > 16))
     assert all(decode_face(image)[..., 0].mean() > 100 for image in whole.images if image)
+
+
+def test_iter_faces_stops_within_a_chunk(tmp_path):
+    span = squares(tmp_path / "v.mp4", 24, (RED, lambda t: (300, 100, 150)))
+    stop = threading.Event()
+
+    class Stopping(Scripted):
+        def detect(self, image):
+            stop.set()
+            return super().detect(image)
+
+    detector = Stopping(RED)
+    assert list(iter_faces(span, times_of(8, 4), SETTINGS, detector, stop)) == []
+    assert len(detector.calls) == 4  # the frames of the first segment
 
 
 def test_extract_faces_overlapping_segments_share_frames(tmp_path):

@@ -40,7 +40,7 @@ def test_prefetch_ends_its_thread_when_closed():
 def test_iter_chunks_detects_faces_on_the_device(monkeypatch):
     devices = []
 
-    def iter_face_segments(video, onsets_s, segment_s, settings, device):
+    def iter_face_segments(video, onsets_s, segment_s, settings, device, stop):
         devices.append(device)
         return iter(())
 

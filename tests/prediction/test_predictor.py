@@ -83,9 +83,7 @@ def test_predictor_detects_faces_on_the_device_of_the_model(
     other = replace(Device.from_settings(settings.run), type="meta")
     monkeypatch.setattr(predictor.Device, "from_settings", lambda run: other)
     devices = []
-    monkeypatch.setattr(
-        predictor, "iter_chunks", lambda *args: iter(devices.append(args[-1]) or ())
-    )
+    monkeypatch.setattr(predictor, "iter_chunks", lambda *args: iter(devices.append(args[4]) or ()))
 
     with pytest.raises(InputError, match="less than one segment"):
         load_model_with(untrained_run, settings).predict(video=recording_files / "face.mp4")
