@@ -238,7 +238,7 @@ def test_prepare_reports_the_coverage_of_each_participant(deap, prepared, tmp_pa
         with PreparedParticipant.open(prepared / f"{name}.h5") as p:
             decoded = np.isfinite(p.time)
             assert result.face_coverage[name] == pytest.approx(p.found[decoded].mean())
-    (shares,) = [value for label, value in result.summary() if label == "by participant"]
+    (shares,) = [value for label, value in result.summary() if label == "faces by participant"]
     lowest, highest = sorted(result.face_coverage.items(), key=lambda item: item[1])
     assert shares == ", ".join(f"{name} {share:.1%}" for name, share in (lowest, highest))
 
