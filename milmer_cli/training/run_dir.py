@@ -163,10 +163,18 @@ class Run:
 
         Raises
         ------
-        WeightsError
-            The weights are missing or damaged, or do not match config.json.
+        InputError
+            The weights are missing or damaged, do not match config.json, or were trained with other
+            settings of the EEG.
         """
         model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)
+        eeg, n_samples = self.settings.eeg, model.config.n_samples
+        if round(eeg.segment_s * eeg.sfreq_hz) != n_samples:
+            raise InputError(
+                f"{self.path / SETTINGS} does not belong to the model: expected segments of "
+                f"{n_samples} samples, got {eeg.segment_s:g} s at {eeg.sfreq_hz:g} Hz.",
+                "Restore the file from a copy of the run, or train again.",
+            )
         return model
 
     def sources(self) -> list[UsedTrial] | None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 
 import av
@@ -74,6 +76,16 @@ def test_predictor_reads_the_metrics_of_the_run_before_any_segment(tmp_path, wri
         load_model(run)
     assert "Train again" in caught.value.hint
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("line", ["segment_s: 1.5", "sfreq_hz: 200.0"])
+def test_load_model_refuses_settings_of_another_model(tmp_path, untrained_run, line):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    key = line.partition(":")[0]
+    text = (run / "settings.yaml").read_text()
+    (run / "settings.yaml").write_text(re.sub(rf"(?m)^(\s+){key}:.*$", rf"\1{line}", text))
+    with pytest.raises(InputError, match=r"settings\.yaml does not belong to the model"):
+        load_model(run)
 
 
 def test_predictor_detects_faces_on_the_device_of_the_model(
