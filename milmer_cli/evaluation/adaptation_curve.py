@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from milmer_cli.evaluation.baselines import MAIN
+from milmer_cli.evaluation.fold_predictions import FoldPredictions
+from milmer_cli.inference.scoring import TestedSegments
 from milmer_cli.io import to_json
 from milmer_cli.metrics import Scores
 from milmer_cli.metrics.resampling import ResamplingOptions
 from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.settings import Settings
-
-if TYPE_CHECKING:
-    from milmer_cli.evaluation.fold_predictions import FoldPredictions
-    from milmer_cli.inference.scoring import TestedSegments
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from milmer_cli.evaluation.experiment import ExperimentResult
+from milmer_cli.evaluation.experiment import ExperimentResult
 
 
 @dataclass(frozen=True)
