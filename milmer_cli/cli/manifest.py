@@ -1,4 +1,4 @@
-"""``milmer manifest events``."""
+"""``milmer manifest events|eav|mahnob|amigos|bids``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.options import CommandContext, command
+from milmer_cli.cli.prepare import print_check
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 
@@ -106,3 +107,100 @@ def events(
 
     recorded = EventSession(eeg, video, event, participant, session, video_onset, duration)
     context.print_result(write_event_manifest(recorded, out, read_options(context.settings.data)))
+
+
+_DATA_FLAGS = {
+    "--participants": "data.participants",
+    "--eeg-channels": "data.eeg_channels",
+    "--channels": "data.channels_file",
+    "--eeg-unit": "data.eeg_unit",
+}
+Root = Annotated[Path, typer.Argument(help="Folder of the data set.", exists=True, file_okay=False)]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="FILE.csv", help="Manifest to write.", dir_okay=False)
+]
+Check = Annotated[
+    bool,
+    typer.Option("--check", help="Report what is present, missing and unusual; write nothing."),
+]
+
+
+@manifest.command()
+@command(flags=_DATA_FLAGS)
+def eav(
+    context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
+) -> None:
+    """Write the manifest of EAV.
+
+    Example:
+      milmer manifest eav EAV --check
+
+    Writes:
+      recordings.csv    one row per trial
+    """
+    _write_listed("eav", context, root, out, check)
+
+
+@manifest.command()
+@command(flags=_DATA_FLAGS)
+def mahnob(
+    context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
+) -> None:
+    """Write the manifest of MAHNOB-HCI's emotion experiment.
+
+    Example:
+      milmer manifest mahnob Sessions --check
+
+    Writes:
+      recordings.csv    one row per trial
+    """
+    _write_listed("mahnob", context, root, out, check)
+
+
+@manifest.command()
+@command(flags=_DATA_FLAGS)
+def amigos(
+    context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
+) -> None:
+    """Write the manifest of AMIGOS.
+
+    Example:
+      milmer manifest amigos AMIGOS --check
+
+    Writes:
+      recordings.csv    one row per trial
+    """
+    _write_listed("amigos", context, root, out, check)
+
+
+@manifest.command()
+@command(flags=_DATA_FLAGS)
+def bids(
+    context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
+) -> None:
+    """Write the manifest of a BIDS data set.
+
+    Example:
+      milmer manifest bids ds001 --check
+
+    Writes:
+      recordings.csv    one row per trial
+    """
+    _write_listed("bids", context, root, out, check)
+
+
+def _write_listed(name: str, context: CommandContext, root: Path, out: Path, check: bool) -> None:
+    """Write the manifest of a data set, or check it."""
+    from milmer_cli.datasets.listing import write_listing
+    from milmer_cli.datasets.open_recordings import list_dataset
+
+    if not check:
+        require_writable(out.parent)
+    listing = list_dataset(name, root, context.settings.data)
+    if not check:
+        context.print_result(write_listing(listing, out))
+        return
+
+    from milmer_cli.preparation.input_check import check_listing
+
+    print_check(context, check_listing(listing, context.settings, context.progress))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -48,6 +48,14 @@ def prepare(
             "--manifest", metavar="FILE.csv", help="Table of other recordings, one row per trial."
         ),
     ] = None,
+    eav_root: Annotated[Path | None, folder_option("--eav-root", "Folder of EAV.")] = None,
+    mahnob_root: Annotated[
+        Path | None, folder_option("--mahnob-root", "Folder of MAHNOB-HCI's sessions.")
+    ] = None,
+    amigos_root: Annotated[Path | None, folder_option("--amigos-root", "Folder of AMIGOS.")] = None,
+    bids_root: Annotated[
+        Path | None, folder_option("--bids-root", "Folder of a BIDS data set.")
+    ] = None,
     manifest_template: Annotated[
         bool, typer.Option("--manifest-template", help="Print a commented manifest and exit.")
     ] = False,
@@ -80,10 +88,18 @@ def prepare(
 
         typer.echo(template(), nl=False)
         return
-    check_recordings, open_recordings = _data_set(context, deap_root, manifest)
+    paths = {
+        "--deap-root": deap_root,
+        "--manifest": manifest,
+        "--eav-root": eav_root,
+        "--mahnob-root": mahnob_root,
+        "--amigos-root": amigos_root,
+        "--bids-root": bids_root,
+    }
+    check_recordings, open_recordings = _data_set(context, paths)
     inventory = check_recordings()
     if check:
-        _print_check(context, inventory)
+        print_check(context, inventory)
         if not inventory.usable:
             raise typer.Exit(InputError.exit_code)
         return
@@ -106,34 +122,45 @@ def prepare(
 
 
 def _data_set(
-    context: CommandContext, deap_root: Path | None, manifest: Path | None
+    context: CommandContext, paths: Mapping[str, Path | None]
 ) -> tuple[Callable[[], InputCheck], Callable[[], Recordings]]:
-    """Return a function that checks the given data set, and one that opens it."""
-    settings, progress = context.settings, context.progress
-    if deap_root is not None and manifest is None:
-        from milmer_cli.datasets.open_recordings import open_recordings
-        from milmer_cli.preparation.input_check import check_deap
+    """Return a function that checks the given data set, and one that opens it.
 
-        return (
-            partial(check_deap, deap_root, settings, progress),
-            partial(open_recordings, deap_root, settings.data),
+    Parameters
+    ----------
+    context
+    paths
+        Flag -> path, of which exactly one must be given.
+    """
+    given = [(flag, path) for flag, path in paths.items() if path is not None]
+    if len(given) != 1:
+        flags = list(paths)
+        got = " and ".join(flag for flag, _ in given) or "none"
+        raise InputError(
+            f"Expected one of {', '.join(flags[:-1])} and {flags[-1]}, got {got}.",
+            "--deap-root DIR reads DEAP, --manifest FILE.csv any other recordings; "
+            "--manifest-template prints a manifest to start from.",
         )
-    if manifest is not None and deap_root is None:
-        from milmer_cli.datasets.open_recordings import open_recordings
-        from milmer_cli.preparation.input_check import check_manifest
+    (flag, path), settings, progress = given[0], context.settings, context.progress
 
+    from milmer_cli.datasets.open_recordings import list_dataset, open_listing, open_recordings
+    from milmer_cli.preparation.input_check import check_deap, check_listing, check_manifest
+
+    if flag in ("--deap-root", "--manifest"):
+        check = check_deap if flag == "--deap-root" else check_manifest
         return (
-            partial(check_manifest, manifest, settings, progress),
-            partial(open_recordings, manifest, settings.data),
+            partial(check, path, settings, progress),
+            partial(open_recordings, path, settings.data),
         )
-    raise InputError(
-        f"Expected one of --deap-root and --manifest, got {'both' if deap_root else 'neither'}.",
-        "--deap-root DIR reads DEAP, --manifest FILE.csv any other recordings; "
-        "--manifest-template prints a manifest to start from.",
+    listing = list_dataset(flag.removeprefix("--").removesuffix("-root"), path, settings.data)
+    return (
+        partial(check_listing, listing, settings, progress),
+        partial(open_listing, listing, settings.data),
     )
 
 
-def _print_check(context: CommandContext, inventory: InputCheck) -> None:
+def print_check(context: CommandContext, inventory: InputCheck) -> None:
+    """Print the result of ``--check``."""
     if context.console.as_json:
         context.print_result(inventory)
     else:

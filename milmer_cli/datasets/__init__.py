@@ -10,6 +10,8 @@ Modules in data-flow order:
 - `missing`: missing and unusable inputs, as `prepare --check` reports them
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
+- `listing`: what a reader finds in the folder of a data set, as rows of a manifest
+- `eav`, `mahnob`, `amigos`, `bids`: EAV, MAHNOB-HCI, AMIGOS and BIDS as such rows
 - `event_manifest`: a manifest with one row per event of an EEG file
 - `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
 - `manifest_events`: onsets and durations of the trials that start at an event of the EEG
@@ -19,7 +21,8 @@ Modules in data-flow order:
 - `open_recordings`: open a data set by its path
 - `synthetic`: a synthetic data set in DEAP's format with known effects
 
-To add a data set: write a class that implements `base.Recordings`, and create it in
-`open_recordings`; or write a manifest of it, which needs no code. To add a column to the manifest:
+To add a data set: write a manifest of it, which needs no code; or write a function that lists its
+recordings as rows of a manifest (`listing.DatasetListing`), and add it to `open_recordings.LISTED`,
+which gives it a command of `milmer manifest` and a flag of `milmer prepare`. To add a column to the manifest:
 add it to `manifest.COLUMNS`, `ManifestRow` and the template.
 """

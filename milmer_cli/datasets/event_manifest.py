@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections import Counter
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.csv_cells import csv_text
+from milmer_cli.datasets.listing import relative_path
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME, manifest_errors
 from milmer_cli.datasets.table import quoted, read_table
 from milmer_cli.datasets.table_text import read_table_text
@@ -200,7 +200,7 @@ def _previous_text(out: Path, participant: str, session: str) -> str:
 def _rows(
     session: EventSession, participant: str, events: Sequence[Event], out: Path
 ) -> list[list[object]]:
-    video = "" if session.video is None else _relative(session.video, out)
+    video = "" if session.video is None else relative_path(session.video, out.parent)
     rows: list[list[object]] = []
     for number, event in enumerate(events, start=1):
         in_video = ""
@@ -209,19 +209,11 @@ def _rows(
         duration = "" if event.duration_s is None else f"{event.duration_s:g}"
         rows.append(
             [
-                *(participant, session.session, number, "", _relative(session.eeg, out)),
+                *(participant, session.session, number, "", relative_path(session.eeg, out.parent)),
                 *(event.name, number, f"{event.onset_s:.3f}", video, in_video, duration, "", ""),
             ]
         )
     return rows
-
-
-def _relative(file: Path, out: Path) -> str:
-    """Return a path relative to the folder of the manifest; absolute on another drive."""
-    try:
-        return Path(os.path.relpath(file.absolute(), out.absolute().parent)).as_posix()
-    except ValueError:
-        return str(file.absolute())
 
 
 def _to_fill(session: EventSession, events: Sequence[Event]) -> dict[str, str]:

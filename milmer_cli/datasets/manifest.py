@@ -91,10 +91,10 @@ def manifest_template() -> str:
     return _TEMPLATE
 
 
-def manifest_errors(path: Path) -> TableErrors:
-    """Return the collector for the errors of a manifest."""
+def manifest_errors(path: Path, text: str | None = None) -> TableErrors:
+    """Return the collector for the errors of a manifest; ``text`` replaces that of the file."""
     return TableErrors(
-        path, "`milmer prepare --manifest-template` prints an example with comments."
+        path, "`milmer prepare --manifest-template` prints an example with comments.", text
     )
 
 

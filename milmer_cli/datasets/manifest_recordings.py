@@ -39,6 +39,8 @@ class ManifestRecordings:
         Participants to use, see `select_participants`; empty for all.
     options
         New names of channels, their unit, and electrodes for rows with an empty ``eeg_channels``.
+    text
+        Content of the manifest if the file does not exist (`listing.DatasetListing`).
 
     Raises
     ------
@@ -50,12 +52,16 @@ class ManifestRecordings:
     pass_band_hz = None
 
     def __init__(
-        self, path: Path, participants: str = "", options: ReadOptions = AS_RECORDED
+        self,
+        path: Path,
+        participants: str = "",
+        options: ReadOptions = AS_RECORDED,
+        text: str | None = None,
     ) -> None:
         self.path = path = path.absolute()  # worker processes may have another current folder
-        if not path.is_file():
+        if text is None and not path.is_file():
             raise InputError(f"There is no manifest {path}.", "Check the path.")
-        errors = manifest_errors(path)
+        errors = manifest_errors(path, text)
         rows, unused = read_manifest(errors, "prepare")
         rows = [replace(row, eeg_channels=row.eeg_channels or options.eeg_channels) for row in rows]
         self._options = options

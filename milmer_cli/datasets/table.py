@@ -44,12 +44,15 @@ class TableErrors:
         The file.
     hint
         What the user can do; the hint of the exception.
+    text
+        Content of the table if it is not in a file; None to read the file.
     found
         (line, message) of each error, without duplicates.
     """
 
     path: Path
     hint: str
+    text: str | None = None
     found: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def add(self, line: int, message: str) -> None:
@@ -193,7 +196,8 @@ def read_table(
     InputError
         The file cannot be read, or its header is wrong, so that the rows cannot be interpreted.
     """
-    lines = _Lines(read_table_text(errors.path, errors.hint))
+    text = read_table_text(errors.path, errors.hint) if errors.text is None else errors.text
+    lines = _Lines(text)
     header: list[str] = []
     rows = []
     for cells in lines.records(errors):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from milmer_cli.data.labels import (
     make_labels,
 )
 from milmer_cli.datasets.deap.inventory import FILMED, ParticipantInventory, inventory_deap
+from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest_inventory import ParticipantFiles, inventory_manifest
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.datasets.read_options import deap_channels, read_options
 from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
@@ -133,6 +135,49 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
     """
     data = settings.data
     recordings = ManifestRecordings(path, data.participants, read_options(data))
+    return _check_rows(recordings, f"Manifest {path}", {"manifest": str(path)}, data, progress)
+
+
+def check_listing(
+    listing: DatasetListing, settings: Settings, progress: Progress = SILENT
+) -> InputCheck:
+    """Check the recordings of a data set as `check_manifest`, and report the reader's findings.
+
+    Parameters
+    ----------
+    listing
+        The recordings.
+    settings
+        Section ``data``: participants, and how labels are derived.
+    progress
+        Advances by participants.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, or a participant is unknown.
+    """
+    recordings = open_listing(listing, settings.data)
+    title = f"{listing.name} below {listing.root}"
+    facts = {"data_set": listing.name, "findings": list(listing.findings)}
+    check = _check_rows(recordings, title, facts, settings.data, progress)
+    missing = [asdict(item) for item in listing.missing]
+    return replace(
+        check,
+        missing=(*group_missing(listing.missing), *check.missing),
+        notes=(*listing.findings, *check.notes),
+        facts={**check.facts, "missing": [*missing, *check.facts["missing"]]},
+    )
+
+
+def _check_rows(
+    recordings: ManifestRecordings,
+    title: str,
+    described: Mapping[str, Any],
+    data: DataSettings,
+    progress: Progress,
+) -> InputCheck:
+    """Check the rows of a manifest; ``described`` are the first values of the facts."""
     entries = inventory_manifest(recordings, progress)
     given = np.array([trial.label or "" for entry in entries for trial in entry.trials])
     counts = {
@@ -150,7 +195,7 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
     usable = any(entry.usable for entry in entries)
     notes = [*recordings.notes(), *dict.fromkeys(note for e in entries for note in e.notes)]
     facts = {
-        "manifest": str(path),
+        **described,
         "channels": list(recordings.channels or ()),
         "participants": [_manifest_facts(entry) for entry in entries],
         "missing": [asdict(item) for item in missing],
@@ -159,7 +204,7 @@ def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) 
         "classes": {name: own.to_json() for name, own in counts.items()},
     }
     return InputCheck(
-        f"Manifest {path}",
+        title,
         (*columns, *class_names(data.target, given), _NO_CLASS),
         (*rows, _totals(rows, {columns.index("Hz"), columns.index("seconds")})),
         tuple(group_missing(missing)),

@@ -89,7 +89,7 @@ def test_prepare_requires_exactly_one_data_set(milmer, deap, tmp_path):
     for named in ((), ("--deap-root", deap, "--manifest", "table.csv")):
         outcome = milmer("prepare", *named)
         assert outcome.code == 2
-        assert "Expected one of --deap-root and --manifest" in outcome.err
+        assert "Expected one of --deap-root, --manifest," in outcome.err
         assert "--manifest-template" in outcome.err
 
 
