@@ -130,7 +130,8 @@ class VideoOverlay:
     def _fit_text(self, texts: Sequence[str], size: float, thickness: int, share: float) -> float:
         """Return the font size, at most ``size``, at which all texts fit a share of the width."""
         widest = max(cv2.getTextSize(text, _FONT, size, thickness)[0][0] for text in texts)
-        return size * min(1.0, share * self.size[0] / widest)
+        # strokes extend beyond the measured width
+        return size * min(1.0, (share * self.size[0] - thickness - 1) / widest)
 
     def _draw_plot(self, canvas: np.ndarray, time_s: float) -> None:
         """Draw the probabilities up to now; the axis spans the whole recording."""

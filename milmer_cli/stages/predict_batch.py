@@ -15,6 +15,7 @@ from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
 from milmer_cli.io import atomic_write
 from milmer_cli.parallel import run_parallel
+from milmer_cli.partial_files import require_no_link
 from milmer_cli.prediction.batch import (
     BatchResult,
     SummaryRow,
@@ -192,6 +193,7 @@ def _predict_recording(
     """Predict one recording in a worker process; an error becomes a row."""
     torch.set_num_threads(model[-1])
     try:
+        require_no_link(out)
         require_prediction_folder(out)
         with locked_prediction(out):
             return out, _predict_locked(model, request, out, identity)

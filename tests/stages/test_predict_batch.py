@@ -109,6 +109,20 @@ def test_predict_batch_isolates_unexpected_errors(tmp_path, monkeypatch, table, 
     assert (out / "b" / "report.html").is_file()
 
 
+def test_predict_batch_does_not_follow_a_link_with_the_name_of_a_recording(
+    tmp_path, table, untrained_run
+):
+    table.write_text("name,eeg\nb,b.edf\n")
+    predict_batch(table, untrained_run, tmp_path / "out", SETTINGS)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "out" / "b").rename(tmp_path / "moved")
+    (tmp_path / "out" / "b").symlink_to(tmp_path / "victim")
+    result = predict_batch(table, untrained_run, tmp_path / "out", SETTINGS)
+    assert result.failed == ("b",)
+    assert "out/b is a link" in summary(tmp_path / "out")["b"]["error"]
+    assert not list((tmp_path / "victim").iterdir())
+
+
 def test_predict_batch_repeats_if_a_data_file_changes(tmp_path, untrained_run, make_eeg):
     signals = make_eeg(6.0)
     write_brainvision(tmp_path / "x.vhdr", signals)
