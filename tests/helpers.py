@@ -308,8 +308,12 @@ def label_segments(
     *,
     step_s: float = 3.0,
     segment_s: float = 3.0,
+    sessions: int = 0,
 ) -> LabeledSegments:
-    """Label segments as in DEAP: permuted presentation orders, one class a trial."""
+    """Label segments as in DEAP: permuted presentation orders, one class a trial.
+
+    With ``sessions``, the trials of a participant are in that many sessions of equal size.
+    """
     random = np.random.default_rng(seed)
     n = participants * trials * per_trial
     stimuli = [random.permutation(trials) + 1 for _ in range(participants)]
@@ -324,6 +328,12 @@ def label_segments(
         eeg_found=np.ones(n, dtype=bool),
         faces_found=np.ones(n, dtype=np.float32),
         label=np.full(n, ""),
+        session=(
+            np.array([f"ses{1 + (t - 1) * sessions // trials}" for t in trial])
+            if sessions
+            else np.full(n, "")
+        ),
+        condition=np.full(n, ""),
     )
     labels = np.repeat(random.integers(4, size=participants * trials), per_trial)
     return LabeledSegments(StubStore(segment_s), segments, labels, QUADRANTS)

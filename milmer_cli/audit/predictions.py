@@ -22,6 +22,7 @@ from milmer_cli.io import shorten
 
 SPELLINGS = {
     "participant": "participant participant_id participants subject subject_id subj sub person pid",
+    "session": "session session_id session_number session_no session_idx ses sess",
     "trial": "trial trial_id trial_number trial_index trial_no trial_idx",
     "stimulus": "stimulus stimulus_id stim clip clip_id video video_id experiment_id film movie",
     "truth": "truth true y_true y label true_label ground_truth gt target class actual",
@@ -51,13 +52,14 @@ class AuditTable:
 
     Attributes
     ----------
-    participant, trial, stimulus, fold, seed
+    participant, session, trial, stimulus, fold, seed
         (n,) text; empty if the table has no such column.
     onset_s
         (n,) seconds; NaN if the table has no such column.
     """
 
     participant: np.ndarray
+    session: np.ndarray
     trial: np.ndarray
     stimulus: np.ndarray
     fold: np.ndarray
@@ -66,7 +68,7 @@ class AuditTable:
 
     @property
     def trial_id(self) -> np.ndarray:
-        """(n,) trial of each row, unique over participants.
+        """(n,) trial of each row, unique over participants and their sessions.
 
         Without a column ``trial``, a participant's stimulus identifies the trial; without either,
         each row is a trial of its own.
@@ -74,7 +76,21 @@ class AuditTable:
         column = self.trial if np.any(self.trial != "") else self.stimulus
         if not np.any(column != ""):
             column = np.array([f"{type(self).__name__} row {i}" for i in range(len(column))])
-        return np.array([f"{p}/{t}" for p, t in zip(self.participant, column, strict=True)])
+        return np.array([f"{s}/{t}" for s, t in zip(self.session_id, column, strict=True)])
+
+    @property
+    def session_id(self) -> np.ndarray:
+        """(n,) recording session of each row, unique over participants.
+
+        It is the participant where the table states no session.
+        """
+        pairs = zip(self.participant, self.session, strict=True)
+        return np.array([f"{p}/{session}" if session else p for p, session in pairs], dtype=str)
+
+    @property
+    def has_several_sessions(self) -> bool:
+        """Whether some participant has several sessions."""
+        return len(np.unique(self.session_id)) > len(np.unique(self.participant))
 
     def has(self, column: str) -> bool:
         """Whether the table has a column of text."""
@@ -153,7 +169,12 @@ def read_predictions(
             _cells(rows, columns["predicted"], number, _expected(class_names))
         ]
     table = PredictionTable(
-        **texts(rows, columns, ("participant", "trial", "stimulus", "fold", "seed")),
+        **texts(
+            rows,
+            columns,
+            ("participant", "session", "trial", "stimulus", "fold", "seed"),
+            optional=("session",),
+        ),
         **seconds(rows, columns, ("onset_s", "duration_s")),
         truth=_cells(rows, columns["truth"], number, _expected(class_names)),
         predicted=(

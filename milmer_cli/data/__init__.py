@@ -19,5 +19,7 @@ In data-flow order:
 - `feature_cache`: `TokenBagDataset`, which reads the cached face tokens of a frozen backbone
 
 To add a protocol: name its units in ``splits.UNITS_KEPT_APART`` and in `Protocol` of the settings
-schema, and state in ``splits._split_units`` which units are split.
+schema, state in ``splits._split_units`` which units are split, and in
+``split_checks.require_protocol`` which stores it needs. What its intervals sample and what its
+result generalizes to is in ``metrics.resampling``.
 """

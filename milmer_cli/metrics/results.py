@@ -32,7 +32,7 @@ METRICS = (
 )
 """Names of the metrics, in the order of all tables."""
 
-PLURALS = {"participant": "participants", "stimulus": "stimuli"}
+PLURALS = {"participant": "participants", "stimulus": "stimuli", "session": "sessions"}
 METRIC_RANGES = dict.fromkeys(METRICS, (0.0, 1.0)) | {"kappa": (-1.0, 1.0), "brier": (0.0, 2.0)}
 """Range of each metric; intervals do not exceed it."""
 

@@ -28,6 +28,10 @@ QUADRANT_WORDS = {
 PROTOCOL_DESCRIPTIONS = {
     "segment": "The training and test sets contain segments of the same trials.",
     "trial": ("Test trials are not in the training set, but their participants and stimuli are."),
+    "session": (
+        "Test recording sessions are not in the training set, but other sessions of their "
+        "participants are."
+    ),
     "participant": (
         "Test participants are not in the training set, but the stimuli that they watched are."
     ),

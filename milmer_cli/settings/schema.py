@@ -33,7 +33,7 @@ Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
 Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
-Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
+Protocol = Literal["segment", "trial", "session", "participant", "stimulus", "participant-stimulus"]
 Split = Literal["folds", "holdout"]
 EpochSet = Literal["validation", "test"]
 Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -358,11 +358,13 @@ class EvaluateSettings(Section):
 
     protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
         "trial",
+        "session",
         "participant",
         "stimulus",
     )
     """What the training and test sets do not share; several protocols form a ladder. If there are
-    several, those that the data do not allow are skipped with a warning."""
+    several, those that the data do not allow are skipped with a warning (`session` without one if
+    it is only there by default)."""
     split: Split = "folds"
     """`folds` tests every segment once; `holdout` draws one test set of `test_fraction`
     (published)."""

@@ -266,6 +266,7 @@ def _entry(path: Path, previous: Mapping[str, Any], written: Mapping[str, str]) 
             else file_digest(path),
             "segments": len(p),
             "trials": len(np.unique(p.trial)),
+            "sessions": len(np.unique(p.session)),
             "eeg_coverage": _share(p.eeg_found),
             "face_coverage": _share(p.found),
             "detector": p.detector,

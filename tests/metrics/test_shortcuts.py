@@ -134,7 +134,11 @@ def test_identity_predictions_never_read_the_labels_of_the_test_set():
     train, test = np.arange(60), np.arange(60, 80)
     poisoned = labels.copy()
     poisoned[test] = (poisoned[test] + 1) % 4
-    known = {"participant": participant, "stimulus": np.arange(80) // 4}
+    known = {
+        "participant": participant,
+        "stimulus": np.arange(80) // 4,
+        "session": participant + 4 * (np.arange(80) % 3),
+    }
     found, again = (
         identity_predictions(values, known, [(train, test)], 4) for values in (labels, poisoned)
     )
