@@ -78,16 +78,21 @@ class LabeledSegments:
             If the store is missing or damaged, lacks a selected participant, or has no segment that
             the model can use.
         """
-        for finding in validate_store(prepared, deep=False):
-            if finding.severity == "error":
-                raise InputError(f"{finding.where}: {finding.message}", finding.hint)
-            progress.note(f"{finding.where}: {finding.message} {finding.hint}", "detail")
-        store = PreparedStore.open(prepared)
-        if store.settings["eeg"].get("layout") == "published" != settings.eeg.layout:
-            progress.note(f"{prepared} was prepared with eeg.layout=published: {LAYOUT}", "warning")
+        store = open_store(prepared, settings, progress)
         segments = store.segments(
             select_participants(store.participants, settings.data.participants, str(prepared))
         )
+        return cls.of(store, segments, settings, progress)
+
+    @classmethod
+    def of(
+        cls,
+        store: PreparedStore,
+        segments: Segments,
+        settings: Settings,
+        progress: Progress = SILENT,
+    ) -> LabeledSegments:
+        """Derive the labels of segments of an opened store; see `open`."""
         _check_target(segments, settings.data.target)
         segments, channels_found, counts = _apply_quality_rule(store, segments, settings)
         labeled = cls(
@@ -125,6 +130,24 @@ class LabeledSegments:
         eeg, face = self.segments.eeg_found, self.segments.faces_found > 0
         usable = {"both": eeg | face, "eeg": eeg, "face": face}[modalities]
         return replace(self, labels=np.where(usable, self.labels, EXCLUDED))
+
+
+def open_store(prepared: Path, settings: Settings, progress: Progress = SILENT) -> PreparedStore:
+    """Open a store, check it, and report its warnings.
+
+    Raises
+    ------
+    InputError
+        The store is missing or damaged.
+    """
+    for finding in validate_store(prepared, deep=False):
+        if finding.severity == "error":
+            raise InputError(f"{finding.where}: {finding.message}", finding.hint)
+        progress.note(f"{finding.where}: {finding.message} {finding.hint}", "detail")
+    store = PreparedStore.open(prepared)
+    if store.settings["eeg"].get("layout") == "published" != settings.eeg.layout:
+        progress.note(f"{prepared} was prepared with eeg.layout=published: {LAYOUT}", "warning")
+    return store
 
 
 def _apply_quality_rule(

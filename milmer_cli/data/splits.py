@@ -38,8 +38,13 @@ UNITS_KEPT_APART = {
     "participant": ("segment", "trial", "participant"),
     "stimulus": ("segment", "trial", "stimulus"),
     "participant-stimulus": ("segment", "trial", "participant", "stimulus"),
+    "cross-dataset": ("segment", "trial"),
 }
-"""Groups that training, validation and test set must not share, by protocol."""
+"""Groups that training, validation and test set must not share, by protocol.
+
+Under ``cross-dataset``, the test set is another store, and has other participants and stimuli. The
+validation set may be of the only participant of the store for training.
+"""
 
 PROTOCOLS = tuple(UNITS_KEPT_APART)
 """All protocols, from leaky to strict."""

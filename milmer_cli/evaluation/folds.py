@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from milmer_cli.data.cross_dataset import CrossDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.split_checks import check_fold, require_protocol
@@ -24,6 +25,7 @@ SPLIT_COLUMNS: dict[Protocol, tuple[str, ...]] = {
     "participant": ("participant",),
     "stimulus": ("stimulus",),
     "participant-stimulus": ("participant", "stimulus"),
+    "cross-dataset": ("participant",),
 }
 """Columns of the table of segments whose values a protocol keeps in one set."""
 
@@ -98,6 +100,31 @@ def make_splits(
             first_error = first_error or error
     if not splits and first_error is not None:
         raise first_error
+    return splits
+
+
+def cross_dataset_splits(
+    data: CrossDataset, options: EvaluateSettings, validation_fraction: float, seed: int
+) -> list[ProtocolFolds]:
+    """Train on one store and test on another, once for every seed.
+
+    Raises
+    ------
+    InputError
+        The store for training is too small for a validation set, or models per participant are
+        requested.
+    """
+    if options.per_participant:
+        raise InputError(
+            "evaluate.per_participant cannot be combined with --train-on and --test-on, which "
+            "tests participants that are not in the training set.",
+            "Set evaluate.per_participant to false.",
+        )
+    splits = []
+    for split_seed in range(seed, seed + options.seeds):
+        fold = data.fold(validation_fraction, split_seed)
+        check_fold(fold, data.labeled, "cross-dataset")
+        splits.append(ProtocolFolds("cross-dataset", split_seed, (fold,)))
     return splits
 
 

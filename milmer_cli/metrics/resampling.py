@@ -24,6 +24,7 @@ SAMPLED_AXES: dict[str, tuple[Axis, ...]] = {
     "participant": ("participant",),
     "stimulus": ("stimulus",),
     "participant-stimulus": ("participant", "stimulus"),
+    "cross-dataset": ("participant",),
 }
 """What an interval under each protocol treats as a sample of a larger population."""
 
@@ -34,6 +35,7 @@ GENERALIZES_TO = {
     "participant": "new participants who see the same stimuli",
     "stimulus": "new stimuli shown to the same participants",
     "participant-stimulus": "new participants who see new stimuli",
+    "cross-dataset": "new participants of the tested data set, from training on another one",
 }
 """What a result under each protocol generalizes to."""
 

@@ -21,6 +21,7 @@ SHARED = {
     "participant": ("stimulus",),
     "stimulus": ("participant",),
     "participant-stimulus": (),
+    "cross-dataset": (),
 }
 """Identities that training and test share under each protocol, apart from sessions."""
 

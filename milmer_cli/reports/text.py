@@ -41,6 +41,10 @@ PROTOCOL_DESCRIPTIONS = {
     "participant-stimulus": (
         "Neither the test participants nor the test stimuli are in the training set."
     ),
+    "cross-dataset": (
+        "The model is trained on one data set and tested on another one: other participants, "
+        "stimuli and recordings."
+    ),
 }
 
 

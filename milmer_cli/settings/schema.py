@@ -33,7 +33,12 @@ Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
 Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
-Protocol = Literal["segment", "trial", "session", "participant", "stimulus", "participant-stimulus"]
+SplitProtocol = Literal[
+    "segment", "trial", "session", "participant", "stimulus", "participant-stimulus"
+]
+"""What the sets of a split of one store do not share."""
+Protocol = Literal[SplitProtocol, "cross-dataset"]
+"""Protocol of a result; under ``cross-dataset``, the sets are of two stores."""
 Split = Literal["folds", "holdout"]
 EpochSet = Literal["validation", "test"]
 Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -315,7 +320,7 @@ class TrainSettings(LearningSettings):
     """Learning rate of the backbone, as a fraction of `lr` (published: 1). The faces of a few
     participants are learned faster than their expressions. Use 1 for a backbone with random
     weights."""
-    protocol: Protocol = "trial"
+    protocol: SplitProtocol = "trial"
     """What the training, validation and test sets never share."""
     test_fraction: Fraction = 0.2
     """Fraction of the groups (trials, participants, ...) in the test set."""
@@ -356,7 +361,7 @@ class FinetuneSettings(LearningSettings):
 class EvaluateSettings(Section):
     """Cross-validation, comparisons and intervals."""
 
-    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
+    protocols: Annotated[tuple[SplitProtocol, ...], Field(min_length=1)] = (
         "trial",
         "session",
         "participant",

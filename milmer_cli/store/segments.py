@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,12 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Segments]) -> Segments:
+        """Join tables; at least one."""
+        columns = (field.name for field in fields(cls))
+        return cls(*(np.concatenate([getattr(t, column) for t in tables]) for column in columns))
 
     def take(self, index: np.ndarray) -> Segments:
         """Return the rows at ``index`` (positions or a mask)."""
