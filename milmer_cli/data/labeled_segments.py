@@ -15,7 +15,7 @@ from milmer_cli.data.quality import QualityCounts, good_channels, usable_eeg, us
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.eeg.amplitude import recording_gain
 from milmer_cli.errors import InputError
-from milmer_cli.io import digest
+from milmer_cli.io import digest, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.published_defects import LAYOUT
@@ -94,11 +94,13 @@ class LabeledSegments:
     ) -> LabeledSegments:
         """Derive the labels of segments of an opened store; see `open`."""
         _check_target(segments, settings.data.target)
+        labels = make_labels(segments.ratings, settings.data, segments.label)
+        labels = np.where(_in_conditions(segments, settings.data.conditions), labels, EXCLUDED)
         segments, channels_found, counts = _apply_quality_rule(store, segments, settings)
         labeled = cls(
             store,
             segments,
-            make_labels(segments.ratings, settings.data, segments.label),
+            labels,
             class_names(settings.data.target, segments.label),
             counts,
             channels_found,
@@ -211,6 +213,27 @@ def _check_target(segments: Segments, target: Target) -> None:
             f"data.target={target} needs ratings, but the trials of the store have labels instead.",
             "Use --set data.target=label.",
         )
+
+
+def _in_conditions(segments: Segments, conditions: Sequence[str]) -> np.ndarray:
+    """Whether each segment is of one of the conditions, (n_segments,) bool; all if none is given.
+
+    Raises
+    ------
+    InputError
+        The store does not have one of the conditions.
+    """
+    if not conditions:
+        return np.ones(len(segments), bool)
+    known = np.unique(segments.condition[segments.condition != ""]).tolist()
+    if unknown := [name for name in conditions if name not in known]:
+        raise InputError(
+            f"data.conditions: expected conditions of the store ({shorten(known) or 'none'}), got "
+            f"{shorten(unknown)}.",
+            "Name conditions of the column condition of the manifest, or leave data.conditions "
+            "empty.",
+        )
+    return np.isin(segments.condition, list(conditions))
 
 
 def _note_quality(counts: Sequence[QualityCounts], progress: Progress) -> None:

@@ -113,6 +113,25 @@ class TestedSegments:
             baselines,
         )
 
+    def score_by_condition(
+        self, probabilities: np.ndarray, settings: Settings
+    ) -> dict[str, Scores]:
+        """Score the predictions of each experimental condition; empty without several of them.
+
+        Parameters
+        ----------
+        probabilities, settings
+            As in `score`.
+        """
+        condition = self.labeled.segments.condition[self.rows]
+        names = np.unique(condition[condition != ""]).tolist()
+        if len(names) < 2:
+            return {}
+        masks = {name: condition == name for name in names}
+        return {
+            name: self.at(mask).score(probabilities[mask], settings) for name, mask in masks.items()
+        }
+
     def score(self, probabilities: np.ndarray, settings: Settings) -> Scores:
         """Score predictions, (n, n_classes), of the tested segments.
 

@@ -76,6 +76,9 @@ class DataSettings(Section):
     participants: str = ""
     """Participants to use: numbers, names and ranges of either, as in `1,3-5` or `s01,s03-s05`;
     empty for all."""
+    conditions: tuple[str, ...] = ()
+    """Experimental conditions to use, from the column `condition` of a manifest, for example
+    `[Listening]`; empty for all."""
     eeg_channels: str = ""
     """EEG channels to use, in order, separated by `;`, whatever their names are; empty for all
     electrodes of the 10-05 system that the recordings share (DEAP: 32). The column `eeg_channels`

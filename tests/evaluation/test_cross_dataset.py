@@ -13,6 +13,7 @@ import pytest
 from helpers import RecordingProgress, read_csv
 from milmer_cli.data.cross_dataset import CrossDataset
 from milmer_cli.errors import InputError
+from milmer_cli.evaluation.baselines import BAND_POWER
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import evaluate, evaluate_dry_run
 from milmer_cli.store import (
@@ -153,9 +154,8 @@ def test_evaluate_cross_dataset_is_stamped_and_transfers_the_planted_signal(out,
     assert metrics["scores"]["resampling"]["axes"] == ["participant"]
     assert "(of the tested data set " in metrics["headline"]
     assert "chance 50 %" in metrics["headline"]
-    stated = metrics["provenance"]["cross_dataset"]
-    assert stated == {"train_on": str(stores[0]), "test_on": str(stores[1])}
-    lda = metrics["models"]["band power with LDA"]
+    assert metrics["cross_dataset"] == {"train_on": str(stores[0]), "test_on": str(stores[1])}
+    lda = metrics["protocols"]["cross-dataset"]["models"][BAND_POWER]
     assert lda["trial"]["accuracy"]["value"] > 0.9
     assert lda["chance"]["p_value_trial"] < 0.05
     page = (out / "report.html").read_text()
