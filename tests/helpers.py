@@ -339,6 +339,33 @@ def label_segments(
     return LabeledSegments(StubStore(segment_s), segments, labels, QUADRANTS)
 
 
+def write_eeg_store(
+    folder: Path,
+    channels: Sequence[str],
+    trials: Mapping[str, Sequence[PreparedTrial]],
+    sources: Mapping[str, object] | None = None,
+    **changes: object,
+) -> Path:
+    """Write a store without faces, of segments of 1 s at 128 Hz.
+
+    ``trials`` are those of each participant, ``sources`` those of the files of all participants,
+    and ``changes`` are settings ``eeg``.
+    """
+    values = load_settings().model_dump(mode="json")
+    faces = values["faces"]
+    settings = {"eeg": {**values["eeg"], "segment_s": 1.0, **changes}, "faces": faces}
+    for name, own in trials.items():
+        digests = {"eeg": str(folder), "faces": str(folder)}
+        notes = {"sources": dict(sources)} if sources else {}
+        header = Header(
+            name, 128.0, tuple(channels), 1.0, faces["instances"], faces["image_size"], settings,
+            digests, notes=notes,
+        )  # fmt: skip
+        write_participant(folder / f"{name}.h5", header, own)
+    write_index(folder, settings, sorted(trials))
+    return folder
+
+
 # EEG with the topography of a head and known blinks ------------------------------------
 
 EEG_HZ = 128

@@ -106,7 +106,7 @@ class LabeledSegments:
             channels_found,
             _eeg_gain(store, segments, settings.model),
         ).restrict_to(settings.model.modalities)
-        _note_exclusions(labeled, settings.model.modalities, progress)
+        _note_exclusions(labeled, settings, progress)
         _note_quality(counts, progress)
         return labeled
 
@@ -249,8 +249,10 @@ def _note_quality(counts: Sequence[QualityCounts], progress: Progress) -> None:
         )
 
 
-def _note_exclusions(labeled: LabeledSegments, modalities: Modalities, progress: Progress) -> None:
+def _note_exclusions(labeled: LabeledSegments, settings: Settings, progress: Progress) -> None:
     segments, labels = labeled.segments, labeled.labels
+    modalities = settings.model.modalities
+    filtered = "another condition, " if settings.data.conditions else ""
     excluded = int(np.sum(labels == EXCLUDED))
     if excluded == len(labels):
         raise InputError(
@@ -260,8 +262,8 @@ def _note_exclusions(labeled: LabeledSegments, modalities: Modalities, progress:
         )
     if excluded:
         progress.note(
-            f"{excluded} of {len(labels)} segments are excluded: no rating, a dropped tie, or no "
-            f"usable data for model.modalities={modalities}.",
+            f"{excluded} of {len(labels)} segments are excluded: {filtered}no rating, a dropped "
+            f"tie, or no usable data for model.modalities={modalities}.",
             "info",
         )
     if modalities != "both":

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import RecordingProgress, read_csv
+from helpers import RecordingProgress, read_csv, write_eeg_store
 from milmer_cli.data.cross_dataset import CrossDataset
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.baselines import BAND_POWER
-from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import evaluate, evaluate_dry_run
-from milmer_cli.store import (
-    Header,
-    PreparedStore,
-    PreparedTrial,
-    write_index,
-    write_participant,
-)
+from milmer_cli.store import PreparedStore, PreparedTrial
 
-SFREQ, SEGMENTS = 128.0, 2
 CLASSES = ("joy", "fear")
 TRAIN = ("Fp1", "T3", "Cz", "Oz")
 TEST = ("OZ", "Pz", "fp1", "T7")  # other order and spelling; T7 is the new name of T3
@@ -36,35 +28,24 @@ def write_store(
     participants: int,
     seed: int,
     names: Sequence[str] = CLASSES,
-    trials: int = 16,
-    same_files: bool = False,
-    **changes,
+    sources: Mapping[str, object] | None = None,
+    **changes: object,
 ) -> Path:
     """The class is the amplitude of 10 Hz at Oz, whatever the other channels are."""
-    random, sources = np.random.default_rng(seed), {"duration_s": 2.0, "eeg": ["a", "b"]}
-    values = load_settings().model_dump(mode="json")
-    settings = {"eeg": {**values["eeg"], "segment_s": 1.0, **changes}, "faces": values["faces"]}
-    time = np.arange(int(SFREQ)) / SFREQ
+    random, time = np.random.default_rng(seed), np.arange(128) / 128
     lower = [name.lower() for name in channels]
     place = lower.index("oz") if "oz" in lower else 0
-    for number in range(participants):
-        prepared = []
-        for trial in range(1, trials + 1):
-            label = int(random.integers(len(names)))
-            eeg = random.normal(0, 5, (SEGMENTS, len(channels), len(time)))
-            eeg[:, place] += (4, 25, 60)[label] * np.sin(2 * np.pi * 10 * time)
-            eeg = (eeg - eeg.mean(axis=1, keepdims=True)).astype(np.float32)
-            onset = np.arange(SEGMENTS, dtype=float)
-            rated = PreparedTrial(trial, trial, (np.nan,) * 4, onset, eeg, None, names[label])
-            prepared.append(rated)
-        header = Header(
-            f"s{number + 1:02d}", SFREQ, tuple(channels), 1.0, values["faces"]["instances"],
-            values["faces"]["image_size"], settings, {"eeg": f"{seed}", "faces": f"{seed}"},
-            notes={"sources": {"1": sources}} if same_files else {},
-        )  # fmt: skip
-        write_participant(folder / f"s{number + 1:02d}.h5", header, prepared)
-    write_index(folder, settings, [f"s{n + 1:02d}" for n in range(participants)])
-    return folder
+
+    def trial(number: int) -> PreparedTrial:
+        label = int(random.integers(len(names)))
+        eeg = random.normal(0, 5, (2, len(channels), len(time)))
+        eeg[:, place] += (4, 25, 60)[label] * np.sin(2 * np.pi * 10 * time)
+        eeg = (eeg - eeg.mean(axis=1, keepdims=True)).astype(np.float32)
+        return PreparedTrial(number, number, (np.nan,) * 4, np.arange(2.0), eeg, None, names[label])
+
+    people = [f"s{number + 1:02d}" for number in range(participants)]
+    trials = {name: [trial(number) for number in range(1, 17)] for name in people}
+    return write_eeg_store(folder, channels, trials, sources, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +188,8 @@ def test_cross_dataset_refuses_stores_without_common_channels_or_classes(
 
 
 def test_cross_dataset_refuses_the_same_recordings(stores, settings, tmp_path):
+    sources = {"1": {"duration_s": 2.0, "eeg": ["digest"]}}
     first, second = (
-        write_store(tmp_path / name, TRAIN, 2, 7, same_files=True) for name in ("one", "two")
+        write_store(tmp_path / name, TRAIN, 2, 7, sources=sources) for name in ("one", "two")
     )
     refused(settings(), first, second, "contain the same recordings: .*one.s02 and two.s01")
