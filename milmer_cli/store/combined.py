@@ -94,6 +94,11 @@ class _CombinedParticipant(PreparedParticipant):
         # a bipolar channel has a reference of its own
         self._rereferenced = len(channels) < len(own) and not any("-" in c for c in self.channels)
         self.channels = tuple(channels)
+        # features of this EEG are cached under its fingerprint
+        self.fingerprints = {
+            **self.fingerprints,
+            "eeg": digest(self.fingerprints["eeg"], list(channels)),
+        }
         quality = self.quality
         self.quality = EegQuality(
             quality.bad[:, self._picks],

@@ -76,6 +76,9 @@ def test_cross_dataset_matches_channels_in_the_order_of_the_first(stores, settin
     expected = picked - picked.mean(axis=0)  # the average reference of the common channels
     np.testing.assert_allclose(other.eeg[3], expected, atol=1e-4)
     np.testing.assert_allclose(other.eeg[:][3], expected, atol=1e-4)
+    # cached features of the EEG of the store are not those of its selected channels
+    stored_prints = PreparedStore.open(stores[1]).participant("s01").fingerprints
+    assert other.fingerprints["eeg"] != stored_prints["eeg"]
     assert "3 EEG channels are in deap and in mahnob and are used: Fp1, T3, Oz." in progress.text
 
 
