@@ -310,12 +310,21 @@ def test_audit_names_a_shared_session(audit):
 
 
 def test_audit_matches_splits_by_session(audit):
+    def splits_of_sessions(rows):
+        return [
+            {"fold": fold, "set": "test" if row["fold"] == fold else "train"}
+            | {name: row[name] for name in ("participant", "session", "trial")}
+            for fold in (0, 1)
+            for row in rows
+        ]
+
     rows = in_sessions(study())
-    splits = [
-        {"fold": fold, "set": "test" if row["fold"] == fold else "train"}
-        | {name: row[name] for name in ("participant", "session", "trial")}
-        for fold in (0, 1)
-        for row in rows
+    result = audit(rows, splits_of_sessions(rows))
+    assert (result.protocol, result.leaks) == ("session", ())
+    # trial 1 of a session is not trial 1 of the other one, and not trial 2
+    by_trial = [
+        row | {"fold": (row["trial"] + (row["session"] == "ses1")) % 2}
+        for row in in_sessions(study())
     ]
-    assert audit(rows, splits).protocol == "session"
-    assert audit(rows, splits).leaks == ()
+    result = audit(by_trial, splits_of_sessions(by_trial))
+    assert (result.protocol, result.leaks) == ("trial", ())

@@ -100,12 +100,36 @@ def test_make_folds_by_session_always_trains_on_another_session(make_labeled, n_
         assert set(segments.participant[fold.test]) <= set(segments.participant[fold.train])
 
 
+def with_sessions(labeled, names):
+    return dataclasses.replace(
+        labeled, segments=dataclasses.replace(labeled.segments, session=np.asarray(names))
+    )
+
+
+def test_make_folds_by_session_separates_the_sessions_of_unbalanced_participants(make_labeled):
+    """Sessions of one class each, with 2 to 4 sessions a participant, in other folds each."""
+    random = np.random.default_rng(0)
+    labeled = make_labeled(12, 24, 1)
+    segments = labeled.segments
+    for seed in range(20):
+        n_sessions = {name: random.integers(2, 5) for name in np.unique(segments.participant)}
+        session = [
+            f"ses{(t - 1) ** 2 * n_sessions[p] // 24**2}"
+            for p, t in zip(segments.participant, segments.trial, strict=True)
+        ]
+        moved = with_sessions(labeled, session)
+        group = np.unique(moved.segments.session_id, return_inverse=True)[1]
+        moved = with_labels(moved, random.integers(4, size=group.max() + 1)[group])
+        for fold in make_folds(moved, "session", 4, 0.0, seed):
+            tested = {name.split("/")[0] for name in moved.segments.session_id[fold.test]}
+            assert len(np.unique(moved.segments.session_id[fold.test])) == len(tested)
+
+
 def test_make_folds_by_session_never_tests_participants_with_one_session(make_labeled):
     labeled = make_labeled(5, 12, 2, sessions=2)
     segments = labeled.segments
     alone = segments.participant == "s02"
-    session = np.where(alone, "ses1", segments.session)
-    labeled = dataclasses.replace(labeled, segments=dataclasses.replace(segments, session=session))
+    labeled = with_sessions(labeled, np.where(alone, "ses1", segments.session))
     for fold in make_folds(labeled, "session", 2, 0.0, 0):
         assert not alone[fold.test].any()
         assert alone[fold.train].sum() == alone.sum()
@@ -115,9 +139,14 @@ def test_make_folds_by_session_validates_on_further_sessions(make_labeled):
     """With three sessions, validation leaves a session of every participant for training."""
     labeled = make_labeled(10, 12, 2, sessions=3)
     segments = labeled.segments
-    for fold in make_folds(labeled, "session", 3, 0.2, 0):
-        assert len(np.unique(segments.session_id[fold.validation])) == 4  # of 20
-        assert set(segments.participant[fold.train]) == set(segments.participant)
+    alone = segments.participant == "s04"
+    labeled = with_sessions(labeled, np.where(alone, "ses1", segments.session))
+    for seed in range(4):
+        for fold in make_folds(labeled, "session", 3, 0.2, seed):
+            validated = labeled.segments.session_id[fold.validation]
+            assert len(np.unique(validated)) in (3, 4)  # of 18
+            assert set(segments.participant[fold.train]) == set(segments.participant)
+            assert not alone[fold.validation].any()
 
 
 @pytest.mark.parametrize("sessions", [0, 1])

@@ -85,14 +85,19 @@ def test_standard_errors_over_sessions_are_those_of_their_means():
     random = np.random.default_rng(1)
     truth = random.integers(0, 3, 96)
     probabilities = random.dirichlet(np.ones(3), 96)
-    columns = {"participant": np.arange(96) // 24, "session": np.arange(96) // 8}
+    n_sessions = (2, 2, 8)  # of each participant; only the first two vary
+    probabilities[32:] = np.eye(3)[truth[32:]]
+    columns = {
+        "participant": np.repeat(np.arange(3), 8 * np.array(n_sessions)),
+        "session": np.arange(96) // 8,
+    }
     clusters = Clusters.along(("session",), columns)
     found = score_standard_errors(truth, probabilities, clusters, np.zeros(96), OPTIONS)
     correct = (probabilities.argmax(axis=1) == truth).astype(float)
     assert found["accuracy"].value == pytest.approx(
         mean_standard_error(correct, clusters).value, rel=0.02
     )
-    assert found["accuracy"].degrees_of_freedom == 12 - 4
+    assert found["accuracy"].degrees_of_freedom == 12 - 3
 
 
 def test_standard_errors_of_accuracy_and_brier_are_those_of_their_means():
