@@ -117,7 +117,7 @@ class LabeledSegments:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the participant, trial and onset of every segment, in order."""
+        """Digest of the participant, session, trial and onset of every segment, in order."""
         return digest(self.segments.segment_id.tolist())
 
     def read_eeg(self, participant: PreparedParticipant, row: int) -> np.ndarray:
