@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from milmer_cli.audit.predictions import AuditTable, PredictionTable
+from milmer_cli.audit.predictions import PredictionTable
 from milmer_cli.audit.splits import SplitTable
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.io import shorten
 
 DESCRIPTIONS = {

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from milmer_cli.audit.leaks import DESCRIPTIONS, Leak, TestedFold
-from milmer_cli.audit.predictions import AuditTable, PredictionTable, class_numbers
+from milmer_cli.audit.predictions import PredictionTable, class_numbers
 from milmer_cli.audit.splits import SplitTable
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.metrics import ResamplingOptions
 from milmer_cli.metrics.intervals import Clusters
 from milmer_cli.metrics.shortcuts import (

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.audit.predictions import (
-    AuditTable,
     PredictionTable,
     find_columns,
     missing_column,
     seconds,
     texts,
 )
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.datasets.table import TableErrors, read_table
 
 SETS = {
