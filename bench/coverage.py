@@ -102,16 +102,16 @@ class Study:
     def expected(self, protocol: str, function: Callable[[np.ndarray], np.ndarray]) -> float:
         """Mean of a function of the logit in the population that an interval generalizes to."""
         if protocol == "participant-stimulus":
-            return float(_mean_over_normal(np.array(MEAN_LOGIT), np.sqrt(3) * SD, function))
+            return float(mean_over_normal(np.array(MEAN_LOGIT), np.sqrt(3) * SD, function))
         if protocol == "participant":
             effects, weights = self.stimulus, self.seen.sum(axis=0)
         else:
             effects, weights = self.participant, self.seen.sum(axis=1)
-        means = _mean_over_normal(MEAN_LOGIT + effects, np.sqrt(2) * SD, function)
+        means = mean_over_normal(MEAN_LOGIT + effects, np.sqrt(2) * SD, function)
         return float(np.average(means, weights=weights))
 
 
-def _mean_over_normal(
+def mean_over_normal(
     logit: np.ndarray, sd: float, function: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Mean of a function over a normal distribution of the logit."""

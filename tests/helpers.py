@@ -308,8 +308,12 @@ def label_segments(
     *,
     step_s: float = 3.0,
     segment_s: float = 3.0,
+    sessions: int = 0,
 ) -> LabeledSegments:
-    """Label segments as in DEAP: permuted presentation orders, one class a trial."""
+    """Label segments as in DEAP: permuted presentation orders, one class a trial.
+
+    With ``sessions``, the trials of a participant are in that many sessions of equal size.
+    """
     random = np.random.default_rng(seed)
     n = participants * trials * per_trial
     stimuli = [random.permutation(trials) + 1 for _ in range(participants)]
@@ -324,9 +328,42 @@ def label_segments(
         eeg_found=np.ones(n, dtype=bool),
         faces_found=np.ones(n, dtype=np.float32),
         label=np.full(n, ""),
+        session=(
+            np.array([f"ses{1 + (t - 1) * sessions // trials}" for t in trial])
+            if sessions
+            else np.full(n, "")
+        ),
+        condition=np.full(n, ""),
     )
     labels = np.repeat(random.integers(4, size=participants * trials), per_trial)
     return LabeledSegments(StubStore(segment_s), segments, labels, QUADRANTS)
+
+
+def write_eeg_store(
+    folder: Path,
+    channels: Sequence[str],
+    trials: Mapping[str, Sequence[PreparedTrial]],
+    sources: Mapping[str, object] | None = None,
+    **changes: object,
+) -> Path:
+    """Write a store without faces, of segments of 1 s at 128 Hz.
+
+    ``trials`` are those of each participant, ``sources`` those of the files of all participants,
+    and ``changes`` are settings ``eeg``.
+    """
+    values = load_settings().model_dump(mode="json")
+    faces = values["faces"]
+    settings = {"eeg": {**values["eeg"], "segment_s": 1.0, **changes}, "faces": faces}
+    for name, own in trials.items():
+        digests = {"eeg": str(folder), "faces": str(folder)}
+        notes = {"sources": dict(sources)} if sources else {}
+        header = Header(
+            name, 128.0, tuple(channels), 1.0, faces["instances"], faces["image_size"], settings,
+            digests, notes=notes,
+        )  # fmt: skip
+        write_participant(folder / f"{name}.h5", header, own)
+    write_index(folder, settings, sorted(trials))
+    return folder
 
 
 # EEG with the topography of a head and known blinks ------------------------------------

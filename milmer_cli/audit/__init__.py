@@ -2,6 +2,7 @@
 
 Needs neither a prepared store nor torch. Modules in data-flow order:
 
+- `table`: columns that all tables have, and the names of trials and sessions
 - `predictions`: tables of predictions, with columns in many spellings
 - `splits`: tables that state what each fold was trained on
 - `leaks`: what training and test share, duplicated rows, the protocol

@@ -1,9 +1,9 @@
 """Find what training and test share that they must not share.
 
-A trial, participant or stimulus is *shared* if it is in the training or validation set of the fold
-that tests it. Sharing a trial is always a leak. Sharing participants or stimuli is a leak only if
-the protocol separates them: the protocol that the user claims, or else the strictest one to which
-at least half of the test rows conform.
+A trial, session, participant or stimulus is *shared* if it is in the training or validation set of
+the fold that tests it. Sharing a trial is always a leak. Sharing sessions, participants or stimuli
+is a leak only if the protocol separates them: the protocol that the user claims, or else the
+strictest one to which at least half of the test rows conform.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from milmer_cli.audit.predictions import AuditTable, PredictionTable
+from milmer_cli.audit.predictions import PredictionTable
 from milmer_cli.audit.splits import SplitTable
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.io import shorten
 
 DESCRIPTIONS = {
     "shared_trial": "test rows whose trial is also in the training set",
+    "shared_session": "test rows whose recording session is also in the training set",
     "shared_participant": "test rows whose participant is also in the training set",
     "shared_stimulus": "test rows whose stimulus is also in the training set",
     "overlapping_samples": "test rows that have samples in common with a training segment",
@@ -59,13 +61,14 @@ class SharedData:
 
     Attributes
     ----------
-    trial, participant, stimulus, overlap
+    trial, session, participant, stimulus, overlap
         (n,) bool; ``overlap`` is true if samples are shared.
     stimuli_known
         Whether the stimulus of every training row is known.
     """
 
     trial: np.ndarray
+    session: np.ndarray
     participant: np.ndarray
     stimulus: np.ndarray
     overlap: np.ndarray
@@ -111,14 +114,15 @@ def _tested_folds(table: PredictionTable, splits: SplitTable | None) -> Iterator
 def shared_data(table: PredictionTable, folds: list[TestedFold]) -> SharedData:
     """Compare each test row with the training and validation set of its fold."""
     known = all(np.all(fold.source.stimulus[fold.training_rows] != "") for fold in folds)
-    trial, participant, stimulus, overlap = np.zeros((4, len(table.truth)), bool)
-    shared = SharedData(trial, participant, stimulus, overlap, known)
+    trial, session, participant, stimulus, overlap = np.zeros((5, len(table.truth)), bool)
+    shared = SharedData(trial, session, participant, stimulus, overlap, known)
     ids = table.trial_id
     for fold in folds:
         source, rows, others = fold.source, fold.rows, fold.training_rows
         other_ids = source.trial_id[others]
         shared.trial[rows] = np.isin(ids[rows], other_ids)
         for column, values in (
+            (shared.session, (table.session_id, source.session_id)),
             (shared.participant, (table.participant, source.participant)),
             (shared.stimulus, (table.stimulus, source.stimulus)),
         ):
@@ -154,7 +158,10 @@ def infer_protocol(shared: SharedData, table: PredictionTable) -> str:
         and shared.stimuli_known
         and shared.stimulus.mean() <= 0.5,
     }
-    return "-".join(name for name, value in separate.items() if value) or "trial"
+    strictest = "-".join(name for name, value in separate.items() if value)
+    if not strictest and table.has("session") and shared.session.mean() <= 0.5:
+        return "session"
+    return strictest or "trial"
 
 
 def find_leaks(table: PredictionTable, shared: SharedData | None, protocol: str) -> list[Leak]:
@@ -168,6 +175,7 @@ def find_leaks(table: PredictionTable, shared: SharedData | None, protocol: str)
 def _shared(table: PredictionTable, shared: SharedData, protocol: str) -> Iterator[Leak]:
     separated = {
         "shared_trial": (shared.trial, table.trial, True),
+        "shared_session": (shared.session, table.session, protocol == "session"),
         "shared_participant": (shared.participant, table.participant, "participant" in protocol),
         "shared_stimulus": (shared.stimulus, table.stimulus, "stimulus" in protocol),
         "overlapping_samples": (shared.overlap, table.trial, True),
@@ -185,7 +193,7 @@ def _examples(table: PredictionTable, rows: np.ndarray, column: np.ndarray) -> s
 
 def _duplicate_rows(table: PredictionTable) -> Leak:
     """Rows of the same segment; without onsets, rows of a trial with the same probabilities."""
-    columns = [table.seed, table.participant, table.trial, table.stimulus]
+    columns = [table.seed, table.participant, table.session, table.trial, table.stimulus]
     if np.isnan(table.onset_s).all():
         if not table.has_probabilities:
             return (
@@ -235,7 +243,7 @@ def _same_participants(table: PredictionTable) -> Leak:
 
 
 _PREFIX = re.compile(
-    r"^(subject|subj|sub|participant|person|p|s|trial|stimulus|stim|clip|video|film|movie)(?=\d)"
+    r"^(subject|subj|sub|participant|person|p|session|sess|ses|s|trial|stimulus|stim|clip|video|film|movie)(?=\d)"
 )
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.datasets.table import TableErrors, TableRow, finite_number, read_table
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
 SPELLINGS = {
     "participant": "participant participant_id participants subject subject_id subj sub person pid",
+    "session": "session session_id session_number session_no session_idx ses sess",
     "trial": "trial trial_id trial_number trial_index trial_no trial_idx",
     "stimulus": "stimulus stimulus_id stim clip clip_id video video_id experiment_id film movie",
     "truth": "truth true y_true y label true_label ground_truth gt target class actual",
@@ -43,42 +45,6 @@ _PROBABILITY = re.compile(
 _WHOLE_NUMBER = re.compile(r"(-?)(0*)(\d+)(\.0*)?")
 _HINT = "Name columns with --map COLUMN=NAME, for example --map truth=emotion."
 _PREDICTION_COLUMNS = SPELLINGS.keys() - {"set", "epoch"}
-
-
-@dataclass(frozen=True, eq=False)
-class AuditTable:
-    """Columns that tables of predictions and of splits have in common.
-
-    Attributes
-    ----------
-    participant, trial, stimulus, fold, seed
-        (n,) text; empty if the table has no such column.
-    onset_s
-        (n,) seconds; NaN if the table has no such column.
-    """
-
-    participant: np.ndarray
-    trial: np.ndarray
-    stimulus: np.ndarray
-    fold: np.ndarray
-    seed: np.ndarray
-    onset_s: np.ndarray
-
-    @property
-    def trial_id(self) -> np.ndarray:
-        """(n,) trial of each row, unique over participants.
-
-        Without a column ``trial``, a participant's stimulus identifies the trial; without either,
-        each row is a trial of its own.
-        """
-        column = self.trial if np.any(self.trial != "") else self.stimulus
-        if not np.any(column != ""):
-            column = np.array([f"{type(self).__name__} row {i}" for i in range(len(column))])
-        return np.array([f"{p}/{t}" for p, t in zip(self.participant, column, strict=True)])
-
-    def has(self, column: str) -> bool:
-        """Whether the table has a column of text."""
-        return bool(np.any(getattr(self, column) != ""))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +119,12 @@ def read_predictions(
             _cells(rows, columns["predicted"], number, _expected(class_names))
         ]
     table = PredictionTable(
-        **texts(rows, columns, ("participant", "trial", "stimulus", "fold", "seed")),
+        **texts(
+            rows,
+            columns,
+            ("participant", "session", "trial", "stimulus", "fold", "seed"),
+            optional=("session",),
+        ),
         **seconds(rows, columns, ("onset_s", "duration_s")),
         truth=_cells(rows, columns["truth"], number, _expected(class_names)),
         predicted=(

@@ -191,7 +191,7 @@ def audit_predictions(request: AuditRequest, options: ResamplingOptions) -> Audi
     splits = None
     if request.splits is not None:
         splits = read_splits(request.splits, request.names)
-        _check_names(splits, table, ("participant", "trial"), request)
+        _check_names(splits, table, ("participant", "session", "trial"), request)
         splits = match_splits(splits, table)
         _check_names(splits, table, ("stimulus",), request)
     folds = tested_folds(table, splits)
@@ -225,7 +225,7 @@ def audit_predictions(request: AuditRequest, options: ResamplingOptions) -> Audi
 
 
 def _check_table(table: PredictionTable, request: AuditRequest) -> None:
-    for column in ("participant", "stimulus"):
+    for column in ("session", "participant", "stimulus"):
         if column in request.claimed and not np.any(getattr(table, column) != ""):
             raise InputError(
                 f"{request.predictions} has no column for the {column}: the {request.claimed} "
@@ -296,6 +296,7 @@ def _segment_predictions(
         participant_majority_class=baselines.get(IDENTITIES["participant"]),
         stimulus_majority_class=baselines.get(IDENTITIES["stimulus"]),
         stimulus=table.stimulus if np.any(table.stimulus != "") else None,
+        session=table.session_id,
         fold=fold,
         repeat=table.seed,
     )

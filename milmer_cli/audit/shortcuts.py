@@ -9,11 +9,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from milmer_cli.audit.leaks import DESCRIPTIONS, Leak, TestedFold
-from milmer_cli.audit.predictions import AuditTable, PredictionTable, class_numbers
+from milmer_cli.audit.predictions import PredictionTable, class_numbers
 from milmer_cli.audit.splits import SplitTable
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.metrics import ResamplingOptions
 from milmer_cli.metrics.intervals import Clusters
-from milmer_cli.metrics.shortcuts import SHARED, explain, identity_predictions, verdict
+from milmer_cli.metrics.shortcuts import (
+    explain,
+    identity_predictions,
+    shared_identities,
+    verdict,
+)
 from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.metrics.trials import Trials
 
@@ -46,6 +52,7 @@ def identity_baselines(
         train, test = np.arange(len(others)), len(others) + np.arange(len(fold.rows))
         columns = {
             "trial": (source.trial_id, table.trial_id),
+            "session": (source.session_id, table.session_id),
             "participant": (source.participant, table.participant),
             "stimulus": (source.stimulus, table.stimulus),
         }
@@ -54,7 +61,7 @@ def identity_baselines(
                 np.concatenate([columns[name][0][others], columns[name][1][fold.rows]]),
                 return_inverse=True,
             )[1]
-            for name in SHARED[protocol]
+            for name in shared_identities(protocol, table.has_several_sessions)
             if np.any(columns[name][1] != "")
         }
         hidden = np.concatenate([labels, np.zeros(len(fold.rows), np.int64)])
@@ -85,7 +92,11 @@ def compare_with_baselines(
     """Compare the model with each baseline of `identity_baselines`, over trials."""
     if not baselines:
         return []
-    columns = {"participant": table.participant, "stimulus": table.stimulus}
+    columns = {
+        "participant": table.participant,
+        "stimulus": table.stimulus,
+        "session": table.session_id,
+    }
     if not np.any(table.stimulus != ""):
         columns["stimulus"] = table.trial_id
     axes = options.axes or ("stimulus",)
@@ -94,7 +105,7 @@ def compare_with_baselines(
     trials = Trials.of(table.trial_id, table.seed)
     return compare_models(
         {name: trials.correct(table.truth, values) for name, values in models.items()},
-        Clusters.of(**{axis: columns[axis][trials.first] for axis in axes}),
+        Clusters.along(axes, {axis: names[trials.first] for axis, names in columns.items()}),
         MODEL,
         options,
     )

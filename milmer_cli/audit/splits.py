@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.audit.predictions import (
-    AuditTable,
     PredictionTable,
     find_columns,
     missing_column,
     seconds,
     texts,
 )
+from milmer_cli.audit.table import AuditTable
 from milmer_cli.datasets.table import TableErrors, read_table
 
 SETS = {
@@ -25,7 +25,7 @@ SETS = {
 }  # fmt: skip
 """Spelling of a set -> its name."""
 
-_IDENTITIES = ("participant", "trial", "stimulus")
+_IDENTITIES = ("participant", "session", "trial", "stimulus")
 Identity = tuple[str, ...]
 
 
@@ -52,7 +52,7 @@ def read_splits(path: Path, names: Mapping[str, str] | None = None) -> SplitTabl
     ----------
     path
         A CSV file with the columns fold, set (train, validation or test) and participant, and
-        usually trial or stimulus. The columns seed, onset_s and truth are optional.
+        usually trial or stimulus. The columns session, seed, onset_s and truth are optional.
     names
         Column of `predictions.SPELLINGS` -> its name in the file.
 
@@ -77,7 +77,10 @@ def read_splits(path: Path, names: Mapping[str, str] | None = None) -> SplitTabl
             [row.value(columns["set"], _set_name, "train, validation or test") for row in rows]
         ),
         **texts(
-            rows, columns, (*_IDENTITIES, "fold", "seed", "truth"), optional=("stimulus", "truth")
+            rows,
+            columns,
+            (*_IDENTITIES, "fold", "seed", "truth"),
+            optional=("session", "stimulus", "truth"),
         ),
         **seconds(rows, columns, ("onset_s",)),
     )
@@ -88,16 +91,18 @@ def read_splits(path: Path, names: Mapping[str, str] | None = None) -> SplitTabl
 def match_splits(splits: SplitTable, table: PredictionTable) -> SplitTable:
     """Identify the trials of a split table as the table of predictions does.
 
-    Each row stands for all trials of the table of predictions with the same participant and the
-    same trial; without a column of trials in both tables, with the same stimulus; without either,
-    for all trials of the participant. It takes over their other columns, so that a stimulus may
+    Each row stands for all trials of the table of predictions with the same participant, the same
+    session (if both tables have sessions) and the same trial; without a column of trials in both
+    tables, with the same stimulus; without either, for all trials of the participant, or of the
+    session. It takes over their other columns, so that a stimulus may
     have another name in each table. Rows without such a trial are kept; their columns that the
     table of predictions does not have become empty.
     """
     common = [
         column for column, name in enumerate(_IDENTITIES) if splits.has(name) and table.has(name)
     ]
-    key = common[:2]
+    owners = [column for column in common if _IDENTITIES[column] in ("participant", "session")]
+    key = [*owners, *[column for column in common if column not in owners][:1]]
     trials: dict[Identity, dict[Identity, None]] = {}
     for identity in _identities(table):
         trials.setdefault(tuple(identity[c] for c in key), {})[identity] = None
@@ -113,7 +118,7 @@ def match_splits(splits: SplitTable, table: PredictionTable) -> SplitTable:
 
 
 def _identities(table: AuditTable) -> Iterator[Identity]:
-    """Yield participant, trial and stimulus of each row."""
+    """Yield participant, session, trial and stimulus of each row."""
     columns = (getattr(table, name).tolist() for name in _IDENTITIES)
     yield from zip(*columns, strict=True)
 

@@ -10,7 +10,7 @@ import typer
 from milmer_cli.cli.options import CommandContext, command, out_option
 from milmer_cli.errors import InputError
 
-ClaimedProtocol = Literal["trial", "participant", "stimulus", "participant-stimulus"]
+ClaimedProtocol = Literal["trial", "session", "participant", "stimulus", "participant-stimulus"]
 FLAGS = {
     "--n-permutations": "evaluate.n_permutations",
     "--n-bootstraps": "evaluate.n_bootstraps",

@@ -50,6 +50,17 @@ def _print_splits(requested: bool) -> None:
 def evaluate(
     context: CommandContext,
     prepared: Annotated[Path | None, prepared_option(show_default=str(STORE))] = None,
+    train_on: Annotated[
+        Path | None,
+        folder_option("--train-on", "Prepared store to train on, with --test-on."),
+    ] = None,
+    test_on: Annotated[
+        Path | None,
+        folder_option(
+            "--test-on",
+            "Prepared store of another data set to test on, once, with the models of --train-on.",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         folder_option("--run", "Run folder to score on its own test set, without training."),
@@ -93,6 +104,7 @@ def evaluate(
       milmer evaluate --prepared prepared --ablate model.fusion=none,mlp,cross_attention
       milmer evaluate --prepared prepared --splits deap-participant-loo
       milmer evaluate --prepared prepared --run runs/first --out evaluation
+      milmer evaluate --train-on deap --test-on mahnob --out evaluation
       milmer evaluate --prepared prepared --folds 5 --dry-run
 
     Writes:
@@ -106,7 +118,8 @@ def evaluate(
 
         context.print_result(BaselineList())
         return
-    prepared = prepared or STORE
+    _check_stores(context, train_on, test_on, prepared is not None or run is not None, splits)
+    prepared = train_on or prepared or STORE
     if not prepared.is_dir():
         raise InputError(
             f"--prepared: expected the folder of a prepared store, {prepared} does not exist.",
@@ -130,12 +143,42 @@ def evaluate(
         from milmer_cli.stages.evaluate import evaluate_dry_run
 
         context.print_result(
-            evaluate_dry_run(prepared, out, settings, splits=splits, progress=progress)
+            evaluate_dry_run(
+                prepared, out, settings, splits=splits, test_on=test_on, progress=progress
+            )
         )
         return
     from milmer_cli.stages.evaluate import evaluate as evaluate_stage
 
-    context.print_result(evaluate_stage(prepared, out, settings, splits=splits, progress=progress))
+    context.print_result(
+        evaluate_stage(prepared, out, settings, splits=splits, test_on=test_on, progress=progress)
+    )
+
+
+def _check_stores(
+    context: CommandContext,
+    train_on: Path | None,
+    test_on: Path | None,
+    other_data: bool,
+    splits: str | None,
+) -> None:
+    """Reject --train-on without --test-on, and flags that they would silently override."""
+    if train_on is None and test_on is None:
+        return
+    if train_on is None or test_on is None:
+        raise InputError(
+            "--train-on and --test-on name the two stores of one evaluation: expected both.",
+            "Give the store for training with --train-on and the other one with --test-on.",
+        )
+    given = {entry.origin for entry in context.given.values()}
+    conflicts = sorted(given & {"--protocol", "--folds", "--participants", "--calibration-trials"})
+    if other_data or splits or conflicts:
+        named = conflicts or ["--splits"] if splits or conflicts else ["--prepared or --run"]
+        raise InputError(
+            f"{', '.join(named)} cannot be combined with --train-on and --test-on, which define "
+            "the data and the only fold.",
+            "Leave them out, or leave out --train-on and --test-on.",
+        )
 
 
 def _check_flags(context: CommandContext, run: Path | None, splits: str | None) -> None:

@@ -11,6 +11,7 @@ In data-flow order:
 - `eeg_alignment`: align the EEG of participants, for the model and all baselines
 - `splits`: folds and hold-outs by protocol
 - `split_checks`: check that the sets of a fold share nothing that the protocol keeps apart
+- `cross_dataset`: `CrossDataset`, two stores of which one is for training and one for testing
 - `split_file`: read and write ``splits.json``
 - `named_splits`, `deap_splits`: splits of DEAP that ship with the package
 - `dataset`: `BagDataset`, whose batches are the arguments of `MilmerModel.forward`
@@ -19,5 +20,7 @@ In data-flow order:
 - `feature_cache`: `TokenBagDataset`, which reads the cached face tokens of a frozen backbone
 
 To add a protocol: name its units in ``splits.UNITS_KEPT_APART`` and in `Protocol` of the settings
-schema, and state in ``splits._split_units`` which units are split.
+schema, state in ``splits._split_units`` which units are split, and in
+``split_checks.require_protocol`` which stores it needs. What its intervals sample and what its
+result generalizes to is in ``metrics.resampling``.
 """

@@ -15,7 +15,7 @@ from milmer_cli.data.quality import QualityCounts, good_channels, usable_eeg, us
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.eeg.amplitude import recording_gain
 from milmer_cli.errors import InputError
-from milmer_cli.io import digest
+from milmer_cli.io import digest, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.published_defects import LAYOUT
@@ -78,28 +78,35 @@ class LabeledSegments:
             If the store is missing or damaged, lacks a selected participant, or has no segment that
             the model can use.
         """
-        for finding in validate_store(prepared, deep=False):
-            if finding.severity == "error":
-                raise InputError(f"{finding.where}: {finding.message}", finding.hint)
-            progress.note(f"{finding.where}: {finding.message} {finding.hint}", "detail")
-        store = PreparedStore.open(prepared)
-        if store.settings["eeg"].get("layout") == "published" != settings.eeg.layout:
-            progress.note(f"{prepared} was prepared with eeg.layout=published: {LAYOUT}", "warning")
+        store = open_store(prepared, settings, progress)
         segments = store.segments(
             select_participants(store.participants, settings.data.participants, str(prepared))
         )
+        return cls.of(store, segments, settings, progress)
+
+    @classmethod
+    def of(
+        cls,
+        store: PreparedStore,
+        segments: Segments,
+        settings: Settings,
+        progress: Progress = SILENT,
+    ) -> LabeledSegments:
+        """Derive the labels of segments of an opened store; see `open`."""
         _check_target(segments, settings.data.target)
+        labels = make_labels(segments.ratings, settings.data, segments.label)
+        labels = np.where(_in_conditions(segments, settings.data.conditions), labels, EXCLUDED)
         segments, channels_found, counts = _apply_quality_rule(store, segments, settings)
         labeled = cls(
             store,
             segments,
-            make_labels(segments.ratings, settings.data, segments.label),
+            labels,
             class_names(settings.data.target, segments.label),
             counts,
             channels_found,
             _eeg_gain(store, segments, settings.model),
         ).restrict_to(settings.model.modalities)
-        _note_exclusions(labeled, settings.model.modalities, progress)
+        _note_exclusions(labeled, settings, progress)
         _note_quality(counts, progress)
         return labeled
 
@@ -110,7 +117,7 @@ class LabeledSegments:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the participant, trial and onset of every segment, in order."""
+        """Digest of the participant, session, trial and onset of every segment, in order."""
         return digest(self.segments.segment_id.tolist())
 
     def read_eeg(self, participant: PreparedParticipant, row: int) -> np.ndarray:
@@ -125,6 +132,24 @@ class LabeledSegments:
         eeg, face = self.segments.eeg_found, self.segments.faces_found > 0
         usable = {"both": eeg | face, "eeg": eeg, "face": face}[modalities]
         return replace(self, labels=np.where(usable, self.labels, EXCLUDED))
+
+
+def open_store(prepared: Path, settings: Settings, progress: Progress = SILENT) -> PreparedStore:
+    """Open a store, check it, and report its warnings.
+
+    Raises
+    ------
+    InputError
+        The store is missing or damaged.
+    """
+    for finding in validate_store(prepared, deep=False):
+        if finding.severity == "error":
+            raise InputError(f"{finding.where}: {finding.message}", finding.hint)
+        progress.note(f"{finding.where}: {finding.message} {finding.hint}", "detail")
+    store = PreparedStore.open(prepared)
+    if store.settings["eeg"].get("layout") == "published" != settings.eeg.layout:
+        progress.note(f"{prepared} was prepared with eeg.layout=published: {LAYOUT}", "warning")
+    return store
 
 
 def _apply_quality_rule(
@@ -190,6 +215,27 @@ def _check_target(segments: Segments, target: Target) -> None:
         )
 
 
+def _in_conditions(segments: Segments, conditions: Sequence[str]) -> np.ndarray:
+    """Whether each segment is of one of the conditions, (n_segments,) bool; all if none is given.
+
+    Raises
+    ------
+    InputError
+        The store does not have one of the conditions.
+    """
+    if not conditions:
+        return np.ones(len(segments), bool)
+    known = np.unique(segments.condition[segments.condition != ""]).tolist()
+    if unknown := [name for name in conditions if name not in known]:
+        raise InputError(
+            f"data.conditions: expected conditions of the store ({shorten(known) or 'none'}), got "
+            f"{shorten(unknown)}.",
+            "Name conditions of the column condition of the manifest, or leave data.conditions "
+            "empty.",
+        )
+    return np.isin(segments.condition, list(conditions))
+
+
 def _note_quality(counts: Sequence[QualityCounts], progress: Progress) -> None:
     eeg = sum(count.unusable_eeg for count in counts)
     faces = sum(count.unusable_faces for count in counts)
@@ -203,8 +249,10 @@ def _note_quality(counts: Sequence[QualityCounts], progress: Progress) -> None:
         )
 
 
-def _note_exclusions(labeled: LabeledSegments, modalities: Modalities, progress: Progress) -> None:
+def _note_exclusions(labeled: LabeledSegments, settings: Settings, progress: Progress) -> None:
     segments, labels = labeled.segments, labeled.labels
+    modalities = settings.model.modalities
+    filtered = "another condition, " if settings.data.conditions else ""
     excluded = int(np.sum(labels == EXCLUDED))
     if excluded == len(labels):
         raise InputError(
@@ -214,8 +262,8 @@ def _note_exclusions(labeled: LabeledSegments, modalities: Modalities, progress:
         )
     if excluded:
         progress.note(
-            f"{excluded} of {len(labels)} segments are excluded: no rating, a dropped tie, or no "
-            f"usable data for model.modalities={modalities}.",
+            f"{excluded} of {len(labels)} segments are excluded: {filtered}no rating, a dropped "
+            f"tie, or no usable data for model.modalities={modalities}.",
             "info",
         )
     if modalities != "both":

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from milmer_cli.data.labels import count_per_class
-from milmer_cli.data.splits import UNITS_KEPT_APART, Fold
+from milmer_cli.data.labels import EXCLUDED, count_per_class
+from milmer_cli.data.splits import UNITS_KEPT_APART, Fold, require_several_sessions
 from milmer_cli.data.stratified_groups import PLURALS, group_names
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.progress import SILENT, Progress
@@ -28,7 +28,7 @@ def check_fold(fold: Fold, labeled: LabeledSegments, protocol: Protocol) -> None
         The segments that the fold indexes.
     protocol
         ``segment`` forbids shared segments and shared samples of overlapping segments; the other
-        protocols also forbid shared trials, and shared participants or stimuli or both.
+        protocols also forbid shared trials, and shared sessions, participants or stimuli.
 
     Raises
     ------
@@ -50,6 +50,49 @@ def check_fold(fold: Fold, labeled: LabeledSegments, protocol: Protocol) -> None
         for second in sets[position + 1 :]:
             _refuse_shared_groups(labeled, protocol, first, second)
             _refuse_overlap(labeled, first, second)
+
+
+def require_protocol(labeled: LabeledSegments, protocol: Protocol) -> None:
+    """Refuse a protocol that separates nothing, because its units are not shared by trials.
+
+    Parameters
+    ----------
+    labeled
+        The segments; those without a class do not count.
+    protocol
+        The protocol.
+
+    Raises
+    ------
+    InputError
+        Under ``session``, every participant has only one session. Under ``stimulus``, every
+        stimulus occurs in one trial only. Under ``participant-stimulus``, every stimulus was shown
+        to one participant only.
+    """
+    rows = np.flatnonzero(labeled.labels != EXCLUDED)
+    segments = labeled.segments
+    if protocol == "session" and rows.size:
+        require_several_sessions(labeled, rows)
+    if protocol == "stimulus" and not _is_shared(segments.stimulus[rows], segments.trial_id[rows]):
+        raise InputError(
+            "The stimulus protocol needs stimuli that occur in several trials, and every stimulus "
+            "of the store occurs in one trial only.",
+            "Use --protocol trial, which already separates the stimuli.",
+        )
+    if protocol == "participant-stimulus" and not _is_shared(
+        segments.stimulus[rows], segments.participant[rows]
+    ):
+        raise InputError(
+            "The participant-stimulus protocol needs stimuli that several participants saw, and "
+            "every stimulus of the store was shown to one participant only.",
+            "Use --protocol participant, which already separates the stimuli.",
+        )
+
+
+def _is_shared(stimulus: np.ndarray, owner: np.ndarray) -> bool:
+    """Whether some stimulus belongs to several trials, or participants."""
+    pairs = np.unique(np.stack([stimulus.astype(str), owner.astype(str)]), axis=1)
+    return len(np.unique(pairs[0])) < pairs.shape[1] or not len(stimulus)
 
 
 def check_training_classes(

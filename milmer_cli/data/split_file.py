@@ -6,8 +6,8 @@
         {"protocol": "trial", "seed": 0,
          "folds": [{"training": [0, 1, ...], "validation": [...], "test": [...]}]}]}
 
-``segments`` is the digest of the participant, trial and onset of every segment; the numbers of a
-fold are row numbers of that table. A file is refused for a store with other segments.
+``segments`` is the digest of the participant, session, trial and onset of every segment; the
+numbers of a fold are row numbers of that table. A file is refused for a store with other segments.
 """
 
 from __future__ import annotations

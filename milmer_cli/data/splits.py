@@ -1,8 +1,9 @@
 """Split labeled segments into training, validation and test sets by protocol.
 
-A protocol names the groups that stay in one set: segments, trials, participants or stimuli. Classes
-and participants are balanced over the sets as far as whole groups allow. A split depends on the
-seed, the names of the groups and their labels, and not on the order of the rows.
+A protocol names the groups that stay in one set: segments, trials, recording sessions, participants
+or stimuli. Classes and participants are balanced over the sets as far as whole groups allow. A
+split depends on the seed, the names of the groups and their labels, and not on the order of the
+rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from milmer_cli.data.labels import EXCLUDED, count_per_class
-from milmer_cli.data.stratified_groups import PLURALS, assign_groups, group_names
+from milmer_cli.data.stratified_groups import (
+    PLURALS,
+    assign_groups,
+    group_names,
+    has_several_sessions,
+)
 from milmer_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,11 +34,17 @@ MAX_DENOMINATOR = 20
 UNITS_KEPT_APART = {
     "segment": ("segment",),
     "trial": ("segment", "trial"),
+    "session": ("segment", "trial", "session"),
     "participant": ("segment", "trial", "participant"),
     "stimulus": ("segment", "trial", "stimulus"),
     "participant-stimulus": ("segment", "trial", "participant", "stimulus"),
+    "cross-dataset": ("segment", "trial"),
 }
-"""Groups that training, validation and test set must not share, by protocol."""
+"""Groups that training, validation and test set must not share, by protocol.
+
+Under ``cross-dataset``, the test set is another store, and has other participants and stimuli. The
+validation set may be of the only participant of the store for training.
+"""
 
 PROTOCOLS = tuple(UNITS_KEPT_APART)
 """All protocols, from leaky to strict."""
@@ -79,8 +91,12 @@ def make_folds(
 ) -> list[Fold]:
     """Split the labeled segments into folds for cross-validation.
 
-    Every labeled segment is in the test set of exactly one fold, except under
-    ``participant-stimulus``. There, participants and stimuli are each assigned to ``n_folds``
+    Every labeled segment is in the test set of exactly one fold, except under ``session`` and
+    ``participant-stimulus``. Under ``session``, the sessions of each participant are assigned to
+    different folds, as far as there are enough: with as many folds as sessions, each fold tests one
+    session of each participant and trains on the others (leave-one-session-out). A participant with
+    only one session is in the training set of every fold. Under ``participant-stimulus``,
+    participants and stimuli are each assigned to ``n_folds``
     blocks. Fold i tests the participants of block i on the stimuli of block i, and excludes all
     other segments of these participants or stimuli. About one segment in ``n_folds`` is tested
     once, the others are never tested.
@@ -108,8 +124,9 @@ def make_folds(
         If there are fewer groups than folds, or too few for a validation set.
     """
     rows = _labeled_rows(labeled)
+    apart = rows if protocol != "session" else rows[require_several_sessions(labeled, rows)]
     blocks = [
-        assign_groups(labeled, rows, unit, n_folds, [seed, 0]) for unit in _split_units(protocol)
+        _assign(labeled, rows, apart, unit, n_folds, [seed, 0]) for unit in _split_units(protocol)
     ]
     folds = []
     for number in range(n_folds):
@@ -184,6 +201,39 @@ def _split_units(protocol: Protocol) -> tuple[str, ...]:
     return ("participant", "stimulus") if protocol == "participant-stimulus" else (protocol,)
 
 
+def require_several_sessions(labeled: LabeledSegments, rows: np.ndarray) -> np.ndarray:
+    """Whether the participant of each row has several sessions in these rows, (n_rows,) bool.
+
+    Raises
+    ------
+    InputError
+        No participant has several sessions.
+    """
+    several = has_several_sessions(labeled.segments, rows)
+    if not several.any():
+        raise InputError(
+            "The session protocol needs a participant with at least 2 recording sessions with "
+            "labeled segments, and every participant has only one.",
+            "Name the sessions in the column session of the manifest and run `milmer prepare` "
+            "again, or use --protocol trial.",
+        )
+    return several
+
+
+def _assign(
+    labeled: LabeledSegments,
+    rows: np.ndarray,
+    apart: np.ndarray,
+    unit: str,
+    n_folds: int,
+    seed: list[int],
+) -> np.ndarray:
+    """Assign rows to folds, (n_rows,); rows that are not in ``apart`` get ``n_folds``."""
+    fold_of_row = np.full(len(rows), n_folds)
+    fold_of_row[np.isin(rows, apart)] = assign_groups(labeled, apart, unit, n_folds, seed)
+    return fold_of_row
+
+
 def _hold_out(
     labeled: LabeledSegments,
     protocol: Protocol,
@@ -200,8 +250,13 @@ def _hold_out(
     # 0.15 is 3/20: assign the groups to 20 folds and hold out 3 of them. With fewer than 20 groups
     # every group is a fold. At least one fold is held out and at least one is kept.
     denominator = max(Fraction(fraction).limit_denominator(MAX_DENOMINATOR).denominator, 2)
+    apart = rows
+    if protocol == "session" and (several := has_several_sessions(labeled.segments, rows)).any():
+        apart = rows[several]  # the only remaining session of a participant stays in training
+    elif protocol == "session" and name == "test":
+        require_several_sessions(labeled, rows)
     for unit in _split_units(protocol):
-        n_groups = len(np.unique(group_names(labeled.segments, unit)[rows]))
+        n_groups = len(np.unique(group_names(labeled.segments, unit)[apart]))
         if n_groups < 2:
             raise InputError(
                 f"No {name} set can be held out by {unit}: expected at least 2 {PLURALS[unit]} in "
@@ -210,7 +265,7 @@ def _hold_out(
             )
         n_folds = min(denominator, n_groups)
         n_held = min(max(round(fraction * n_folds), 1), n_folds - 1)
-        fold_of_row = assign_groups(labeled, rows, unit, n_folds, seed)
+        fold_of_row = _assign(labeled, rows, apart, unit, n_folds, seed)
         held &= fold_of_row < n_held
         kept &= fold_of_row >= n_held
     return rows[kept], rows[held]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 PLURALS = {
     "segment": "segments",
     "trial": "trials",
+    "session": "recording sessions",
     "participant": "participants",
     "stimulus": "stimuli",
 }
@@ -41,10 +42,33 @@ def group_names(segments: Segments, unit: str) -> np.ndarray:
             return segments.segment_id
         case "trial":
             return segments.trial_id
+        case "session":
+            return segments.session_id
         case "participant":
             return np.asarray(segments.participant)
         case _:
             return np.asarray(segments.stimulus)
+
+
+def has_several_sessions(segments: Segments, rows: np.ndarray) -> np.ndarray:
+    """Whether the participant of each row has several recording sessions in these rows.
+
+    Parameters
+    ----------
+    segments
+        Table of segments.
+    rows
+        (n_rows,) rows of the table.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_rows,) bool.
+    """
+    participant = np.unique(segments.participant[rows], return_inverse=True)[1]
+    sessions, first = np.unique(group_names(segments, "session")[rows], return_index=True)
+    n_sessions = np.bincount(participant[first], minlength=len(sessions))
+    return np.asarray(n_sessions[participant] > 1)
 
 
 def assign_groups(
@@ -57,7 +81,8 @@ def assign_groups(
     differ by at most one between folds. A group goes to that fold of the round which holds the
     smallest share of the group's strata so far. The strata are the classes, the participants and
     the classes within each participant. The result depends on the names of the groups, their
-    labels and the seed, and not on the order of the rows.
+    labels and the seed, and not on the order of the rows. The sessions of a participant go to as
+    many different folds as possible, before the strata are considered.
 
     Parameters
     ----------
@@ -97,6 +122,8 @@ def assign_groups(
     totals = counts.sum(axis=0)
     assigned = np.zeros((n_folds, counts.shape[1]))
     fold_of_group = np.zeros(len(names), dtype=np.int64)
+    owner = _participants(labeled, rows, group)
+    n_sessions = np.zeros((n_folds, int(owner.max()) + 1))
     open_folds = random.permutation(n_folds)  # folds without a group in this round
     for index in order:
         present = np.flatnonzero(counts[index])
@@ -104,13 +131,24 @@ def assign_groups(
         # dividing by the totals gives a rare class the same weight as a frequent one
         cost = assigned[np.ix_(open_folds, present)] @ (own / totals[present])
         # rounding makes equal costs equal, so that the random order of the folds decides
-        best = int(np.argmin(np.round(cost, 9)))
+        keys = [np.round(cost, 9)]
+        if unit == "session":
+            keys.append(n_sessions[open_folds, owner[index]])
+        best = int(np.lexsort(keys)[0])
         fold_of_group[index] = open_folds[best]
+        n_sessions[open_folds[best], owner[index]] += 1
         assigned[open_folds[best], present] += own
         open_folds = np.delete(open_folds, best)
         if not open_folds.size:
             open_folds = random.permutation(n_folds)
     return fold_of_group[group]
+
+
+def _participants(labeled: LabeledSegments, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """(n_groups,) number of a participant of each group: the only one of a session."""
+    participant = np.unique(labeled.segments.participant[rows], return_inverse=True)[1]
+    owners: np.ndarray = participant[np.unique(group, return_index=True)[1]]
+    return owners
 
 
 def _strata(
@@ -149,4 +187,6 @@ def _strata(
         # spreads each participant's classes evenly over the folds
         first = np.unique(group, return_index=True)[1][order]
         order = order[np.lexsort((label[first], participant[first]))]
+    elif unit == "session":
+        order = order[np.argsort(_participants(labeled, rows, group)[order], kind="stable")]
     return counts, order

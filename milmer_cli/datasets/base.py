@@ -40,6 +40,8 @@ class Trial:
         Video of the trial, or None.
     session
         Session of the participant; empty if there was only one.
+    condition
+        Experimental condition, such as ``Listening``; empty if there was only one.
     label
         Name of the trial's class if the data set has classes instead of ratings, else None.
     eeg_problem
@@ -56,6 +58,7 @@ class Trial:
     session: str = ""
     label: str | None = None
     eeg_problem: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,16 @@ _EEG = ("eeg", "eeg_onset_s", "eeg_event", "eeg_event_number")
 _SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
-    "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
+    "prepare": (
+        *_IDENTITY,
+        "stimulus",
+        "condition",
+        *_SHARED,
+        *RATINGS,
+        *RANGES,
+        "label",
+        "eeg_channels",
+    ),
     "predict": ("name", *_IDENTITY, *_SHARED, *RATINGS, *RANGES, "label"),
 }
 _FILES = ("eeg", "video")
@@ -71,6 +80,7 @@ _TEMPLATE = """\
 # valence arousal dominance liking    ratings of the participant; empty if not asked for
 # valence_range ...                   their scale, as lowest-highest; empty for 1-9
 # label          name of the class, instead of ratings
+# condition      experimental condition, such as listening or speaking, to filter and group by
 # eog            EOG channels separated by ; with A-B for a difference of two channels
 # eeg_channels   EEG channels to use, in order, separated by ; empty for all channels that are named
 #                like electrodes (10-05 system) in all files
@@ -129,6 +139,8 @@ class ManifestRow:
         Name of the class, or None.
     eog, eeg_channels
         EOG channels or differences; EEG channels to use.
+    condition
+        Experimental condition; empty if there was only one.
     """
 
     line: int
@@ -149,6 +161,7 @@ class ManifestRow:
     label: str | None
     eog: tuple[str, ...]
     eeg_channels: tuple[str, ...]
+    condition: str = ""
 
 
 def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestRow], list[str]]:
@@ -214,6 +227,7 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         label=row.text("label") or None,
         eog=_split(row.text("eog")),
         eeg_channels=_split(row.text("eeg_channels")),
+        condition=_name(row, "condition"),
     )
     return None if prepare and (not participant or trial is None) else parsed
 

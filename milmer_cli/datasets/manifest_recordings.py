@@ -126,6 +126,7 @@ class ManifestRecordings:
                 video=_video(row),
                 session=row.session,
                 label=row.label,
+                condition=row.condition,
             )
             for row in self._rows[participant]
         ]

@@ -7,23 +7,29 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from milmer_cli.data.cross_dataset import CrossDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
-from milmer_cli.data.split_checks import check_fold
+from milmer_cli.data.split_checks import check_fold, require_protocol
 from milmer_cli.data.split_file import ProtocolFolds
 from milmer_cli.data.splits import Fold, holdout, make_folds, select_epoch_on_test
+from milmer_cli.data.stratified_groups import has_several_sessions
 from milmer_cli.errors import InputError
-from milmer_cli.progress import SILENT, Progress
+from milmer_cli.progress import SILENT, Level, Progress
 from milmer_cli.settings.schema import EpochSet, EvaluateSettings, Protocol
 
 SPLIT_COLUMNS: dict[Protocol, tuple[str, ...]] = {
     "segment": ("trial_id",),
     "trial": ("trial_id",),
+    "session": ("session_id",),
     "participant": ("participant",),
     "stimulus": ("stimulus",),
     "participant-stimulus": ("participant", "stimulus"),
+    "cross-dataset": ("participant",),
 }
 """Columns of the table of segments whose values a protocol keeps in one set."""
+
+_DEFAULT_LADDER = EvaluateSettings.model_fields["protocols"].default
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +93,38 @@ def make_splits(
         except InputError as error:
             if len(protocols) == 1:
                 raise
-            progress.note(f"The {protocol} protocol is skipped: {error}", "warning")
+            # few data sets have several sessions: no warning if the user did not ask for them
+            by_default = protocol == "session" and options.protocols == _DEFAULT_LADDER
+            level: Level = "detail" if by_default else "warning"
+            progress.note(f"The {protocol} protocol is skipped: {error}", level)
             first_error = first_error or error
     if not splits and first_error is not None:
         raise first_error
+    return splits
+
+
+def cross_dataset_splits(
+    data: CrossDataset, options: EvaluateSettings, validation_fraction: float, seed: int
+) -> list[ProtocolFolds]:
+    """Train on one store and test on another, once for every seed.
+
+    Raises
+    ------
+    InputError
+        The store for training is too small for a validation set, or models per participant are
+        requested.
+    """
+    if options.per_participant:
+        raise InputError(
+            "evaluate.per_participant cannot be combined with --train-on and --test-on, which "
+            "tests participants that are not in the training set.",
+            "Set evaluate.per_participant to false.",
+        )
+    splits = []
+    for split_seed in range(seed, seed + options.seeds):
+        fold = data.fold(validation_fraction, split_seed)
+        check_fold(fold, data.labeled, "cross-dataset")
+        splits.append(ProtocolFolds("cross-dataset", split_seed, (fold,)))
     return splits
 
 
@@ -98,7 +132,9 @@ def _fit_folds(
     labeled: LabeledSegments, options: EvaluateSettings, protocol: Protocol, progress: Progress
 ) -> EvaluateSettings:
     """Reduce the number of folds to the number of groups of the protocol."""
-    used = labeled.labels != EXCLUDED
+    used = np.flatnonzero(labeled.labels != EXCLUDED)
+    if protocol == "session" and used.size:
+        used = used[has_several_sessions(labeled.segments, used)]
     n_groups = min(
         len(np.unique(getattr(labeled.segments, column)[used]))
         for column in SPLIT_COLUMNS[protocol]
@@ -125,6 +161,7 @@ def _protocol_splits(
             "tests participants that are not in the training set.",
             "Use another --protocol, or set evaluate.per_participant to false.",
         )
+    require_protocol(labeled, protocol)
     splits = []
     for split_seed in range(seed, seed + options.seeds):
         folds = tuple(_folds(labeled, options, protocol, validation_fraction, split_seed))
@@ -156,10 +193,17 @@ def _folds(
     seed: int,
 ) -> Iterator[Fold]:
     for subset in _subsets(labeled, options.per_participant):
+        if protocol == "session" and not _has_sessions(subset):
+            continue  # with a model for each participant, there is none for this one
         if options.split == "holdout":
             yield holdout(subset, protocol, options.test_fraction, validation_fraction, seed)
         else:
             yield from make_folds(subset, protocol, options.folds, validation_fraction, seed)
+
+
+def _has_sessions(labeled: LabeledSegments) -> bool:
+    rows = np.flatnonzero(labeled.labels != EXCLUDED)
+    return bool(has_several_sessions(labeled.segments, rows).any())
 
 
 def _subsets(labeled: LabeledSegments, per_participant: bool) -> Iterator[LabeledSegments]:

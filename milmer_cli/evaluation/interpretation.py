@@ -122,7 +122,7 @@ def _interpret_stimulus(scores: Mapping[Protocol, Scores]) -> list[str]:
     """Detect a model that recognizes stimuli: above chance only if the stimuli are shared."""
     if "stimulus" not in scores or scores["stimulus"].above_chance:
         return []
-    protocols: tuple[Protocol, ...] = ("trial", "participant")
+    protocols: tuple[Protocol, ...] = ("trial", "session", "participant")
     above = [p for p in protocols if p in scores and scores[p].above_chance]
     if not above:
         return []

@@ -120,6 +120,8 @@ class ProtocolResult:
         The main model compared with each of the other models, on common trials.
     explanation
         What can explain the accuracy of the main model; None if there are too few clusters.
+    conditions
+        Scores of the main model by experimental condition; empty without several conditions.
     missing_modality
         Scores of the main model's checkpoints by condition (see `evaluation.robustness`), over the
         segments with all modalities.
@@ -150,6 +152,7 @@ class ProtocolResult:
     accuracy_by_seed: Mapping[int, float] = field(default_factory=dict)
     comparisons: Sequence[Comparison] = ()
     explanation: Explanation | None = None
+    conditions: Mapping[str, Scores] = field(default_factory=dict)
     missing_modality: Mapping[str, Scores] = field(default_factory=dict)
     deletion: DeletionCurve | None = None
     electrodes: ElectrodeCurve | None = None
@@ -224,6 +227,7 @@ class ProtocolResult:
                 for comparison in self.comparisons
             ],
             "explanation": to_json(self.explanation),
+            "conditions": {name: scores.to_json() for name, scores in self.conditions.items()},
             "missing_modality": {
                 name: scores.to_json() for name, scores in self.missing_modality.items()
             },

@@ -145,6 +145,7 @@ def summarize_protocol(
         accuracy_by_seed=_accuracy_by_seed(main, tested),
         comparisons=comparisons,
         explanation=_explain(main.protocol, scores[MAIN], comparisons),
+        conditions=tested.score_by_condition(main.probabilities, settings),
         missing_modality=_missing_modality(main, tested, settings),
         deletion=_deletion_curve(main, tested, options),
         electrodes=_electrode_curve(main, tested),

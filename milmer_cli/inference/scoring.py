@@ -9,9 +9,15 @@ import numpy as np
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
+from milmer_cli.data.stratified_groups import group_names, has_several_sessions
 from milmer_cli.metrics import SAMPLED_AXES, ResamplingOptions, Scores, SegmentPredictions, score
 from milmer_cli.metrics.intervals import Clusters
-from milmer_cli.metrics.shortcuts import IDENTITIES, OVERALL, SHARED, identity_predictions
+from milmer_cli.metrics.shortcuts import (
+    IDENTITIES,
+    OVERALL,
+    identity_predictions,
+    shared_identities,
+)
 from milmer_cli.metrics.trials import Trials
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Protocol
@@ -56,11 +62,14 @@ class TestedSegments:
         segments = labeled.segments
         columns = {
             "trial": segments.trial_id,
+            "session": segments.session_id,
             "participant": segments.participant,
             "stimulus": segments.stimulus,
         }
+        several = has_several_sessions(segments, np.arange(len(segments)))
         known = {
-            name: np.unique(columns[name], return_inverse=True)[1] for name in SHARED[protocol]
+            name: np.unique(columns[name], return_inverse=True)[1]
+            for name in shared_identities(protocol, bool(several.any()))
         }
         sets = [(fold.train, fold.test) for fold in folds]
         sizes = [len(fold.test) for fold in folds]
@@ -83,7 +92,9 @@ class TestedSegments:
         """Clusters along the axes that the protocol samples; stimuli if it samples none."""
         segments = self.labeled.segments
         axes = SAMPLED_AXES[self.protocol] or ("stimulus",)
-        return Clusters.of(**{axis: getattr(segments, axis)[self.rows] for axis in axes})
+        names: tuple[str, ...] = ("participant", *axes)
+        columns = {name: group_names(segments, name)[self.rows] for name in names}
+        return Clusters.along(axes, columns)
 
     @property
     def trials(self) -> Trials:
@@ -101,6 +112,25 @@ class TestedSegments:
             self.seed[mask],
             baselines,
         )
+
+    def score_by_condition(
+        self, probabilities: np.ndarray, settings: Settings
+    ) -> dict[str, Scores]:
+        """Score the predictions of each experimental condition; empty without several of them.
+
+        Parameters
+        ----------
+        probabilities, settings
+            As in `score`.
+        """
+        condition = self.labeled.segments.condition[self.rows]
+        names = np.unique(condition[condition != ""]).tolist()
+        if len(names) < 2:
+            return {}
+        masks = {name: condition == name for name in names}
+        return {
+            name: self.at(mask).score(probabilities[mask], settings) for name, mask in masks.items()
+        }
 
     def score(self, probabilities: np.ndarray, settings: Settings) -> Scores:
         """Score predictions, (n, n_classes), of the tested segments.
@@ -128,6 +158,7 @@ class TestedSegments:
             participant_majority_class=self.baselines.get(IDENTITIES["participant"]),
             stimulus_majority_class=self.baselines.get(IDENTITIES["stimulus"]),
             stimulus=segments.stimulus[self.rows],
+            session=segments.session_id[self.rows],
             fold=self.fold,
             repeat=self.seed,
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,6 +21,9 @@ class ParticipantSummary:
     name
     trials, segments
         Numbers of trials and segments.
+    sessions, conditions
+        Numbers of trials by recording session, and by experimental condition; empty if the store
+        does not name any.
     trials_per_class
         In the order of the classes.
     trials_without_class
@@ -47,6 +51,8 @@ class ParticipantSummary:
     interpolated: tuple[str, ...]
     eog_variance: float | None
     remarks: tuple[str, ...]
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    conditions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +108,15 @@ def summarize_participant(
         interpolated=tuple(participant.notes.get("interpolated", ())),
         eog_variance=float(np.mean(removed)) if removed else None,
         remarks=tuple(participant.notes.get("messages", ())),
+        sessions=_count_names(participant.session[first_segments]),
+        conditions=_count_names(participant.condition[first_segments]),
     )
+
+
+def _count_names(names: np.ndarray) -> dict[str, int]:
+    """Count names in the order of their first occurrence; empty if all are empty."""
+    counts = Counter(names.tolist())
+    return dict(counts) if set(counts) - {""} else {}
 
 
 def compute_coverage(store: PreparedStore) -> Coverage:

@@ -23,7 +23,8 @@ class SegmentExample:
 
     Attributes
     ----------
-    participant, trial, stimulus
+    participant, session, trial, stimulus
+        The session is empty if the store does not name one.
     onset_s, segment_s
         Start relative to the stimulus onset, and length, in seconds.
     class_name
@@ -41,6 +42,7 @@ class SegmentExample:
     """
 
     participant: str
+    session: str
     trial: int
     stimulus: int
     onset_s: float
@@ -122,6 +124,7 @@ def read_example(
     )
     return SegmentExample(
         participant=participant.participant,
+        session=str(participant.session[index]),
         trial=int(participant.trial[index]),
         stimulus=int(participant.stimulus[index]),
         onset_s=float(participant.onset[index]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,14 @@ class InspectionResult(StageResult):
         without_class = sum(p.trials_without_class for p in self.participants)
         return {**counts, NO_CLASS: without_class} if without_class else counts
 
+    @property
+    def trials_per_condition(self) -> dict[str, int]:
+        """Number of trials by experimental condition; empty if the store does not name any."""
+        counts: Counter[str] = Counter()
+        for participant in self.participants:
+            counts.update(participant.conditions)
+        return dict(counts)
+
     def to_json(self) -> dict[str, Any]:
         """Return the output of ``--json``."""
         return {
@@ -91,6 +100,8 @@ class InspectionResult(StageResult):
             "trials": self.n_trials,
             "segments": self.n_segments,
             "classes": self.trials_per_class,
+            "sessions": {p.name: dict(p.sessions) for p in self.participants if p.sessions},
+            "conditions": self.trials_per_condition,
             "face_coverage": self.face_coverage,
             "eeg_coverage": self.eeg_coverage,
             "quality": to_json(QualitySummary.of(self.quality)),
@@ -106,8 +117,20 @@ class InspectionResult(StageResult):
             ("participants", str(len(self.participants))),
             ("trials", f"{self.n_trials} ({counts})"),
             ("segments", str(self.n_segments)),
+            *self._named_counts(),
             ("coverage", f"faces {self.face_coverage:.1%}, EEG {self.eeg_coverage:.1%}"),
             *QualitySummary.of(self.quality).rows(),
             *(("note", finding) for finding in self.findings),
             ("page to open", str(self.page)),
         ]
+
+    def _named_counts(self) -> list[tuple[str, str]]:
+        """Rows of the recording sessions and the experimental conditions, if there are any."""
+        rows = []
+        if several := sum(len(p.sessions) > 1 for p in self.participants):
+            n_sessions = sum(max(len(p.sessions), 1) for p in self.participants)
+            rows.append(("sessions", f"{n_sessions}, several of {several} participants"))
+        if conditions := self.trials_per_condition:
+            counts = ", ".join(f"{name or 'none'} {n}" for name, n in conditions.items())
+            rows.append(("conditions", counts))
+        return rows

@@ -1,8 +1,9 @@
 """What intervals and p-values resample, and how often.
 
-Segments of one trial are correlated, and so are trials of one participant and trials with one
-stimulus. The unit of resampling is therefore a whole participant or a whole stimulus, depending on
-what the result is to generalize to.
+Segments of one trial are correlated, and so are trials of one participant, of one recording session
+and with one stimulus. The unit of resampling is therefore a whole participant, a whole session or a
+whole stimulus, depending on what the result is to generalize to. Sessions are resampled within each
+participant, because the participants stay the same.
 """
 
 from __future__ import annotations
@@ -14,28 +15,34 @@ if TYPE_CHECKING:
     from milmer_cli.settings import Settings
     from milmer_cli.settings.schema import Protocol
 
-Axis = Literal["participant", "stimulus"]
+Axis = Literal["participant", "stimulus", "session"]
 
 SAMPLED_AXES: dict[str, tuple[Axis, ...]] = {
     "segment": (),
     "trial": ("stimulus",),
+    "session": ("session",),
     "participant": ("participant",),
     "stimulus": ("stimulus",),
     "participant-stimulus": ("participant", "stimulus"),
+    "cross-dataset": ("participant",),
 }
 """What an interval under each protocol treats as a sample of a larger population."""
 
 GENERALIZES_TO = {
     "segment": "nobody: segments of the tested trials were in the training set",
     "trial": "new trials with new stimuli of the same participants",
+    "session": "new recording sessions of the same participants",
     "participant": "new participants who see the same stimuli",
     "stimulus": "new stimuli shown to the same participants",
     "participant-stimulus": "new participants who see new stimuli",
+    "cross-dataset": "new participants of the tested data set, from training on another one",
 }
 """What a result under each protocol generalizes to."""
 
 MIN_CLUSTERS = 5
 """Fewest participants, or stimuli, for which an interval is reported.
+
+With sessions, the degrees of freedom are the same: sessions minus participants, at least 4.
 
 The coverage was simulated from 5 on (bench/coverage.py).
 """

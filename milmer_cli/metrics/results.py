@@ -32,7 +32,7 @@ METRICS = (
 )
 """Names of the metrics, in the order of all tables."""
 
-PLURALS = {"participant": "participants", "stimulus": "stimuli"}
+PLURALS = {"participant": "participants", "stimulus": "stimuli", "session": "sessions"}
 METRIC_RANGES = dict.fromkeys(METRICS, (0.0, 1.0)) | {"kappa": (-1.0, 1.0), "brier": (0.0, 2.0)}
 """Range of each metric; intervals do not exceed it."""
 
@@ -284,26 +284,30 @@ def headline(
         return (
             f"{protocol} protocol{mark}: {scores.n_correct_trials} of "
             f"{int(scores.trial_confusion.sum())} test trials correct (no accuracy: at least "
-            f"{MIN_TEST_TRIALS} test trials are needed); {reference_rates(scores)}"
+            f"{MIN_TEST_TRIALS} test trials are needed); {reference_rates(scores, protocol)}"
         )
     return (
-        f"{protocol} protocol{mark}: {result_text(scores)}; "
+        f"{protocol} protocol{mark}: {result_text(scores, protocol)}; "
         f"generalizes to {generalizes_to(protocol, leaky, transductive)}"
     )
 
 
-def reference_rates(scores: Scores) -> str:
+def reference_rates(scores: Scores, protocol: Protocol) -> str:
     """State what to compare an accuracy over trials with: majority classes and chance."""
-    return f"{scores.trial_majority.sentence}, chance {100 * scores.chance.level:.3g} %"
+    majority = scores.trial_majority.sentence
+    if protocol == "cross-dataset":
+        majority += f" (of the tested data set {100 * scores.trial_majority.test:.1f} %)"
+    return f"{majority}, chance {100 * scores.chance.level:.3g} %"
 
 
-def result_text(scores: Scores) -> str:
+def result_text(scores: Scores, protocol: Protocol) -> str:
     """State the accuracy over trials and over segments, the majority rates, and the p-value."""
     p_value = scores.chance.p_value_trial
     reason = scores.undefined.get("p_value_trial", "") if math.isnan(p_value) else ""
+    references = reference_rates(scores, protocol)
     return (
         f"accuracy {100 * scores.trial_accuracy.value:.1f} % {interval_text(scores)}, "
-        f"{100 * scores.accuracy.value:.1f} % at segment level, {reference_rates(scores)}, "
+        f"{100 * scores.accuracy.value:.1f} % at segment level, {references}, "
         f"{format_p(p_value)}" + (f" ({reason})" if reason else "")
     )
 

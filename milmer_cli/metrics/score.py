@@ -56,6 +56,8 @@ class SegmentPredictions:
         the protocol does not share participants (stimuli) between training and test.
     stimulus
         (n,) stimulus; None if no two trials share a stimulus.
+    session
+        (n,) recording session, unique over participants; None if each participant has only one.
     fold
         (n,) fold in which each was tested (also unique over repeats); one fold if None.
     repeat
@@ -73,6 +75,7 @@ class SegmentPredictions:
     stimulus: np.ndarray | None = None
     fold: np.ndarray | None = None
     repeat: np.ndarray | None = None
+    session: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,8 +131,11 @@ def score(predictions: SegmentPredictions, options: ResamplingOptions | None = N
     participant = np.asarray(predictions.participant)
     stimulus = trial if predictions.stimulus is None else np.asarray(predictions.stimulus)
     fold = np.zeros(len(truth)) if predictions.fold is None else np.asarray(predictions.fold)
-    axes = {"participant": participant, "stimulus": stimulus}
-    clusters = Clusters.of(**{axis: axes[axis] for axis in options.axes})
+    session = participant if predictions.session is None else np.asarray(predictions.session)
+    columns = {"participant": participant, "stimulus": stimulus, "session": session}
+    clusters = Clusters.along(options.axes, columns)
+    # under the session protocol, labels are exchanged within sessions
+    exchanged = session if "session" in options.axes else participant
 
     repeat = np.zeros(len(truth)) if predictions.repeat is None else predictions.repeat
     averaged = Trials.of(predictions.trial_id, repeat)
@@ -169,7 +175,7 @@ def score(predictions: SegmentPredictions, options: ResamplingOptions | None = N
                 _votes(trial, segments.predicted, len(trial_names), len(class_names)),
                 _votes(trial[first_segment], trials.predicted, len(trial_names), len(class_names)),
             ),
-            participant[first_row],
+            exchanged[first_row],
             stimulus[first_row],
             options,
             undefined,
@@ -318,9 +324,9 @@ def _chance(
 ) -> Chance:
     """Compute chance from one row per trial.
 
-    ``truth``, ``participant`` and ``stimulus`` are (n_trials,). ``votes`` are two arrays (n_trials,
-    n_classes), which count the predictions of the trial's segments, and of the trial as a whole
-    (one per repeat).
+    ``truth``, ``participant`` (or the session, whose trials are exchanged) and ``stimulus`` are
+    (n_trials,). ``votes`` are two arrays (n_trials, n_classes), which count the predictions of the
+    trial's segments, and of the trial as a whole (one per repeat).
     """
     segment, trial = (
         permutation_test(truth, counts, participant, stimulus, options) for counts in votes

@@ -17,20 +17,41 @@ import numpy as np
 SHARED = {
     "segment": ("trial", "participant", "stimulus"),
     "trial": ("participant", "stimulus"),
+    "session": ("participant", "stimulus"),
     "participant": ("stimulus",),
     "stimulus": ("participant",),
     "participant-stimulus": (),
+    "cross-dataset": (),
 }
-"""Identities that training and test share under each protocol."""
+"""Identities that training and test share under each protocol, apart from sessions."""
+
+SHARING_SESSIONS = ("segment", "trial", "stimulus")
+"""Protocols under which training and test share recording sessions."""
 
 OVERALL = "majority class"
 IDENTITIES = {
     "trial": "trial identity",
     "participant": "participant identity",
     "stimulus": "stimulus identity",
+    "session": "session identity",
     "participant and stimulus": "participant and stimulus identity",
 }
 """What can be recognized -> name of the baseline that uses it alone."""
+
+
+def shared_identities(protocol: str, several_sessions: bool) -> tuple[str, ...]:
+    """Identities that training and test share under a protocol.
+
+    Parameters
+    ----------
+    protocol
+        The protocol.
+    several_sessions
+        Whether some participant has several recording sessions. Otherwise the session is the
+        participant, and no identity of its own.
+    """
+    sessions = several_sessions and protocol in SHARING_SESSIONS
+    return (*SHARED[protocol], *(("session",) if sessions else ()))
 
 
 def class_shares(
@@ -72,8 +93,8 @@ def identity_predictions(
     labels
         (n,) classes of all rows.
     identities
-        Those that training and test share under the protocol (see `SHARED`), each (n,) numbers of
-        trials, participants or stimuli from 0.
+        Those that training and test share (see `shared_identities`), each (n,) numbers of
+        trials, sessions, participants or stimuli from 0.
     folds
         Row numbers of the training and the test set of each fold.
     n_classes
@@ -152,7 +173,7 @@ def verdict(explanations: Sequence[Explanation]) -> str:
         identity
         for found in clean
         for identity in IDENTITIES
-        if not set(identity.split(" and ")) <= set(SHARED[found.protocol])
+        if not set(identity.split(" and ")) <= set(shared_identities(found.protocol, True))
     }
     candidates = [
         found.identity for found in above if found.identity and found.identity not in ruled_out

@@ -90,6 +90,8 @@ def _test_scope(run: Run) -> str:
             return f"other segments of the training trials, of {same} (LEAKY); {_NEW_PERSON}"
         case "trial":
             return f"new trials of {same}; {_NEW_PERSON}"
+        case "session":
+            return f"new recording sessions of {same}; {_NEW_PERSON}"
         case "stimulus":
             return f"new stimuli, shown to {same}; {_NEW_PERSON}"
         case "participant":

@@ -282,5 +282,14 @@ def _load_trial(trial: Trial, onsets_s: np.ndarray, cache: TrialCache) -> Prepar
             quality = EegQuality.concatenate([quality, missing])
     label = trial.label or ""
     return PreparedTrial(
-        trial.trial, trial.stimulus, trial.ratings, onsets_s, eeg, faces, label, quality
+        trial.trial,
+        trial.stimulus,
+        trial.ratings,
+        onsets_s,
+        eeg,
+        faces,
+        label,
+        quality,
+        trial.session,
+        trial.condition,
     )

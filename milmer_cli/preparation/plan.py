@@ -1,8 +1,8 @@
 """What has to be computed for a participant; everything that is still valid is reused.
 
 A participant's file has three parts, each with a fingerprint of everything it depends on: ``eeg``,
-``faces`` and ``rows`` (ratings, class names, stimuli). A part is computed again if its fingerprint
-changes.
+``faces`` and ``rows`` (ratings, class names, stimuli, sessions, conditions). A part is computed
+again if its fingerprint changes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from milmer_cli.settings.write import fingerprint
 from milmer_cli.store.cache import TrialCache
 from milmer_cli.store.checksums import is_readable
 from milmer_cli.store.reader import PreparedParticipant
-from milmer_cli.store.schema import FORMAT_VERSION, PARTICIPANT_SUFFIX
+from milmer_cli.store.schema import EEG_VERSION, PARTICIPANT_SUFFIX
 
 _SETTINGS_OF = {
     "eeg": {f"eeg.{name}" for name in EegSettings.model_fields},
@@ -224,7 +224,7 @@ def _fingerprints(
     detector: str,
 ) -> dict[str, str]:
     inputs = recordings.eeg_inputs(participant)
-    rows = [f"{t.trial} {t.stimulus} {t.ratings} {t.label}" for t in trials]
+    rows = [_row(trial) for trial in trials]
     # the stimulus selects the row of a preprocessed array (DEAP's .dat and .mat files)
     eeg = [f"{t.trial} {t.stimulus} {len(onsets_s[t.trial])}" for t in trials if t.has_eeg]
     videos = [
@@ -240,10 +240,18 @@ def _fingerprints(
         "rows": fingerprint(*rows),
         # a file of format 1 has no quality, so its EEG is preprocessed again
         "eeg": fingerprint(
-            settings.eeg, channels, *inputs.parameters, *eeg, *files, f"format {FORMAT_VERSION}"
+            settings.eeg, channels, *inputs.parameters, *eeg, *files, f"format {EEG_VERSION}"
         ),
         "faces": fingerprint(settings.faces, detector, *timing, *videos),
     }
+
+
+def _row(trial: Trial) -> str:
+    """Describe what is stored of a trial without its EEG and faces."""
+    text = f"{trial.trial} {trial.stimulus} {trial.ratings} {trial.label}"
+    # files that were written before there were sessions and conditions remain up to date
+    named = {"session": trial.session, "condition": trial.condition}
+    return text + "".join(f" {name} {value!r}" for name, value in named.items() if value)
 
 
 def _open_previous(out: Path, participant: str) -> PreparedParticipant | None:
@@ -291,15 +299,15 @@ def _describe_changes(
         part for part in fingerprints if previous.fingerprints.get(part) != fingerprints[part]
     }
     reasons = list(changed_settings.values())
-    if previous.format != FORMAT_VERSION:
+    if previous.format < EEG_VERSION:
         reasons.append(f"the file has format {previous.format}")
     for part, files in (("eeg", "EEG files"), ("faces", "videos")):
-        if part == "eeg" and previous.format != FORMAT_VERSION:
+        if part == "eeg" and previous.format < EEG_VERSION:
             continue
         if part in changed and not changed_settings.keys() & _SETTINGS_OF[part]:
             reasons.append(f"the {files} or trials changed")
     if "rows" in changed:
-        reasons.append("ratings, class names or stimuli changed")
+        reasons.append("sessions, conditions, ratings, class names or stimuli changed")
     eeg = "the EEG is preprocessed again" if "eeg" in changed else "the EEG is reused"
     faces = "the faces are extracted again" if "faces" in changed else "the faces are reused"
     return f"{'; '.join(reasons)}: {eeg}, {faces}."

@@ -144,6 +144,11 @@ def _diagnostic_notes(main: ProtocolResult) -> str:
 def _notes(result: EvaluationResult) -> Iterator[str]:
     if result.run is not None:
         yield "Test performance of a trained run on its own test set; no model was trained."
+    if stores := result.provenance.get("cross_dataset"):
+        yield (
+            f"CROSS-DATASET: trained on {stores['train_on']} only, and tested once on all of "
+            f"{stores['test_on']}. Participants with the same name are different people."
+        )
     if result.main.epoch_selected_on_test:
         yield (
             "LEAKY: the epoch was selected on the test set, as in the published code. All numbers "
@@ -170,7 +175,11 @@ def _notes(result: EvaluationResult) -> Iterator[str]:
 
 def _facts(result: EvaluationResult) -> Iterator[tuple[str, str]]:
     provenance = result.provenance
-    yield "store", provenance["store"]
+    if stores := provenance.get("cross_dataset"):
+        yield "trained on", stores["train_on"]
+        yield "tested on", stores["test_on"]
+    else:
+        yield "store", provenance["store"]
     yield "fingerprint of the store", provenance["store_fingerprint"]
     yield "fingerprint of the segments", provenance["segments_fingerprint"]
     if result.run is not None:

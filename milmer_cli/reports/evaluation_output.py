@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
@@ -63,9 +65,13 @@ def _predictions_csv(
     labeled: LabeledSegments,
     models: Sequence[str],
 ) -> str:
-    """Write one row per segment, protocol, seed and model."""
+    """Write one row per segment, protocol, seed and model.
+
+    The columns session and condition are left out if the data set has none.
+    """
     segments, names = labeled.segments, labeled.class_names
-    header = ["participant", "trial", "stimulus", "onset_s", "truth", "predicted"]
+    texts = [name for name in ("session", "condition") if np.any(getattr(segments, name) != "")]
+    header = ["participant", "trial", "stimulus", *texts, "onset_s", "truth", "predicted"]
     header += [f"p_{name}" for name in names]
     header += ["fold", "seed", "protocol", "leaky", "transductive", "model"]
     table: list[list[object]] = [[*header]]
@@ -80,6 +86,7 @@ def _predictions_csv(
                             segments.participant[row],
                             segments.trial[row],
                             segments.stimulus[row],
+                            *(getattr(segments, name)[row] for name in texts),
                             f"{segments.onset[row]:g}",
                             names[labeled.labels[row]],
                             names[int(p.argmax())],

@@ -40,6 +40,8 @@ def evaluation_tables(result: EvaluationResult) -> Iterator[Table]:
         yield _models(main)
         if len(result.protocols) > 1:
             yield _models_by_protocol(result)
+    if main.conditions:
+        yield _conditions(main)
     if main.missing_modality:
         yield _missing_modality(main)
     if quality := [row for row in result.quality if row.unusable_eeg or row.unusable_faces]:
@@ -89,6 +91,24 @@ def _models(main: ProtocolResult) -> Table:
                 *_cost_cells(main.costs.get(name)),
             )
             for name, scores in main.models_by_accuracy.items()
+        ],
+    )
+
+
+def _conditions(main: ProtocolResult) -> Table:
+    return Table(
+        "Accuracy by condition",
+        f"{_protocol(main)}. The test predictions of {MAIN} by experimental condition, from the "
+        "same trainings on all conditions that are used. p: as above.",
+        ("Condition", "Trial level", "Balanced", "Segment level", "p", "Trials", "Majority class"),
+        [
+            (
+                name,
+                *_score_cells(scores),
+                str(scores.n_trials),
+                format_percent(scores.trial_majority.reference),
+            )
+            for name, scores in main.conditions.items()
         ],
     )
 

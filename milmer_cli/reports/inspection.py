@@ -137,7 +137,8 @@ def _notes(result: InspectionResult) -> list[str]:
 
 def _example_view(example: SegmentExample, index: int, spectra: Spectra | None) -> dict[str, Any]:
     """Prepare a segment for the template; ``index`` makes the names in the SVG unique."""
-    location = f"{example.participant}, trial {example.trial}"
+    session = f", session {example.session}" if example.session else ""
+    location = f"{example.participant}{session}, trial {example.trial}"
     traces = spectrum = None
     if example.eeg is not None:
         traces = _round_coordinates(

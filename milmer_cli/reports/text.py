@@ -28,6 +28,10 @@ QUADRANT_WORDS = {
 PROTOCOL_DESCRIPTIONS = {
     "segment": "The training and test sets contain segments of the same trials.",
     "trial": ("Test trials are not in the training set, but their participants and stimuli are."),
+    "session": (
+        "Test recording sessions are not in the training set, but other sessions of their "
+        "participants are."
+    ),
     "participant": (
         "Test participants are not in the training set, but the stimuli that they watched are."
     ),
@@ -36,6 +40,10 @@ PROTOCOL_DESCRIPTIONS = {
     ),
     "participant-stimulus": (
         "Neither the test participants nor the test stimuli are in the training set."
+    ),
+    "cross-dataset": (
+        "The model is trained on one data set and tested on another one: other participants, "
+        "stimuli and recordings."
     ),
 }
 

@@ -33,7 +33,12 @@ Fusion = Literal["none", "mlp", "cross_attention"]
 Selection = Literal["none", "softmax", "amil", "mean", "attention_topk", "attention_weighted_topk"]
 Scorer = Literal["pooled", "published"]
 Modalities = Literal["both", "eeg", "face"]
-Protocol = Literal["segment", "trial", "participant", "stimulus", "participant-stimulus"]
+SplitProtocol = Literal[
+    "segment", "trial", "session", "participant", "stimulus", "participant-stimulus"
+]
+"""What the sets of a split of one store do not share."""
+Protocol = Literal[SplitProtocol, "cross-dataset"]
+"""Protocol of a result; under ``cross-dataset``, the sets are of two stores."""
 Split = Literal["folds", "holdout"]
 EpochSet = Literal["validation", "test"]
 Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -71,6 +76,9 @@ class DataSettings(Section):
     participants: str = ""
     """Participants to use: numbers, names and ranges of either, as in `1,3-5` or `s01,s03-s05`;
     empty for all."""
+    conditions: tuple[str, ...] = ()
+    """Experimental conditions to use, from the column `condition` of a manifest, for example
+    `[Listening]`; empty for all."""
     eeg_channels: str = ""
     """EEG channels to use, in order, separated by `;`, whatever their names are; empty for all
     electrodes of the 10-05 system that the recordings share (DEAP: 32). The column `eeg_channels`
@@ -315,7 +323,7 @@ class TrainSettings(LearningSettings):
     """Learning rate of the backbone, as a fraction of `lr` (published: 1). The faces of a few
     participants are learned faster than their expressions. Use 1 for a backbone with random
     weights."""
-    protocol: Protocol = "trial"
+    protocol: SplitProtocol = "trial"
     """What the training, validation and test sets never share."""
     test_fraction: Fraction = 0.2
     """Fraction of the groups (trials, participants, ...) in the test set."""
@@ -356,13 +364,15 @@ class FinetuneSettings(LearningSettings):
 class EvaluateSettings(Section):
     """Cross-validation, comparisons and intervals."""
 
-    protocols: Annotated[tuple[Protocol, ...], Field(min_length=1)] = (
+    protocols: Annotated[tuple[SplitProtocol, ...], Field(min_length=1)] = (
         "trial",
+        "session",
         "participant",
         "stimulus",
     )
     """What the training and test sets do not share; several protocols form a ladder. If there are
-    several, those that the data do not allow are skipped with a warning."""
+    several, those that the data do not allow are skipped with a warning (`session` without one if
+    it is only there by default)."""
     split: Split = "folds"
     """`folds` tests every segment once; `holdout` draws one test set of `test_fraction`
     (published)."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from milmer_cli.data.cross_dataset import CrossDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.named_splits import open_splits
@@ -26,7 +27,7 @@ from milmer_cli.evaluation.executor import run_experiments
 from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.features import FeatureInput, SegmentFeatures
 from milmer_cli.evaluation.fold_predictions import group_predictions
-from milmer_cli.evaluation.folds import evaluation_folds, make_splits
+from milmer_cli.evaluation.folds import cross_dataset_splits, evaluation_folds, make_splits
 from milmer_cli.evaluation.noise_floor import measure_noise_floor
 from milmer_cli.evaluation.results import EvaluationResult
 from milmer_cli.evaluation.summary import summarize_evaluation
@@ -77,6 +78,11 @@ class EvaluateResult(StageResult):
                 f"{scores.n_trials} trials, {scores.n_segments} segments{seeds}, "
                 f"{scores.n_participants} participants",
             ),
+            *(
+                [("stores", f"trained on {stores['train_on']}, tested on {stores['test_on']}")]
+                if (stores := self.evaluation.provenance.get("cross_dataset"))
+                else []
+            ),
             *([("splits", f"{splits['name']} (SHA-256 {splits['sha256']})")] if splits else []),
             *(("comparison", comparison.sentence) for comparison in main.comparisons),
             *(
@@ -99,9 +105,10 @@ def evaluate(
     settings: Settings | None = None,
     *,
     splits: Path | str | None = None,
+    test_on: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> EvaluateResult:
-    """Cross-validate a model, its baselines and its ablations.
+    """Cross-validate a model, its baselines and its ablations, or test them on another data set.
 
     Parameters
     ----------
@@ -116,6 +123,9 @@ def evaluate(
     splits
         A splits.json of an evaluation or a run, or the name of a split of DEAP
         (`data.named_splits`), instead of ``evaluate.protocols``, ``folds`` and ``seeds``.
+    test_on
+        Another prepared store. Models are then trained on all of ``prepared`` and tested on all of
+        this store, instead of ``splits`` and ``evaluate.protocols`` and ``folds``.
     progress
         Receives the progress and notes.
 
@@ -129,7 +139,7 @@ def evaluate(
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out), RunLog(progress) as log:
-        return _evaluate(prepared, out, settings, splits, device, log)
+        return _evaluate(prepared, out, settings, splits, test_on, device, log)
 
 
 def locked_evaluation(out: Path) -> FolderLock:
@@ -143,6 +153,7 @@ def evaluate_dry_run(
     settings: Settings,
     *,
     splits: Path | str | None = None,
+    test_on: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> EvaluationDryRunResult:
     """Check everything that `evaluate` checks, estimate its cost, and write nothing.
@@ -150,7 +161,7 @@ def evaluate_dry_run(
     Parameters and errors are those of `evaluate`.
     """
     device = start_device(settings)
-    plan = _plan(prepared, settings, splits, progress)
+    plan = _plan(prepared, settings, splits, test_on, progress)
     if settings.evaluate.noise_floor:
         progress.note("evaluate.noise_floor adds a training to those that are counted.")
     return evaluation_dry_run(plan.experiments, plan.labeled, out, device, progress)
@@ -167,20 +178,28 @@ class _Plan:
     reads_eeg: bool
     left_out: Mapping[str, str]
     given_splits: Mapping[str, str] | None
+    cross_dataset: Mapping[str, str] | None
 
 
 def _plan(
-    prepared: Path, settings: Settings, splits: Path | str | None, progress: Progress
+    prepared: Path,
+    settings: Settings,
+    splits: Path | str | None,
+    test_on: Path | str | None,
+    progress: Progress,
 ) -> _Plan:
-    """Open the store, and list the experiments."""
-    labeled = LabeledSegments.open(prepared, settings, progress)
+    """Open the store or stores, and list the experiments."""
+    crossed = None if test_on is None else _open_stores(prepared, Path(test_on), settings, progress)
+    labeled = crossed.labeled if crossed else LabeledSegments.open(prepared, settings, progress)
     settings = with_store_settings(settings, labeled.store)
     options, fraction = settings.evaluate, settings.train.validation_fraction
-    used_splits, given_splits = (
-        open_splits(splits, labeled, settings.seed)
-        if splits
-        else (make_splits(labeled, options, fraction, settings.seed, progress), None)
-    )
+    given_splits: Mapping[str, str] | None = None
+    if crossed is not None:
+        used_splits = cross_dataset_splits(crossed, options, fraction, settings.seed)
+    elif splits:
+        used_splits, given_splits = open_splits(splits, labeled, settings.seed)
+    else:
+        used_splits = make_splits(labeled, options, fraction, settings.seed, progress)
     require_calibration_trials(labeled, used_splits, options.calibration_trials)
     folds = evaluation_folds(used_splits, labeled, options.select_epoch_on)
     data = _available_data(labeled)
@@ -191,7 +210,22 @@ def _plan(
     note_face_input(settings, labeled.store, progress)
     experiments = [Experiment(spec, fold) for fold in folds for spec in specs]
     reads_eeg = data.has_eeg and settings.model.modalities != "face"
-    return _Plan(labeled, settings, used_splits, experiments, reads_eeg, left_out, given_splits)
+    stores = {"train_on": str(prepared), "test_on": str(test_on)} if crossed else None
+    return _Plan(
+        labeled, settings, used_splits, experiments, reads_eeg, left_out, given_splits, stores
+    )
+
+
+def _open_stores(
+    prepared: Path, test_on: Path, settings: Settings, progress: Progress
+) -> CrossDataset:
+    """Open the stores of a cross-dataset evaluation."""
+    crossed = CrossDataset.open(prepared, test_on, settings, progress)
+    progress.note(
+        f"Cross-dataset: trained on {prepared} ({crossed.train_store}), tested on {test_on} "
+        f"({crossed.test_store})."
+    )
+    return crossed
 
 
 def _evaluate(
@@ -199,11 +233,12 @@ def _evaluate(
     out: Path,
     settings: Settings,
     splits: Path | str | None,
+    test_on: Path | str | None,
     device: Device,
     log: RunLog,
 ) -> EvaluateResult:
     """Evaluate in a locked folder; see `evaluate`."""
-    plan = _plan(prepared, settings, splits, log)
+    plan = _plan(prepared, settings, splits, test_on, log)
     labeled, settings, experiments = plan.labeled, plan.settings, plan.experiments
     log.open(out)
     features = SegmentFeatures(FeatureInput(labeled, settings, device, out, log))
@@ -212,7 +247,11 @@ def _evaluate(
     predictions = group_predictions(experiments, results)
     result = summarize_evaluation(predictions, labeled, settings, device, power)
     result = replace(result, left_out=plan.left_out)
-    result = replace(result, provenance={**result.provenance, "splits": plan.given_splits})
+    provenance = {**result.provenance, "splits": plan.given_splits}
+    if plan.cross_dataset:
+        provenance["cross_dataset"] = plan.cross_dataset
+        result = replace(result, title=" to ".join(map(str, plan.cross_dataset.values())))
+    result = replace(result, provenance=provenance)
     if settings.evaluate.noise_floor:
         floor = measure_noise_floor(experiments[0], results[0], labeled, out, device, log)
         result = replace(result, noise_floor=floor)

@@ -10,7 +10,7 @@ from typing import Any
 from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import describe_label_rule
-from milmer_cli.data.split_checks import check_fold, check_training_classes
+from milmer_cli.data.split_checks import check_fold, check_training_classes, require_protocol
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.data.splits import Fold, holdout
 from milmer_cli.device import Device
@@ -165,6 +165,7 @@ def _plan(prepared: Path, settings: Settings, progress: Progress) -> _Plan:
 
 def _split(labeled: LabeledSegments, settings: Settings) -> Fold:
     train = settings.train
+    require_protocol(labeled, train.protocol)
     fold = holdout(
         labeled, train.protocol, train.test_fraction, train.validation_fraction, settings.seed
     )

@@ -9,6 +9,7 @@
 - `reader`: read the file of one participant (`PreparedParticipant`)
 - `checksums`: whether the file of a participant is damaged
 - `index`: the whole store (`PreparedStore`)
+- `combined`: two stores as one, with the EEG channels of both (`CombinedStore`)
 - `tables`: coverage.csv, one row per trial
 - `validate`: find errors in a store
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -134,11 +133,7 @@ class PreparedStore:
         names = self.participants if participants is None else list(participants)
         if not names:
             raise InputError("The list of participants is empty.", "Name at least one participant.")
-        tables = [self.participant(name).segments() for name in names]
-        columns = (field.name for field in fields(Segments))
-        return Segments(
-            *(np.concatenate([getattr(t, column) for t in tables]) for column in columns)
-        )
+        return Segments.concatenate([self.participant(name).segments() for name in names])
 
     def to_dataframe(self) -> DataFrame:
         """Return the table of all segments; see `Segments.to_dataframe`."""
@@ -266,6 +261,7 @@ def _entry(path: Path, previous: Mapping[str, Any], written: Mapping[str, str]) 
             else file_digest(path),
             "segments": len(p),
             "trials": len(np.unique(p.trial)),
+            "sessions": len(np.unique(p.session)),
             "eeg_coverage": _share(p.eeg_found),
             "face_coverage": _share(p.found),
             "detector": p.detector,

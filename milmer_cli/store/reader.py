@@ -23,10 +23,10 @@ from milmer_cli.store.schema import (
     FACE_DTYPES,
     FILE_ATTRIBUTES,
     FORMAT_VERSION,
-    LABEL,
     QUALITY_DTYPES,
     READABLE_VERSIONS,
     ROW_DTYPES,
+    TEXT_COLUMNS,
 )
 from milmer_cli.store.segments import Segments
 from milmer_cli.store.sources import TrialSource
@@ -55,8 +55,8 @@ class PreparedParticipant:
         Face images per segment; side of a face image in pixels.
     settings, fingerprints, detector, notes
         As in `store.writer.Header`.
-    trial, stimulus, onset, ratings, eeg_found, label
-        (n_segments[, 4]) arrays, as in `store.index.Segments`.
+    trial, stimulus, onset, ratings, eeg_found, label, session, condition
+        (n_segments[, 4]) arrays, as in `store.segments.Segments`.
     quality
         Quality of the EEG. A file of format 1 does not contain it: the channels that were
         interpolated are bad in all segments, and the amplitudes are computed from the EEG.
@@ -220,6 +220,8 @@ class PreparedParticipant:
             self.eeg_found,
             self.found.mean(axis=1) if self.instances else np.zeros(n),
             self.label,
+            self.session,
+            self.condition,
         )
 
     def _decode(self, encoded: bytes, segment: int, instance: int) -> np.ndarray:
@@ -294,8 +296,7 @@ class PreparedParticipant:
         self.trial, self.stimulus = rows["trial"], rows["stimulus"]
         self.onset, self.ratings = rows["onset"], rows["ratings"]
         self.eeg_found = rows["eeg_found"]
-        self.label = file[LABEL].asstr()[()].astype(str) if LABEL in file else np.full(n, "")
-        _require_shape(LABEL, self.label, (n,))
+        self.label, self.session, self.condition = (_text(file, name, n) for name in TEXT_COLUMNS)
         self.quality = self._read_quality(file)
         self.found, self.time = faces["found"], faces["time"]
         self.box, self.score = faces["box"], faces["score"]
@@ -311,6 +312,15 @@ class PreparedParticipant:
         for name, array in arrays.items():
             _require_shape(f"quality/{name}", array, (len(self), len(self.channels)))
         return EegQuality(**arrays)
+
+
+def _text(file: h5py.File, name: str, n: int) -> np.ndarray:
+    """Return a column of text, (n,) str; empty if the file does not have it."""
+    if name not in file:
+        return np.full(n, "")
+    values: np.ndarray = file[name].asstr()[()].astype(str)
+    _require_shape(name, values, (n,))
+    return values
 
 
 def _require_shape(name: str, array: np.ndarray | h5py.Dataset, expected: tuple[int, ...]) -> None:

@@ -13,6 +13,8 @@ channels, T samples and I instances contains::
     onset          (n,)       float32  seconds after stimulus onset
     ratings        (n, 4)     float32  valence, arousal, dominance, liking; NaN if unknown
     label          (n,)       UTF-8    class name; only if the data set has class names
+    session        (n,)       UTF-8    recording session; only if the data set has sessions
+    condition      (n,)       UTF-8    experimental condition; only if the data set has conditions
     faces/encoded  (bytes,)   uint8    JPEG files in sequence, by segment and instance
     faces/offsets  (n*I+1,)   int64    start of each file; equal to the next one without a face
     faces/found    (n, I)     bool     whether there is an image
@@ -26,9 +28,15 @@ The attributes of the file are `FILE_ATTRIBUTES`; those of ``faces`` are ``encod
 
 from __future__ import annotations
 
-FORMAT_VERSION = 2
-"""Version of the format that is written. Format 1 has no group ``quality``."""
-READABLE_VERSIONS = (1, 2)
+FORMAT_VERSION = 3
+"""Version of the format that is written.
+
+Format 1 has no group ``quality``. Formats 1 and 2 have neither ``session`` nor ``condition``.
+"""
+EEG_VERSION = 2
+"""First format with the EEG and quality that are written; the EEG of older files is preprocessed
+again."""
+READABLE_VERSIONS = (1, 2, 3)
 """Versions of the format that can be read."""
 
 INDEX_FILE = "index.json"
@@ -38,7 +46,8 @@ WRITTEN_FILE = ".written.json"
 CACHE_FOLDER = ".trials"
 PARTICIPANT_SUFFIX = ".h5"
 
-LABEL = "label"
+TEXT_COLUMNS = ("label", "session", "condition")
+"""Data sets of text, one for each segment; absent if all texts are empty."""
 ROW_DTYPES = {"trial": "int32", "stimulus": "int32", "onset": "float32", "ratings": "float32"}
 QUALITY_DTYPES = {"bad": "bool", "interpolated": "bool", "ptp_uv": "float32"}
 FACE_DTYPES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,11 @@ class Segments:
         (n,) float: share of the instances with a face.
     label
         (n,) str: class name; empty if the data set has none.
+    session
+        (n,) str: recording session; empty if the data set has none. Equal names of two participants
+        are different sessions.
+    condition
+        (n,) str: experimental condition; empty if the data set has none.
     """
 
     participant: np.ndarray
@@ -47,9 +53,17 @@ class Segments:
     eeg_found: np.ndarray
     faces_found: np.ndarray
     label: np.ndarray
+    session: np.ndarray
+    condition: np.ndarray
 
     def __len__(self) -> int:
         return len(self.row)
+
+    @classmethod
+    def concatenate(cls, tables: Sequence[Segments]) -> Segments:
+        """Join tables; at least one."""
+        columns = (field.name for field in fields(cls))
+        return cls(*(np.concatenate([getattr(t, column) for t in tables]) for column in columns))
 
     def take(self, index: np.ndarray) -> Segments:
         """Return the rows at ``index`` (positions or a mask)."""
@@ -57,9 +71,19 @@ class Segments:
 
     @property
     def trial_id(self) -> np.ndarray:
-        """(n,) str: a name for each trial, for example ``s01/03``."""
-        pairs = zip(self.participant, self.trial, strict=True)
-        return np.array([f"{participant}/{trial:02d}" for participant, trial in pairs], dtype=str)
+        """(n,) str: a name for each trial, such as ``s01/03``, with a session ``s01/ses2/03``."""
+        pairs = zip(self.session_id, self.trial, strict=True)
+        return np.array([f"{session}/{trial:02d}" for session, trial in pairs], dtype=str)
+
+    @property
+    def session_id(self) -> np.ndarray:
+        """(n,) str: a name for each recording session, such as ``s01/ses2``.
+
+        It is the name of the participant if the trial has no session. A ``/`` in a name is written
+        as ``%2F``.
+        """
+        names = zip(self.participant.tolist(), self.session.tolist(), strict=True)
+        return np.array(["/".join(_escaped(name) for name in pair if name) for pair in names], str)
 
     @property
     def segment_id(self) -> np.ndarray:
@@ -96,5 +120,11 @@ class Segments:
                 "eeg_found": self.eeg_found,
                 "faces_found": self.faces_found,
                 "label": self.label.tolist(),
+                "session": self.session.tolist(),
+                "condition": self.condition.tolist(),
             }
         )
+
+
+def _escaped(name: str) -> str:
+    return str(name).replace("%", "%25").replace("/", "%2F")

@@ -17,8 +17,8 @@ from milmer_cli.store.reader import PreparedParticipant
 from milmer_cli.store.schema import COVERAGE_FILE
 
 COVERAGE_COLUMNS = (
-    "participant", "trial", "stimulus", "segments", "eeg_segments", "faces_found",
-    "faces_expected", "face_coverage", "detector", "median_score", "reason",
+    "participant", "session", "trial", "stimulus", "condition", "segments", "eeg_segments",
+    "faces_found", "faces_expected", "face_coverage", "detector", "median_score", "reason",
 )  # fmt: skip
 
 
@@ -44,8 +44,10 @@ def coverage_rows(p: PreparedParticipant) -> Iterator[Sequence[Any]]:
         reasons = Counter(str(reason) for reason in p.reason[rows][~found])
         yield (
             p.participant,
+            str(p.session[rows][0]),
             int(trial),
             int(p.stimulus[rows][0]),
+            str(p.condition[rows][0]),
             int(rows.sum()),
             int(p.eeg_found[rows].sum()),
             n_found,

@@ -12,7 +12,7 @@ import numpy as np
 
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import NO_VIDEO
-from milmer_cli.io import file_digest
+from milmer_cli.io import file_digest, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.store.index import PreparedStore
 from milmer_cli.store.reader import PreparedParticipant
@@ -128,6 +128,12 @@ def _table_findings(p: PreparedParticipant) -> Iterator[Finding]:
                 "error", where, "Its rows are not consecutive segments of one stimulus.",
                 _PREPARE_AGAIN,
             )  # fmt: skip
+        for name in ("session", "condition"):
+            if len(values := np.unique(getattr(p, name)[rows])) > 1:
+                yield Finding(
+                    "error", where, f"Its rows have different {name}s: {shorten(values.tolist())}.",
+                    _PREPARE_AGAIN,
+                )  # fmt: skip
         ratings = p.ratings[rows][0]
         if np.any(np.isnan(ratings[:2])) and not p.label[rows][0]:
             yield Finding(

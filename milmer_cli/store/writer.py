@@ -21,9 +21,9 @@ from milmer_cli.store.schema import (
     FACE_DTYPES,
     FORMAT_VERSION,
     FOUND,
-    LABEL,
     QUALITY_DTYPES,
     ROW_DTYPES,
+    TEXT_COLUMNS,
 )
 
 
@@ -100,6 +100,8 @@ class PreparedTrial:
         Class name; empty if the data set has none.
     quality
         Quality of ``eeg``; None if no channel is bad.
+    session, condition
+        Recording session and experimental condition; empty if the data set has none.
     """
 
     trial: int
@@ -110,6 +112,8 @@ class PreparedTrial:
     faces: SegmentFaces | None
     label: str = ""
     quality: EegQuality | None = None
+    session: str = ""
+    condition: str = ""
 
 
 def write_participant(path: Path, header: Header, trials: Sequence[PreparedTrial]) -> str:
@@ -203,10 +207,11 @@ def _write_rows(file: h5py.File, trials: Sequence[PreparedTrial]) -> None:
     }
     for name, dtype in ROW_DTYPES.items():
         file.create_dataset(name, data=columns[name].astype(dtype))
-    labels = [trial.label for trial in trials]
-    if any(labels):
-        text = h5py.string_dtype("utf-8")
-        file.create_dataset(LABEL, data=np.repeat(np.array(labels, object), counts), dtype=text)
+    for name in TEXT_COLUMNS:
+        texts = [getattr(trial, name) for trial in trials]
+        if any(texts):
+            values = np.repeat(np.array(texts, object), counts)
+            file.create_dataset(name, data=values, dtype=h5py.string_dtype("utf-8"))
 
 
 def _write_eeg(file: h5py.File, header: Header, trials: Sequence[PreparedTrial]) -> None:

@@ -29,10 +29,16 @@ def test_normal_name_of_different_names_differs(names):
 
 
 @pytest.mark.parametrize(
-    ("shared_rows", "protocol"), [(4, "participant"), (5, "participant"), (6, "trial")]
+    ("shared_rows", "session_rows", "protocol"),
+    [(4, 4, "participant"), (5, 5, "participant"), (6, 6, "trial"), (6, 5, "session")],
 )
-def test_infer_protocol_needs_at_least_half_of_the_rows(shared_rows, protocol):
+def test_infer_protocol_needs_at_least_half_of_the_rows(shared_rows, session_rows, protocol):
     some = np.arange(10) < shared_rows
-    shared = SimpleNamespace(trial=np.zeros(10, bool), participant=some, stimulus=some)
+    shared = SimpleNamespace(
+        trial=np.zeros(10, bool),
+        session=np.arange(10) < session_rows,
+        participant=some,
+        stimulus=some,
+    )
     table = SimpleNamespace(has=lambda column: column != "stimulus")
     assert infer_protocol(shared, table) == protocol

@@ -273,3 +273,58 @@ def test_audit_rejects_logits_in_one_sentence(audit):
     rows[3]["p_HAHV"] = -4.2
     with pytest.raises(InputError, match=r"row 5: expected probabilities that sum to 1, got -4\.2"):
         audit(rows)
+
+
+def in_sessions(rows: list[Row]) -> list[Row]:
+    """Trials 1 to 6 of each participant are session 1; trials are numbered within the session."""
+    return [
+        row
+        | {
+            "session": "ses2" if row["trial"] > 6 else "ses1",
+            "trial": (row["trial"] - 1) % 6 + 1,
+            "fold": int(row["trial"] > 6),
+        }
+        for row in rows
+    ]
+
+
+def test_audit_infers_the_session_protocol(audit):
+    result = audit(in_sessions(study()))
+    assert (result.protocol, result.leaks) == ("session", ())
+    assert result.scores.n_trials == 96  # trial 1 of two sessions are two trials
+    assert "generalizes to new recording sessions of the same participants" in result.headline
+    assert "interval over sessions" in result.headline
+
+
+def test_audit_names_a_shared_session(audit):
+    rows = in_sessions(study())
+    moved = [
+        row | {"fold": 1} if (row["session"], row["trial"]) == ("ses1", 1) else row for row in rows
+    ]
+    result = audit(moved, claimed="session")
+    (leak,) = result.leaks
+    assert (leak.kind, leak.count) == ("shared_session", 120 + 24)  # both sides of each session
+    assert audit(rows, claimed="session").leaks == ()
+    with pytest.raises(InputError, match="has no column for the session"):
+        audit(study(), claimed="session")
+
+
+def test_audit_matches_splits_by_session(audit):
+    def splits_of_sessions(rows):
+        return [
+            {"fold": fold, "set": "test" if row["fold"] == fold else "train"}
+            | {name: row[name] for name in ("participant", "session", "trial")}
+            for fold in (0, 1)
+            for row in rows
+        ]
+
+    rows = in_sessions(study())
+    result = audit(rows, splits_of_sessions(rows))
+    assert (result.protocol, result.leaks) == ("session", ())
+    # trial 1 of a session is not trial 1 of the other one, and not trial 2
+    by_trial = [
+        row | {"fold": (row["trial"] + (row["session"] == "ses1")) % 2}
+        for row in in_sessions(study())
+    ]
+    result = audit(by_trial, splits_of_sessions(by_trial))
+    assert (result.protocol, result.leaks) == ("trial", ())

@@ -181,6 +181,40 @@ def test_evaluate_rejects_flags_that_a_run_defines(milmer, stage):
     assert evaluate.calls == []
 
 
+def test_evaluate_passes_two_stores(milmer, stage, tmp_path):
+    evaluate = stage("evaluate")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    assert milmer("evaluate", "--train-on", "a", "--test-on", "b").code == 0
+    (prepared, out, _), named = evaluate.calls[0]
+    assert (prepared, named["test_on"], out) == (Path("a"), Path("b"), Path("evaluation"))
+    milmer("evaluate", "--prepared", "a")
+    assert evaluate.calls[1][1]["test_on"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--train-on", "."], "name the two stores of one evaluation: expected both"),
+        (["--test-on", "."], "name the two stores of one evaluation: expected both"),
+        (["--prepared", "."], "--prepared or --run cannot be combined with --train-on"),
+        (["--splits", "deap-trial-5fold"], "--splits cannot be combined with --train-on"),
+        (
+            ["--folds", "3", "--protocol", "trial"],
+            "--folds, --protocol cannot be combined with --train-on",
+        ),
+        (["--participants", "1"], "--participants cannot be combined with --train-on"),
+    ],
+)
+def test_evaluate_rejects_what_two_stores_define(milmer, stage, arguments, message):
+    evaluate = stage("evaluate")
+    stores = [] if "both" in message else ["--train-on", ".", "--test-on", "."]
+    outcome = milmer("evaluate", *stores, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert evaluate.calls == []
+
+
 def test_evaluate_rejects_a_dry_run_of_a_trained_run(milmer, stage):
     evaluate = stage("evaluate_run")
     outcome = milmer("evaluate", "--prepared", ".", "--run", ".", "--dry-run")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from milmer_cli.data.split_checks import check_fold, check_training_classes
+from milmer_cli.data.split_checks import check_fold, check_training_classes, require_protocol
 from milmer_cli.data.splits import Fold, holdout, select_epoch_on_test
 from milmer_cli.errors import InputError, MilmerError
 
@@ -26,6 +26,38 @@ def test_check_fold_finds_each_kind_of_shared_group(make_labeled):
         check_fold(Fold(np.array([0]), np.array([2]), np.array([9])), labeled, "participant")
     with pytest.raises(MilmerError, match=r"validation and test sets share \d+ segments"):
         check_fold(select_epoch_on_test(fold), labeled, "segment")
+
+
+def test_check_fold_finds_a_shared_session(make_labeled):
+    labeled = make_labeled(2, 4, 2, sessions=2)
+    # trials 1 and 2 of s01 are session 1; trials 3 and 4 of s01 and 1 of s02 are others
+    check_fold(Fold(np.array([0]), np.array([4]), np.array([8])), labeled, "session")
+    shared = Fold(np.array([0]), EMPTY, np.array([2]))
+    check_fold(shared, labeled, "trial")
+    with pytest.raises(MilmerError, match=r"share 1 session, for example s01/ses1: protocol ses"):
+        check_fold(shared, labeled, "session")
+
+
+def with_stimuli(labeled, stimulus):
+    segments = dataclasses.replace(labeled.segments, stimulus=stimulus)
+    return dataclasses.replace(labeled, segments=segments)
+
+
+def test_require_protocol_refuses_stimuli_that_no_trials_share(make_labeled):
+    labeled = make_labeled(3, 4, 2)
+    require_protocol(labeled, "stimulus")
+    require_protocol(labeled, "participant-stimulus")
+    own = np.unique(labeled.segments.trial_id, return_inverse=True)[1]
+    unique = with_stimuli(labeled, own)
+    with pytest.raises(InputError, match="every stimulus of the store occurs in one trial only"):
+        require_protocol(unique, "stimulus")
+    # trials 1 and 2 of each participant have the same stimulus, which nobody else saw
+    repeated = with_stimuli(labeled, np.where(own % 4 == 1, own - 1, own))
+    require_protocol(repeated, "stimulus")
+    with pytest.raises(InputError, match="every stimulus of the store was shown to one participa"):
+        require_protocol(repeated, "participant-stimulus")
+    for protocol in ("segment", "trial", "participant"):
+        require_protocol(unique, protocol)
 
 
 def test_check_fold_refuses_invalid_sets(make_labeled):

@@ -12,6 +12,7 @@ from milmer_cli.errors import InputError
 KEPT_APART = {  # columns of the table that no two sets may share
     "segment": [],
     "trial": ["trial_id"],
+    "session": ["trial_id", "session_id"],
     "participant": ["trial_id", "participant"],
     "stimulus": ["trial_id", "stimulus"],
     "participant-stimulus": ["trial_id", "participant", "stimulus"],
@@ -31,7 +32,7 @@ def shared(labeled, column, first, second):
 @pytest.mark.parametrize("protocol", KEPT_APART)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_splits_share_nothing_that_the_protocol_keeps_apart(make_labeled, protocol, seed):
-    labeled = make_labeled(9, 12, 3)
+    labeled = make_labeled(9, 12, 3, sessions=4)
     labels = labeled.labels.copy()
     labels[5:40] = -1
     labeled = with_labels(labeled, labels)
@@ -76,6 +77,88 @@ def test_make_folds_with_one_fold_a_participant_leaves_one_out(make_labeled):
     ]
 
 
+def test_make_folds_by_session_leaves_one_session_of_each_participant_out(make_labeled):
+    labeled = make_labeled(7, 12, 2, sessions=3)
+    sessions = labeled.segments.session_id
+    folds = make_folds(labeled, "session", 3, 0.0, 0)
+    tested = [set(sessions[fold.test]) for fold in folds]
+    assert sorted(name for names in tested for name in names) == sorted(set(sessions))
+    for fold, names in zip(folds, tested, strict=True):
+        assert {name.split("/")[0] for name in names} == {f"s{n:02d}" for n in range(1, 8)}
+        assert set(sessions[fold.train]) == set(sessions) - names
+    # equal labels of two participants are different sessions, and need not be in the same fold
+    assert any(len({name.split("/")[1] for name in names}) > 1 for names in tested)
+
+
+@pytest.mark.parametrize("n_folds", [2, 5])
+def test_make_folds_by_session_always_trains_on_another_session(make_labeled, n_folds):
+    labeled = make_labeled(8, 12, 2, sessions=3)
+    segments = labeled.segments
+    folds = make_folds(labeled, "session", n_folds, 0.0, 4)
+    assert sorted(np.concatenate([f.test for f in folds])) == list(range(len(segments)))
+    for fold in folds:
+        assert set(segments.participant[fold.test]) <= set(segments.participant[fold.train])
+
+
+def with_sessions(labeled, names):
+    return dataclasses.replace(
+        labeled, segments=dataclasses.replace(labeled.segments, session=np.asarray(names))
+    )
+
+
+def test_make_folds_by_session_separates_the_sessions_of_unbalanced_participants(make_labeled):
+    """Sessions of one class each, with 2 to 4 sessions a participant, in other folds each."""
+    random = np.random.default_rng(0)
+    labeled = make_labeled(12, 24, 1)
+    segments = labeled.segments
+    for seed in range(20):
+        n_sessions = {name: random.integers(2, 5) for name in np.unique(segments.participant)}
+        session = [
+            f"ses{(t - 1) ** 2 * n_sessions[p] // 24**2}"
+            for p, t in zip(segments.participant, segments.trial, strict=True)
+        ]
+        moved = with_sessions(labeled, session)
+        group = np.unique(moved.segments.session_id, return_inverse=True)[1]
+        moved = with_labels(moved, random.integers(4, size=group.max() + 1)[group])
+        for fold in make_folds(moved, "session", 4, 0.0, seed):
+            tested = {name.split("/")[0] for name in moved.segments.session_id[fold.test]}
+            assert len(np.unique(moved.segments.session_id[fold.test])) == len(tested)
+
+
+def test_make_folds_by_session_never_tests_participants_with_one_session(make_labeled):
+    labeled = make_labeled(5, 12, 2, sessions=2)
+    segments = labeled.segments
+    alone = segments.participant == "s02"
+    labeled = with_sessions(labeled, np.where(alone, "ses1", segments.session))
+    for fold in make_folds(labeled, "session", 2, 0.0, 0):
+        assert not alone[fold.test].any()
+        assert alone[fold.train].sum() == alone.sum()
+
+
+def test_make_folds_by_session_validates_on_further_sessions(make_labeled):
+    """With three sessions, validation leaves a session of every participant for training."""
+    labeled = make_labeled(10, 12, 2, sessions=3)
+    segments = labeled.segments
+    alone = segments.participant == "s04"
+    labeled = with_sessions(labeled, np.where(alone, "ses1", segments.session))
+    for seed in range(4):
+        for fold in make_folds(labeled, "session", 3, 0.2, seed):
+            validated = labeled.segments.session_id[fold.validation]
+            assert len(np.unique(validated)) in (3, 4)  # of 18
+            assert set(segments.participant[fold.train]) == set(segments.participant)
+            assert not alone[fold.validation].any()
+
+
+@pytest.mark.parametrize("sessions", [0, 1])
+def test_splits_by_session_need_several_sessions(make_labeled, sessions):
+    labeled = make_labeled(4, 6, 2, sessions=sessions)
+    message = "session protocol needs a participant with at least 2 recording sessions"
+    with pytest.raises(InputError, match=message):
+        make_folds(labeled, "session", 2, 0.2, 0)
+    with pytest.raises(InputError, match=message):
+        holdout(labeled, "session", 0.2, 0.2, 0)
+
+
 def test_make_folds_balances_classes_and_participants(make_labeled):
     labeled = make_labeled(8, 40, 2, seed=4)
     for fold in make_folds(labeled, "trial", 5, 0.2, 0):
@@ -96,7 +179,7 @@ def test_make_folds_balances_participants_of_one_class_each(make_labeled):
 
 @pytest.mark.parametrize("protocol", KEPT_APART)
 def test_make_folds_depends_on_the_seed_and_not_on_the_order_of_rows(make_labeled, protocol):
-    labeled = make_labeled(12, 10, 2)
+    labeled = make_labeled(12, 10, 2, sessions=4)
     table, labels = labeled.segments, labeled.labels
     order = np.random.default_rng(9).permutation(len(labels))
     shuffled = dataclasses.replace(
@@ -123,12 +206,13 @@ def test_make_folds_depends_on_the_seed_and_not_on_the_order_of_rows(make_labele
         ("participant", 4, "at least 4 participants, got 3"),
         ("stimulus", 6, "at least 6 stimuli, got 5"),
         ("trial", 16, "at least 16 trials, got 15"),
+        ("session", 7, "at least 7 recording sessions, got 6"),
         ("participant-stimulus", 4, "at least 4 participants, got 3"),
     ],
 )
 def test_make_folds_refuses_more_folds_than_groups(make_labeled, protocol, n_folds, message):
     with pytest.raises(InputError, match=message):
-        make_folds(make_labeled(3, 5, 2), protocol, n_folds, 0.2, 0)
+        make_folds(make_labeled(3, 5, 2, sessions=2), protocol, n_folds, 0.2, 0)
 
 
 def test_make_folds_does_not_suggest_one_fold(make_labeled):

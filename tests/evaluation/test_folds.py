@@ -10,6 +10,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.errors import InputError
 from milmer_cli.evaluation.folds import evaluation_folds, make_splits
+from milmer_cli.settings.schema import EvaluateSettings
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,45 @@ def test_make_splits_reduces_the_folds_of_a_ladder_to_the_number_of_groups(label
         "participant": n_participants,
     }
     assert "3 folds instead of 4: one per group" in progress.text
+
+
+def in_sessions(labeled, n_sessions):
+    """The same trials, in sessions of equal size."""
+    trial = labeled.segments.trial
+    names = np.array([f"ses{1 + (t - 1) * n_sessions // trial.max()}" for t in trial])
+    return replace(labeled, segments=replace(labeled.segments, session=names))
+
+
+def test_make_splits_ladder_contains_sessions_if_there_are_several(labeled, small_settings):
+    ladder = small_settings().evaluate.model_copy(
+        update={"protocols": EvaluateSettings().protocols, "folds": 3}
+    )
+    progress = RecordingProgress()
+    with_sessions = make_splits(in_sessions(labeled, 2), ladder, 0.25, 0, progress)
+    protocols = [split.protocol for split in with_sessions]
+    assert protocols == ["trial", "session", "participant", "stimulus"]
+    without = make_splits(labeled, ladder, 0.25, 0, progress)
+    assert [split.protocol for split in without] == ["trial", "participant", "stimulus"]
+    assert not progress.warnings
+
+
+def test_make_splits_warns_about_sessions_that_were_asked_for(labeled, small_settings):
+    progress = RecordingProgress()
+    asked = small_settings("evaluate.protocols=[trial,session]").evaluate
+    assert len(make_splits(labeled, asked, 0.25, 0, progress)) == 1
+    assert progress.warnings[0].startswith("The session protocol is skipped: The session protocol")
+    alone = small_settings("evaluate.protocols=[session]").evaluate
+    with pytest.raises(InputError, match="every participant has only one"):
+        make_splits(labeled, alone, 0.25, 0, progress)
+
+
+def test_make_splits_by_session_for_each_participant(labeled, small_settings):
+    settings = small_settings("evaluate.protocols=[session]", "evaluate.per_participant=true")
+    segments = labeled.segments
+    labeled = in_sessions(labeled, 2)
+    alone = np.where(segments.participant == "s02", "ses1", labeled.segments.session)
+    labeled = replace(labeled, segments=replace(labeled.segments, session=alone))
+    options = settings.evaluate
+    (split,) = make_splits(labeled, options, 0.0, 0)
+    tested = [set(segments.participant[fold.test]) for fold in split.folds]
+    assert tested == [{"s01"}, {"s01"}, {"s03"}, {"s03"}]

@@ -52,6 +52,54 @@ def test_mean_standard_error_of_one_cluster_is_undefined():
     assert math.isnan(error.value)
 
 
+NESTED = {
+    "participant": np.repeat(["a", "b", "c"], [4, 4, 6]),
+    "session": np.repeat(["a1", "a2", "b1", "b2", "c1", "c2", "c3"], 2),
+}
+
+
+def test_clusters_along_sessions_fixes_the_participants():
+    values = np.array([0, 0, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0], float)
+    clusters = Clusters.along(("session",), NESTED)
+    error = mean_standard_error(values, clusters)
+    sums = values.reshape(-1, 2).sum(axis=1)
+    variance = sum(
+        len(own) * own.var(ddof=1) for own in (sums[:2], sums[2:4], sums[4:])
+    )  # of a total over independent sessions, within each participant
+    assert error.value == pytest.approx(math.sqrt(variance) / len(values))
+    assert error.degrees_of_freedom == 7 - 3
+    assert clusters.too_few == ""
+    assert (
+        clusters.at(np.arange(8)).too_few == "4 sessions of 2 participants, at least 6 are needed"
+    )
+
+
+def test_clusters_along_sessions_do_not_count_differences_between_participants():
+    values = np.repeat([0.0, 1.0, 0.0], [4, 4, 6])
+    assert mean_standard_error(values, Clusters.along(("session",), NESTED)).value == 0
+    independent = Clusters.of(session=NESTED["session"])
+    assert mean_standard_error(values, independent).value > 0.1
+
+
+def test_standard_errors_over_sessions_are_those_of_their_means():
+    random = np.random.default_rng(1)
+    truth = random.integers(0, 3, 96)
+    probabilities = random.dirichlet(np.ones(3), 96)
+    n_sessions = (2, 2, 8)  # of each participant; only the first two vary
+    probabilities[32:] = np.eye(3)[truth[32:]]
+    columns = {
+        "participant": np.repeat(np.arange(3), 8 * np.array(n_sessions)),
+        "session": np.arange(96) // 8,
+    }
+    clusters = Clusters.along(("session",), columns)
+    found = score_standard_errors(truth, probabilities, clusters, np.zeros(96), OPTIONS)
+    correct = (probabilities.argmax(axis=1) == truth).astype(float)
+    assert found["accuracy"].value == pytest.approx(
+        mean_standard_error(correct, clusters).value, rel=0.02
+    )
+    assert found["accuracy"].degrees_of_freedom == 12 - 3
+
+
 def test_standard_errors_of_accuracy_and_brier_are_those_of_their_means():
     random = np.random.default_rng(0)
     truth = random.integers(0, 3, 60)

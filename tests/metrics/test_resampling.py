@@ -10,6 +10,7 @@ def test_sampled_axes_of_each_protocol():
     assert SAMPLED_AXES == {
         "segment": (),
         "trial": ("stimulus",),
+        "session": ("session",),
         "participant": ("participant",),
         "stimulus": ("stimulus",),
         "participant-stimulus": ("participant", "stimulus"),

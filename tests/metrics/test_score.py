@@ -285,3 +285,20 @@ def test_score_resamples_stimuli_and_not_trials():
     assert (over_trials.n_stimuli, over_stimuli.n_stimuli) == (48, 12)
     assert over_stimuli.accuracy.value == over_trials.accuracy.value
     assert over_stimuli.accuracy.low != over_trials.accuracy.low
+
+
+def test_score_under_the_session_protocol_exchanges_labels_within_sessions():
+    """Sessions differ in their majority class, and a model that knows it is not above chance."""
+    participant = np.repeat(np.arange(4), 24)
+    session = np.repeat(np.arange(8), 12)
+    truth = np.where(np.arange(96) % 4 == 0, 1 - session % 2, session % 2)
+    probabilities = np.eye(2)[session % 2] * 0.5 + 0.25
+    predictions = SegmentPredictions(
+        truth, probabilities, participant, np.arange(96), ("a", "b"),
+        stimulus=np.arange(96), session=session,
+    )  # fmt: skip
+    over_stimuli = score(predictions, ResamplingOptions(axes=("stimulus",)))
+    assert over_stimuli.chance.p_value_trial < 0.01
+    over_sessions = score(predictions, ResamplingOptions(axes=("session",)))
+    assert not over_sessions.chance.p_value_trial < 0.5  # each permutation gives the same accuracy
+    assert over_sessions.resampling.axes == ("session",)

@@ -14,6 +14,7 @@ from milmer_cli.metrics.shortcuts import (
     class_shares,
     explain,
     identity_predictions,
+    shared_identities,
     verdict,
 )
 from milmer_cli.metrics.significance import compare_models
@@ -134,10 +135,40 @@ def test_identity_predictions_never_read_the_labels_of_the_test_set():
     train, test = np.arange(60), np.arange(60, 80)
     poisoned = labels.copy()
     poisoned[test] = (poisoned[test] + 1) % 4
-    known = {"participant": participant, "stimulus": np.arange(80) // 4}
+    known = {
+        "participant": participant,
+        "stimulus": np.arange(80) // 4,
+        "session": participant + 4 * (np.arange(80) % 3),
+    }
     found, again = (
         identity_predictions(values, known, [(train, test)], 4) for values in (labels, poisoned)
     )
     assert found.keys() == {OVERALL, *(IDENTITIES[key] for key in IDENTITIES if key != "trial")}
     for name, predicted in found.items():
         assert np.array_equal(predicted, again[name])
+
+
+def test_verdict_names_the_session_until_the_session_protocol_rules_it_out():
+    beaten = dict.fromkeys((OVERALL, *IDENTITIES.values()), True)
+    trial = explain("trial", beaten | {IDENTITIES["session"]: False})
+    assert trial.identity == "session"
+    assert verdict([trial]).startswith(
+        "The identity of the session alone can explain the accuracy under the trial protocol"
+    )
+    assert verdict([trial, explain("stimulus", beaten)]).startswith("The identity of the session")
+    assert verdict([trial, explain("session", beaten)]).startswith("An emotion-related signal")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "shared"),
+    [
+        ("trial", {"participant", "stimulus", "session"}),
+        ("session", {"participant", "stimulus"}),
+        ("participant", {"stimulus"}),
+        ("stimulus", {"participant", "session"}),
+        ("cross-dataset", set()),
+    ],
+)
+def test_shared_identities_contain_sessions_only_where_they_are_shared(protocol, shared):
+    assert set(shared_identities(protocol, True)) == shared
+    assert set(shared_identities(protocol, False)) == shared - {"session"}

@@ -124,7 +124,7 @@ def test_prepare_replaces_the_eeg_of_a_store_of_format_1(deap, prepared, store, 
 def test_prepare_fingerprint_names_the_format_of_the_store(deap, store, monkeypatch):
     recordings, settings = DeapRecordings(deap), load_settings()
     prints = plan_participant(recordings, "s01", store, settings, "dlib").fingerprints
-    monkeypatch.setattr(plan, "FORMAT_VERSION", 99)
+    monkeypatch.setattr(plan, "EEG_VERSION", 99)
     others = plan_participant(recordings, "s01", store, settings, "dlib").fingerprints
     assert {name for name in prints if prints[name] != others[name]} == {"eeg"}
 

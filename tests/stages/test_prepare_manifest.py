@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
 import sys
+from pathlib import Path
 
 import av
+import h5py
 import mne
 import numpy as np
 import pytest
@@ -16,11 +19,12 @@ from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.synthetic import SyntheticConfig, generate_dataset
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError
+from milmer_cli.preparation import jobs
 from milmer_cli.preparation.input_check import check_manifest
 from milmer_cli.preparation.plan import plan_participant
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.prepare import prepare
-from milmer_cli.store import PreparedStore, validate_store
+from milmer_cli.store import PreparedStore, validate_store, write_index
 
 SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.image_size=64", "run.workers=1"]
 HEADER = "participant,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,label"
@@ -128,6 +132,41 @@ def test_prepare_manifest_keeps_unchanged_participants(manifest, store, tmp_path
     prepare(ManifestRecordings(part), out, settings)
     result = prepare(ManifestRecordings(manifest), out, settings)
     assert (result.prepared, result.unchanged) == (("P3",), ("P1", "P2"))
+
+
+def test_prepare_manifest_adds_sessions_to_a_store_of_format_2(
+    manifest, store, tmp_path, monkeypatch
+):
+    out = Path(shutil.copytree(store.folder, tmp_path / "prepared"))
+    for path in out.glob("*.h5"):
+        with h5py.File(path, "r+") as file:
+            file.attrs["format"] = 2
+    write_index(out, store.settings, store.participants)
+    header, *rows = manifest.read_text().splitlines()
+    sessions = ["morning,Listening", "evening,Speaking", ",", ",", ","]
+    with_sessions = manifest.with_name("sessions.csv")
+    lines = [f"{row},{text}" for row, text in zip(rows, sessions, strict=True)]
+    with_sessions.write_text("\n".join([f"{header},session,condition", *lines]))
+    monkeypatch.setattr(jobs, "segment_eeg", None)
+    monkeypatch.setattr(jobs, "iter_face_segments", None)
+    progress, settings = RecordingProgress(), load_settings(overrides=SMALL)
+    result = prepare(ManifestRecordings(with_sessions), out, settings, progress=progress)
+    assert (result.prepared, result.unchanged) == (("P1",), ("P2", "P3"))
+    expected = (
+        "P1: sessions, conditions, ratings, class names or stimuli changed: the EEG is reused"
+    )
+    assert expected in progress.text
+    updated, before = PreparedStore.open(out).participant("P1"), store.participant("P1")
+    np.testing.assert_array_equal(updated.eeg[:], before.eeg[:])
+    assert [updated.encoded_faces(n) for n in range(6)] == [
+        before.encoded_faces(n) for n in range(6)
+    ]
+    segments = PreparedStore.open(out).segments()
+    assert dict.fromkeys(segments.trial_id.tolist()).keys() == {
+        "P1/morning/01", "P1/evening/02", "P2/01", "P2/02", "P3/01"
+    }  # fmt: skip
+    assert segments.condition[:6].tolist() == ["Listening"] * 2 + ["Speaking"] * 4
+    assert (out / "coverage.csv").read_text().splitlines()[1].startswith("P1,morning,1,")
 
 
 def test_check_manifest_counts_and_missing_inputs(manifest):

@@ -59,7 +59,7 @@ def test_to_dataframe_has_one_row_per_segment(store):
 
     assert ",".join(frame.columns) == (
         "participant,row,trial,stimulus,onset_s,valence,arousal,dominance,liking,eeg_found,"
-        "faces_found,label"
+        "faces_found,label,session,condition"
     )
     assert len(frame) == 24
     last = frame.iloc[-1].to_dict()
@@ -125,7 +125,7 @@ def test_open_unfinished_store(store):
     [
         ("{", "not valid JSON"),
         ("[]", "not the index of a prepared store"),
-        ('{"format": 3, "settings": {}, "participants": {"s01": {}}}', "format 3"),
+        ('{"format": 4, "settings": {}, "participants": {"s01": {}}}', "format 4"),
         ('{"format": 1, "settings": {}, "participants": {}}', "lists no participants"),
         ('{"format": 2, "settings": {}, "participants": [1]}', "an entry is incomplete"),
         ('{"format": 2, "settings": {}, "participants": {"s01": {}}}', "an entry is incomplete"),

@@ -61,6 +61,31 @@ def test_label_round_trip(tmp_path, path, header, trials):
         assert p.label.tolist() == [""] * 12
 
 
+def test_session_and_condition_round_trip(tmp_path, path, header, trials):
+    named = [
+        replace(trials[0], session="a/b", condition="Listening"),
+        replace(trials[1], session="Ä"),
+        trials[2],
+    ]
+    write_participant(tmp_path / "s02.h5", header("s02"), named)
+    with PreparedParticipant.open(tmp_path / "s02.h5") as p:
+        assert p.session.tolist() == ["a/b"] * 4 + ["Ä"] * 4 + [""] * 4
+        assert p.condition.tolist() == ["Listening"] * 4 + [""] * 8
+        ids = p.segments().trial_id[::4].tolist()
+        assert ids == ["s02/a%2Fb/01", "s02/Ä/02", "s02/03"]
+        assert p.segments().segment_id[0] == "s02/a%2Fb/01@0.000"
+    with h5py.File(path) as file:
+        assert not {"session", "condition", "label"} & set(file)
+
+
+def test_open_reads_a_file_of_format_2(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = 2
+    with PreparedParticipant.open(path) as p:
+        assert (p.session.tolist(), p.condition.tolist()) == ([""] * 12, [""] * 12)
+        assert p.segments().trial_id[0] == "s01/01"
+
+
 def test_notes_round_trip(tmp_path, header, trials):
     notes = {"interpolated": ["Fz"], "eog_components": [0, 3], "messages": ["One sentence."]}
     write_participant(tmp_path / "s02.h5", replace(header("s02"), notes=notes), trials)
@@ -181,7 +206,7 @@ def modify(path, how):
     ("how", "message"),
     [
         (lambda f: f.attrs.__delitem__("format"), "not written by Milmer"),
-        (lambda f: f.attrs.__setitem__("format", FORMAT_VERSION + 1), "has format 3"),
+        (lambda f: f.attrs.__setitem__("format", FORMAT_VERSION + 1), "has format 4"),
         (lambda f: f.attrs.__delitem__("channels"), "channels"),
         (lambda f: f.__delitem__("eeg"), "eeg"),
         (lambda f: (f.__delitem__("trial"), f.create_dataset("trial", data=[1])), "expected shape"),

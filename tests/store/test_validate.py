@@ -1,6 +1,7 @@
 """A valid store has no errors; every kind of damage has its own finding."""
 
 import json
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -77,3 +78,13 @@ def test_validate_store_implausible_channels(tmp_path, header, trials):
 def test_validate_store_missing_store(tmp_path):
     [finding] = validate_store(tmp_path / "missing")
     assert finding.severity == "error"
+
+
+def test_validate_store_finds_a_trial_of_two_sessions(store, header, trials):
+    write_participant(store / "s02.h5", header("s02"), [replace(trials[0], session="a"), trials[1]])
+    with h5py.File(store / "s02.h5", "r+") as file:
+        file["session"][2] = "b"
+    write_index(store, {"eeg": {"sfreq_hz": 128.0}}, ["s01", "s02"])
+    (finding,) = [f for f in validate_store(store, deep=False) if f.severity == "error"]
+    assert finding.where == "s02, trial 1"
+    assert finding.message == "Its rows have different sessions: a, b."
