@@ -87,7 +87,7 @@ def list_amigos(root: Path, settings: DataSettings) -> DatasetListing:
         rows += own
         deviations += participant.deviations()
     if deviations:
-        findings.add(unit_finding(float(np.median(deviations)), unit or _UNIT, bool(unit)))
+        findings.add(unit_finding(float(np.median(deviations)), unit or _UNIT, bool(unit), "trial"))
     if rows:
         findings.add(
             "The order of presentation is not in the files: the number of a trial is its place "

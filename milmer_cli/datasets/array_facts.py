@@ -16,23 +16,25 @@ _CONTIGUOUS_RATIO = 3.0
 """A step between two trials is larger than this multiple of the steps within if time is missing."""
 
 
-def unit_finding(deviation: float, unit: str, stated: bool) -> str:
+def unit_finding(deviation: float, unit: str, stated: bool, period: str = "second") -> str:
     """Return a sentence about the unit of an array.
 
     Parameters
     ----------
     deviation
-        Typical standard deviation of an electrode within a second, in the unit of the file.
+        Typical standard deviation of an electrode, in the unit of the file.
     unit
         nV, uV, mV or V.
     stated
         Whether the user states the unit.
+    period
+        In which the standard deviation was measured, for the message.
     """
     value_uv, (low, high) = deviation * UNITS[unit] * 1e6, TYPICAL_UV
     plausible = "as scalp EEG has" if low <= value_uv <= high else "which scalp EEG does not have"
     source = "The user states" if stated else "The unit of the EEG is not documented: it is read as"
     return (
-        f"{source} {unit}; the standard deviation within a second is then {value_uv:.3g} "
+        f"{source} {unit}; the standard deviation within a {period} is then {value_uv:.3g} "
         f"microvolts, {plausible}. --eeg-unit states another unit."
     )
 

@@ -83,6 +83,7 @@ def _read_mat5(path: Path, request: Meta) -> tuple[Meta, dict[str, Any]]:
     import scipy.io
 
     names = request["names"]
+    _require_whole(path)
     variables = scipy.io.whosmat(path)
     for name, shape, _ in variables:
         _require_possible(math.prod(shape), path.stat().st_size, name)
@@ -106,6 +107,19 @@ def _read_mat5(path: Path, request: Meta) -> tuple[Meta, dict[str, Any]]:
     if isinstance(data, str):
         meta["data_file"] = data
     return meta, {}
+
+
+def _require_whole(path: Path) -> None:
+    """Raise an error if a file of version 5 or 7 ends within a variable, even if it is not read."""
+    size, position = path.stat().st_size, 128
+    with open_input(path) as file:
+        byte_order = {b"IM": "little", b"MI": "big"}.get(file.read(128)[126:])
+        while byte_order and position < size:
+            file.seek(position + 4)
+            n_bytes = int.from_bytes(file.read(4), "little" if byte_order == "little" else "big")
+            position += 8 + n_bytes
+    if byte_order and position > size:
+        raise ValueError(f"it is truncated: expected {position:,} bytes, got {size:,}")
 
 
 def _load_mat5(path: Path, names: Sequence[str], request: Meta) -> tuple[dict[str, Any], Meta]:
