@@ -45,7 +45,7 @@ def resolve_events(
     first_rows: dict[tuple[Path, float], ManifestRow] = {}
     resolved, durations_s = [], []
     for row in rows:
-        if row.eeg is not None and row.eeg_event and row.source in headers:
+        if row.eeg is not None and row.eeg_event and EegSource(row.eeg) in headers:
             if row.eeg not in events_of:
                 raw = open_eeg(row.eeg, row_options(row, options))
                 events_of[row.eeg] = read_events(row.eeg, raw)
