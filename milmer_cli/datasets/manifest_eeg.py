@@ -17,6 +17,12 @@ from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
 
+_NO_NAMES = (
+    "the channels of the array have numbers instead of names: name them in eeg_array_channels, "
+    "or with --channels FILE"
+)
+
+
 @dataclass(frozen=True)
 class EegHeader:
     """Properties of an EEG file that are known without loading it.
@@ -147,7 +153,8 @@ def channels_to_store(
             spellings, unused = _electrodes(present, path)
         except InputError as error:
             line = next(row.line for row in rows if row.eeg == path)
-            errors.add(line, str(error))
+            numbered = all(name.isdecimal() for name in header.channels)
+            errors.add(line, _NO_NAMES if numbered else str(error))
             continue
         found.append({canonical_name(name): name for name in spellings})
         other |= dict.fromkeys(unused)
