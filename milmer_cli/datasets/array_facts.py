@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.eeg.amplitude import TYPICAL_UV
-from milmer_cli.eeg.array_file import EegArray, array_layout
+from milmer_cli.eeg.array_file import EegArray, array_layout, release_signals
 from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.eeg.units import UNITS
+from milmer_cli.errors import InputError
+from milmer_cli.video.probe import probe_video
 
 _MOST_TRIALS = 20
 _CONTIGUOUS_RATIO = 3.0
@@ -70,8 +72,19 @@ def measure_array(path: Path, array: EegArray) -> tuple[float, float]:
         previous = data[:, -1]
     step = float(np.median(np.concatenate(steps)))
     ratio = float(np.median(np.concatenate(jumps))) / step if jumps and step else np.nan
+    release_signals()
     seconds = np.concatenate(deviations)
     return float(np.median(seconds)) if len(seconds) else np.nan, ratio
+
+
+def video_finding(path: Path) -> str:
+    """Return a sentence about the size and rate of a video; empty if it cannot be opened."""
+    try:
+        found = probe_video(path)
+    except InputError:  # the check of the videos reports it
+        return ""
+    width, height = found.size
+    return f"{path.name} has {found.fps:g} frames per second of {width} x {height} pixels."
 
 
 def contiguity_finding(step_ratio: float) -> str:

@@ -11,7 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.array_facts import contiguity_finding, measure_array, unit_finding
+from milmer_cli.datasets.array_facts import (
+    contiguity_finding,
+    measure_array,
+    unit_finding,
+    video_finding,
+)
 from milmer_cli.datasets.eav_files import (
     SFREQ_HZ,
     TRIAL_S,
@@ -53,7 +58,7 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
     root, findings, options = root.absolute(), Findings(), read_options(settings)
     folders = find_participants(root, findings)
     rows: list[dict[str, object]] = []
-    measured = False
+    measured = filmed = False
     for name in select_participants(list(folders), settings.participants, f"EAV below {root}"):
         labels = read_labels(folders[name], name, findings)
         axes = find_array(folders[name], name, len(labels), findings)
@@ -61,6 +66,10 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
         rows += _rows(name, axes, labels, videos, options, findings)
         if axes is not None and not measured:
             measured = _measure(name, axes, options, findings)
+        if videos and not filmed:
+            if sentence := video_finding(next(iter(videos.values()))[0]):
+                findings.add(sentence, name)
+            filmed = True
     if not options.eeg_channels and not options.renames:
         findings.add(
             "The names of the EEG channels are not documented, so they are numbered in the order "

@@ -16,7 +16,6 @@ from milmer_cli.eeg.montage import ChannelMatch, match_channels
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 
-
 _NO_NAMES = (
     "the channels of the array have numbers instead of names: name them in eeg_array_channels, "
     "or with --channels FILE"

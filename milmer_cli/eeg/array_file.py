@@ -180,6 +180,11 @@ def describe_variable(path: Path, variable: str) -> tuple[Meta, Mapping[str, Arr
     return _described(*_version(path), variable)
 
 
+def release_signals() -> None:
+    """Free the memory of the variable that was read last."""
+    _signals.cache_clear()
+
+
 def _version(path: Path) -> tuple[Path, int, int]:
     """Return what identifies a version of a file."""
     if not path.is_file():
