@@ -27,7 +27,7 @@ from milmer_cli.io import shorten
 
 _PATTERN = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\{\s*(\d+)\s*\})?\s*\(([^()]*)\)\s*")
 _AXES = ("time", "channel")
-_GAP_S = 1.0
+_GAP_S, _MAX_TRIALS = 1.0, 10_000
 _CHECK = "Check eeg_array: indices count from 1, as in MATLAB."
 
 
@@ -252,6 +252,9 @@ def _misfit(shape: tuple[int, ...], array: EegArray, channels: tuple[str, ...]) 
         return f"it is empty ({sizes})"
     if len(shape) != len(array.axes):
         return f"expected {len(array.axes)} dimensions, got {len(shape)} ({sizes})"
+    n_trials = math.prod(s for s, axis in zip(shape, array.axes, strict=True) if axis not in _AXES)
+    if n_trials > _MAX_TRIALS:
+        return f"expected at most {_MAX_TRIALS:,} trials, got {n_trials:,} ({sizes})"
     found = shape[array.axes.index("channel")]
     if found != len(channels):
         return (

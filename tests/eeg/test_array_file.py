@@ -190,6 +190,12 @@ def test_find_trial_reports_what_does_not_fit(tmp_path, text, channels, message)
         find_trial(path, _array(text, channels=channels))
 
 
+def test_array_layout_limits_the_number_of_trials(tmp_path):
+    path = _save("5", tmp_path / "a.mat", {"x": np.zeros((2, 8, 10_001))})
+    with pytest.raises(InputError, match=r"expected at most 10,000 trials, got 10,001"):
+        array_layout(path, _array("x(time,channel,1)"))
+
+
 def test_open_array_numbers_channels_without_names(tmp_path):
     path = _save("5", tmp_path / "a.mat", {"x": _trials(600).transpose(2, 1, 0)})
     raw = open_array(path, _array("x(time,channel,1)", channels=()))
