@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.eeg.amplitude import TYPICAL_UV
-from milmer_cli.eeg.array_file import EegArray, array_layout, release_signals
+from milmer_cli.eeg.array_file import release_signals
+from milmer_cli.eeg.array_layout import EegArray, array_layout
 from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.eeg.units import UNITS
 from milmer_cli.errors import InputError

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from milmer_cli.datasets.findings import Findings, list_trials
-from milmer_cli.eeg.array_file import describe_variable
+from milmer_cli.eeg.array_layout import describe_variable
 from milmer_cli.eeg.mat_file import read_mat
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten

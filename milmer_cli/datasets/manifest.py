@@ -24,7 +24,7 @@ from milmer_cli.datasets.table import (
     quoted,
     read_table,
 )
-from milmer_cli.eeg.array_file import EegArray
+from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.units import UNITS, parse_unit
 from milmer_cli.video.decode import VideoOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.manifest import EegSource, ManifestRow
 from milmer_cli.datasets.table import TableErrors
-from milmer_cli.eeg.array_file import array_layout, find_trial
+from milmer_cli.eeg.array_layout import array_layout, find_trial
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import ReadOptions, open_eeg, source_files

@@ -25,7 +25,7 @@ from milmer_cli.datasets.manifest_eeg import (
 from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
-from milmer_cli.eeg.array_file import find_trial
+from milmer_cli.eeg.array_layout import find_trial
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.montage import select_electrodes

@@ -8,6 +8,7 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `file_size`: comparison of the size of a file with the size that its header states
 - `mat_process`: the process that reads a MATLAB file
 - `mat_file`: MATLAB files of any version, read in a process of its own
+- `array_layout`: the trials of an array in a MATLAB file
 - `array_file`: EEG that is an array in a MATLAB file
 - `eeglab`: EEGLAB recordings of any MATLAB version
 - `neuroscan`: which channels of a Neuroscan CNT file are flagged as bad

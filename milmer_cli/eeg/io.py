@@ -11,7 +11,8 @@ from pathlib import Path
 import mne
 import numpy as np
 
-from milmer_cli.eeg.array_file import EegArray, open_array
+from milmer_cli.eeg.array_file import open_array
+from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_of
 from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size

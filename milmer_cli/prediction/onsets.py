@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
-from milmer_cli.eeg.array_file import EegArray, find_trial
+from milmer_cli.eeg.array_layout import EegArray, find_trial
 from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from milmer_cli.eeg.array_file import EegArray
+from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.errors import InputError
 from milmer_cli.video.decode import VideoOptions

@@ -10,7 +10,8 @@ import pytest
 import scipy.io
 
 from helpers import mat_cell, read_mat_in_this_process, write_mat73
-from milmer_cli.eeg.array_file import EegArray, array_layout, find_trial, open_array
+from milmer_cli.eeg.array_file import open_array
+from milmer_cli.eeg.array_layout import EegArray, array_layout, find_trial
 from milmer_cli.eeg.gaps import find_gaps
 from milmer_cli.eeg.io import EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.line_noise import line_frequency
