@@ -25,8 +25,9 @@ PLAIN = EegSettings(eog_correction="none", bad_channels="keep", notch_hz=0.0)
 
 
 @pytest.fixture(autouse=True)
-def _fast(monkeypatch):
-    read_mat_in_this_process(monkeypatch)
+def _fast(request, monkeypatch):
+    if "in_a_process_of_its_own" not in request.node.name:
+        read_mat_in_this_process(monkeypatch)
 
 
 def _trials(n_samples=2500, seed=0):
@@ -70,6 +71,14 @@ def test_open_array_places_every_trial(tmp_path, version, axes, order):
         raw = open_array(path, array)
         assert raw.ch_names == list(NAMES)
         np.testing.assert_allclose(_signal(raw, path, array), trials[number - 1], rtol=1e-6)
+
+
+def test_open_array_reads_in_a_process_of_its_own(tmp_path):
+    parts = [_trials(400 + n, n)[0].T for n in range(2)]
+    path = _save("7.3", tmp_path / "a.mat", {"x": parts})
+    array = _array("x{2}(time,channel)")
+    raw = open_array(path, array)
+    np.testing.assert_allclose(_signal(raw, path, array), parts[1].T, rtol=1e-6)
 
 
 @pytest.mark.parametrize("version", ["5", "7.3"])
