@@ -160,8 +160,8 @@ def test_open_array_makes_a_trial_that_is_not_finite_a_gap(tmp_path):
 
 
 def test_line_frequency_of_an_array_is_found_within_its_trials(tmp_path):
-    trials = _trials(2500)
-    trials += 10 * np.sin(2 * np.pi * 50 * np.arange(2500) / SFREQ)
+    trials = _trials(1000)
+    trials += 6 * np.sin(2 * np.pi * 50 * np.arange(1000) / SFREQ)
     path = _save("5", tmp_path / "a.mat", {"x": trials.transpose(2, 1, 0)})
     assert line_frequency(open_array(path, _array("x(time,channel,1)")), NAMES) == 50.0
 
