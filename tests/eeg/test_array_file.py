@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 
 import numpy as np
@@ -164,23 +163,6 @@ def test_line_frequency_of_an_array_is_found_within_its_trials(tmp_path):
     trials += 6 * np.sin(2 * np.pi * 50 * np.arange(1000) / SFREQ)
     path = _save("5", tmp_path / "a.mat", {"x": trials.transpose(2, 1, 0)})
     assert line_frequency(open_array(path, _array("x(time,channel,1)")), NAMES) == 50.0
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "seg", "seg()", "seg(time,3)", "seg(time,channel,0)", "seg(time,channel,x)",
-     "seg{0}(time,channel)", "seg(time,time,channel)", "1seg(time,channel)", "a.b(time,channel)"],
-)  # fmt: skip
-def test_parse_rejects_text_that_is_no_array(text):
-    with pytest.raises(ValueError, match=re.escape(text) or "^$"):
-        EegArray.parse(text, SFREQ)
-
-
-def test_parse_ignores_spaces_and_case():
-    array = EegArray.parse(" seg { 2 } ( Time , CHANNEL, 17 ) ", SFREQ)
-    assert (array.variable, array.cell, array.axes) == ("seg", 2, ("time", "channel", 17))
-    assert str(array) == "seg{2}(time,channel,17)"
-    assert str(array.recording) == "seg{:}(time,channel,:)"
 
 
 @pytest.mark.parametrize(
