@@ -12,6 +12,7 @@ from pathlib import Path
 
 import av
 import edfio
+import h5py
 import mne
 import numpy as np
 import scipy.io
@@ -114,6 +115,24 @@ def _write_eeg(folder: Path) -> None:
     raw.save(folder / "recording_raw.fif", verbose="error")
     _write_brainvision(folder, microvolts)
     _write_eeglab(folder / "recording.set", microvolts)
+    _write_arrays(folder, microvolts)
+
+
+def _write_arrays(folder: Path, microvolts: np.ndarray) -> None:
+    """Write trials in an array, in versions 7 and 7.3, and in cells as AMIGOS does."""
+    array = np.stack([microvolts.T, microvolts[::-1].T], axis=2)
+    scipy.io.savemat(folder / "array.mat", {"seg": array}, do_compression=True)
+    with h5py.File(folder / "array73.mat", "w", userblock_size=512) as file:
+        file.create_dataset("seg", data=array.T, compression="gzip")
+    cells = {name: np.empty((1, 2), object) for name in ("joined_data", "VideoIDs")}
+    cells["labels_selfassessment"] = np.empty((1, 2), object)
+    for trial in range(2):
+        cells["joined_data"][0, trial] = microvolts[:17].T
+        cells["VideoIDs"][0, trial] = str(10 + trial)
+        cells["labels_selfassessment"][0, trial] = np.full((1, 12), 5.0)
+    (folder / "amigos").mkdir()
+    path = folder / "amigos" / "Data_Preprocessed_P01.mat"
+    scipy.io.savemat(path, cells, do_compression=True)
 
 
 def _write_brainvision(folder: Path, microvolts: np.ndarray) -> None:

@@ -13,10 +13,15 @@ import numpy as np
 from milmer_cli.audit.predictions import read_predictions
 from milmer_cli.audit.splits import read_splits
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.datasets.amigos import list_amigos
 from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
 from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.ratings import read_ratings
+from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.device import Device
+from milmer_cli.eeg.array_layout import EegArray
+from milmer_cli.eeg.channels import GENEVA
+from milmer_cli.eeg.io import ReadOptions
 from milmer_cli.eeg.preprocess import preprocess_eeg
 from milmer_cli.errors import InputError
 from milmer_cli.fer.filtering import find_undecodable, usable_images
@@ -67,6 +72,21 @@ def _settings(corpus: Path, *overrides: str) -> Settings:
 
 def _eeg(path: Path, corpus: Path) -> None:
     preprocess_eeg(open_block(path), _settings(corpus).eeg)
+
+
+def _array(path: Path, corpus: Path) -> None:
+    array = EegArray.parse("seg(time,channel,2)", 128.0, GENEVA)
+    block = open_block(path, options=ReadOptions(array=array))
+    preprocess_eeg(block, _settings(corpus).eeg)
+
+
+def _amigos(path: Path, corpus: Path) -> None:
+    settings = _settings(corpus).data
+    listing = list_amigos(path.parent, settings)
+    if not listing.rows:
+        raise InputError("No trial can be used.")
+    for block in open_listing(listing, settings).eeg_blocks("P01"):
+        block.raw.get_data()
 
 
 def _eeg_header(path: Path, corpus: Path) -> None:
@@ -164,6 +184,9 @@ def targets(corpus: Path) -> dict[str, Target]:
     evaluation, store, checkpoint = "evaluation/", "store/", "unfinished/checkpoints/checkpoint-*/"
     found = {
         **eeg,
+        "array mat": Target("eeg/array.mat", _array),
+        "array mat 7.3": Target("eeg/array73.mat", _array),
+        "amigos mat": Target("eeg/amigos/Data_Preprocessed_P01.mat", _amigos),
         "edf+d": Target("eeg/gaps.edf", _eeg),
         "fif": Target("eeg/recording_raw.fif", _eeg),
         "vmrk": Target("eeg/recording.vmrk", _eeg_header),

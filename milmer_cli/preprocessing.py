@@ -84,7 +84,7 @@ def _block_key(
         (str(path), Path(path).stat().st_size, Path(path).stat().st_mtime_ns) for path in paths
     ]
     types = tuple(zip(raw.ch_names, raw.get_channel_types(), strict=True))
-    marked = tuple(raw.info["bads"]), raw.info["line_freq"]
+    marked = tuple(raw.info["bads"]), raw.info["line_freq"], raw.info["description"]
     wanted = None if channels is None else tuple(channels)
     return (
         *(tuple(files), raw.first_samp, raw.n_times, types, marked),

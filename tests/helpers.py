@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import struct
 import subprocess
@@ -14,17 +15,21 @@ from types import SimpleNamespace
 
 import av
 import edfio
+import h5py
 import mne
 import numpy as np
+import pytest
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import QUADRANTS
+from milmer_cli.eeg import mat_file, mat_process
 from milmer_cli.eeg.bad_channels import window_edges
 from milmer_cli.eeg.channels import montage_1005
 from milmer_cli.eeg.edf import read_record_layout
 from milmer_cli.eeg.events import find_event, read_events
 from milmer_cli.eeg.preprocess import PreprocessedEeg
 from milmer_cli.eeg.quality import EegQuality
+from milmer_cli.parallel import IsolatedError
 from milmer_cli.progress import Level
 from milmer_cli.settings import load_settings
 from milmer_cli.store import (
@@ -113,6 +118,65 @@ def run_python(
         timeout=timeout_s,
         check=False,
     )
+
+
+# MATLAB files --------------------------------------------------------------------
+
+
+def read_mat_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read MATLAB files without a process of their own, whose start takes most of the time."""
+
+    def run(_function: str, arguments: Sequence[str], *_limits: float) -> bytes:
+        stdout, stderr = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["", *arguments])
+            patch.setattr(sys, "stdout", stdout)
+            patch.setattr(sys, "stderr", stderr)
+            try:
+                mat_process.main()
+            except SystemExit:
+                raise IsolatedError(stderr.getvalue().strip()) from None
+            stdout.flush()
+        return stdout.buffer.getvalue()
+
+    monkeypatch.setattr(mat_file, "run_isolated", run)
+
+
+def write_mat73(path: Path, variables: Mapping[str, object]) -> Path:
+    """Write a file as MATLAB 7.3 does: arrays, and lists of arrays and texts as cells."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, value in variables.items():
+            if not isinstance(value, list):
+                _write_mat73_array(file, name, value)
+                continue
+            references = np.empty((len(value), 1), h5py.ref_dtype)
+            for index, element in enumerate(value):
+                own = f"#refs#/{name}{index}"
+                _write_mat73_array(file, own, element)
+                references[index, 0] = file[own].ref
+            file[name] = references
+            file[name].attrs["MATLAB_class"] = np.bytes_("cell")
+    with path.open("r+b") as stream:
+        stream.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    return path
+
+
+def _write_mat73_array(file: h5py.File, name: str, value: object) -> None:
+    is_text = isinstance(value, str)
+    array = np.array([list(map(ord, value))], np.uint16) if is_text else np.asarray(value)
+    stored = array.T if array.size else np.array(array.shape, np.uint64)
+    file[name] = stored
+    file[name].attrs["MATLAB_class"] = np.bytes_("char" if is_text else "double")
+    if not array.size:
+        file[name].attrs["MATLAB_empty"] = np.uint8(1)
+
+
+def mat_cell(values: Sequence[object]) -> np.ndarray:
+    """Return a cell of 1 x n, as `scipy.io.savemat` writes it."""
+    cell = np.empty((1, len(values)), object)
+    for index, value in enumerate(values):
+        cell[0, index] = value
+    return cell
 
 
 # Videos whose frames have known brightness ----------------------------------------

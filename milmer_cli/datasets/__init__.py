@@ -11,6 +11,9 @@ Modules in data-flow order:
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
 - `listing`: what a reader finds in the folder of a data set, as rows of a manifest
+- `findings`: what such a reader reports, grouped over participants
+- `array_facts`: unit and contiguity of arrays of EEG, measured
+- `eav_files`: the files of a participant of EAV
 - `eav`, `mahnob`, `amigos`, `bids`: EAV, MAHNOB-HCI, AMIGOS and BIDS as such rows
 - `event_manifest`: a manifest with one row per event of an EEG file
 - `manifest_eeg`: EEG files of a manifest: headers, and the channels that are stored
@@ -23,6 +26,6 @@ Modules in data-flow order:
 
 To add a data set: write a manifest of it, which needs no code; or write a function that lists its
 recordings as rows of a manifest (`listing.DatasetListing`), and add it to `open_recordings.LISTED`,
-which gives it a command of `milmer manifest` and a flag of `milmer prepare`. To add a column to the manifest:
-add it to `manifest.COLUMNS`, `ManifestRow` and the template.
+which gives it a command of `milmer manifest` and a flag of `milmer prepare`. To add a column to the
+manifest: add it to `manifest.COLUMNS`, `ManifestRow` and the template.
 """

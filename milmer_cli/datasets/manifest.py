@@ -10,7 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from milmer_cli.datasets.base import RATINGS
 from milmer_cli.datasets.table import (
@@ -24,13 +24,16 @@ from milmer_cli.datasets.table import (
     quoted,
     read_table,
 )
+from milmer_cli.eeg.array_layout import EegArray
+from milmer_cli.eeg.units import UNITS, parse_unit
 from milmer_cli.video.decode import VideoOptions
 
 Command = Literal["prepare", "predict"]
 
 RANGES = tuple(f"{name}_range" for name in RATINGS)
 _VIDEO = ("video", "video_onset_s", "video_stream", "video_fps")
-_EEG = ("eeg", "eeg_onset_s", "eeg_event", "eeg_event_number")
+_ARRAY = ("eeg_array", "eeg_sfreq_hz", "eeg_array_channels")
+_EEG = ("eeg", *_ARRAY, "eeg_unit", "eeg_onset_s", "eeg_event", "eeg_event_number")
 _SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
@@ -66,7 +69,13 @@ _TEMPLATE = """\
 # session        session of the participant; empty if there was only one
 # trial          1, 2, ... in order of presentation
 # stimulus       stimulus (clip): a number or a name, the same for all participants
-# eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none
+# eeg            BDF, EDF, GDF, FIF, BrainVision (.vhdr) or EEGLAB (.set) file; empty for none; or
+#                a MATLAB file (.mat) with an array, which these columns describe:
+# eeg_array      variable and axes of the trial's array, with indices from 1: seg(time,channel,17),
+#                or joined_data{5}(time,channel) of an array in a cell
+# eeg_sfreq_hz   its sampling rate, in Hz
+# eeg_array_channels    names of its channels in order, separated by ; (empty for 1, 2, ...)
+# eeg_unit       unit of the numbers: nV, uV, mV or V; empty for that of the file. An array has none
 # eeg_onset_s    start of the stimulus in the EEG file, in seconds; empty for 0
 # eeg_event      event at which the stimulus starts, instead of eeg_onset_s: text of an annotation
 #                or code of the trigger channel; `milmer inspect EEG` lists them
@@ -108,6 +117,13 @@ def manifest_errors(path: Path, text: str | None = None) -> TableErrors:
     )
 
 
+class EegSource(NamedTuple):
+    """A recording of one trial or of several: a file, or the array of one trial in it."""
+
+    path: Path
+    array: EegArray | None = None
+
+
 @dataclass(frozen=True)
 class ManifestRow:
     """One trial of a manifest.
@@ -124,8 +140,13 @@ class ManifestRow:
         Trial number; None if the command does not need it.
     eeg, video
         The files; None if there is none.
+    eeg_array
+        Array of the trial in ``eeg``; None if it is not a MATLAB file.
+    eeg_unit
+        Unit of the numbers in ``eeg``; empty for that of the file.
     eeg_onset_s, video_onset_s
-        Start of the stimulus in each file; None if the cell is empty.
+        Start of the stimulus in each file, or in the array of the trial; None if the cell is
+        empty.
     video_options
         Number of the video stream and frame rate, if the cells state them.
     eeg_event, eeg_event_number
@@ -150,6 +171,8 @@ class ManifestRow:
     trial: int | None
     stimulus: str
     eeg: Path | None
+    eeg_array: EegArray | None
+    eeg_unit: str
     eeg_onset_s: float | None
     eeg_event: str
     eeg_event_number: int | None
@@ -162,6 +185,11 @@ class ManifestRow:
     eog: tuple[str, ...]
     eeg_channels: tuple[str, ...]
     condition: str = ""
+
+    @property
+    def source(self) -> EegSource | None:
+        """The recording; None without EEG."""
+        return None if self.eeg is None else EegSource(self.eeg, self.eeg_array)
 
 
 def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestRow], list[str]]:
@@ -213,6 +241,8 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         trial=trial,
         stimulus=_name(row, "stimulus"),
         eeg=row.file("eeg"),
+        eeg_array=_array(row),
+        eeg_unit=_unit(row),
         eeg_onset_s=row.value("eeg_onset_s", nonnegative_number, seconds),
         eeg_event=_name(row, "eeg_event"),
         eeg_event_number=row.value("eeg_event_number", positive_integer, POSITIVE_INTEGER),
@@ -235,6 +265,42 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
 def _check_prepare(row: TableRow) -> None:
     if not row.given("eeg") and not row.given("duration_s"):
         row.error("duration_s is empty, and there is no EEG file whose end could be used")
+
+
+def _array(row: TableRow) -> EegArray | None:
+    """Return the array of a trial; None if there is none, or its cells are wrong."""
+    text, channels = row.text("eeg_array"), _split(row.text("eeg_array_channels"))
+    sfreq_hz = row.value("eeg_sfreq_hz", positive_number, "Hz, more than 0")
+    if not text:
+        if row.given("eeg_sfreq_hz") or channels:
+            row.error(
+                "eeg_sfreq_hz and eeg_array_channels describe an array, and eeg_array is empty"
+            )
+        return None
+    for column in ("eeg", "eeg_sfreq_hz", "eeg_unit"):
+        row.required(column)
+    if row.given("eeg_event"):
+        row.error("eeg_event cannot be combined with eeg_array, which contains no events")
+    if len(set(map(str.lower, channels))) < len(channels):
+        row.error("eeg_array_channels contains a name twice")
+        return None
+    try:
+        return EegArray.parse(text, sfreq_hz or 1.0, channels, _unit(row) or "uV")
+    except ValueError:
+        row.error(
+            "eeg_array: expected a variable with its axes, such as seg(time,channel,17) or "
+            f"joined_data{{5}}(time,channel), got {quoted(text)}"
+        )
+        return None
+
+
+def _unit(row: TableRow) -> str:
+    """Return a unit in the spelling of `UNITS`; empty if it is not given, or wrong."""
+    text = row.text("eeg_unit")
+    unit = parse_unit(text) if text else ""
+    if unit is None:
+        row.error(f"eeg_unit: expected {', '.join(UNITS)}, got {quoted(text)}")
+    return unit or ""
 
 
 def _participant(row: TableRow) -> str:

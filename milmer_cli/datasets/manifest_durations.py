@@ -56,10 +56,10 @@ def limit_durations(
 def _present_s(row: ManifestRow, headers: EegHeaders, errors: TableErrors) -> float:
     """Return the time from the start of the stimulus to the end of its longer file."""
     eeg_s = 0.0
-    if row.eeg is not None:
-        if row.eeg not in headers:
+    if row.source is not None:
+        if row.source not in headers:
             return math.inf
-        eeg_s = headers[row.eeg].duration_s - (row.eeg_onset_s or 0.0)
+        eeg_s = headers[row.source].duration_s - (row.eeg_onset_s or 0.0)
     covered = row.duration_s is None or eeg_s >= row.duration_s
     if row.video is None or (covered and not row.video_onset_s):
         return eeg_s

@@ -6,14 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from milmer_cli.datasets.manifest import ManifestRow
+from milmer_cli.datasets.manifest import EegSource, ManifestRow
 from milmer_cli.datasets.table import TableErrors
+from milmer_cli.eeg.array_layout import array_layout, find_trial
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import ReadOptions, open_eeg, source_files
 from milmer_cli.eeg.montage import ChannelMatch, match_channels
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
+
+_NO_NAMES = (
+    "the channels of the array have numbers instead of names: name them in eeg_array_channels, "
+    "or with --channels FILE"
+)
 
 
 @dataclass(frozen=True)
@@ -23,13 +29,14 @@ class EegHeader:
     Attributes
     ----------
     duration_s, sfreq_hz
-        Duration and sampling rate.
+        Duration, of an array that of its trial, and sampling rate.
     channels, eeg
         All channels; those of type EEG.
     files
         The file and those that it refers to.
     warning
-        One sentence if the recorder did not close the file, else empty.
+        One sentence if the recorder did not close the file, or its integrity is not certain, else
+        empty.
     """
 
     duration_s: float
@@ -40,7 +47,17 @@ class EegHeader:
     warning: str = ""
 
 
-EegHeaders = Mapping[Path, EegHeader]
+EegHeaders = Mapping[EegSource, EegHeader]
+
+
+def row_options(row: ManifestRow, options: ReadOptions) -> ReadOptions:
+    """Return how the EEG file of a row is read; the unit of ``options`` has priority."""
+    return replace(
+        options,
+        eeg_channels=row.eeg_channels,
+        unit=options.unit or row.eeg_unit,
+        array=row.eeg_array,
+    )
 
 
 def match_file(
@@ -71,7 +88,7 @@ def match_file(
 
 def open_files(
     rows: Sequence[ManifestRow], options: ReadOptions
-) -> tuple[dict[Path, EegHeader], dict[Path, InputError]]:
+) -> tuple[dict[EegSource, EegHeader], dict[EegSource, InputError]]:
     """Read the header of each EEG file once.
 
     Returns
@@ -79,25 +96,36 @@ def open_files(
     headers, problems
         The headers; why the other files cannot be opened.
     """
-    headers: dict[Path, EegHeader] = {}
-    problems: dict[Path, InputError] = {}
+    headers: dict[EegSource, EegHeader] = {}
+    problems: dict[EegSource, InputError] = {}
+    of_arrays: dict[EegSource, EegHeader] = {}
     for row in rows:
-        if row.eeg is None or row.eeg in headers or row.eeg in problems:
+        source = row.source
+        if source is None or source in headers or source in problems:
             continue
         try:
-            own = replace(options, eeg_channels=row.eeg_channels)
-            headers[row.eeg] = _read_header(row.eeg, own)
+            if source.array is None:
+                headers[source] = _read_header(source.path, row_options(row, options))
+                continue
+            whole = EegSource(source.path, source.array.recording)
+            if whole not in of_arrays:
+                of_arrays[whole] = _read_header(source.path, row_options(row, options))
+            length = find_trial(source.path, source.array).length
+            duration_s = length / source.array.sfreq_hz
+            headers[source] = replace(of_arrays[whole], duration_s=duration_s)
         except InputError as error:
-            problems[row.eeg] = error
+            problems[source] = error
     return headers, problems
 
 
 def _read_header(path: Path, options: ReadOptions) -> EegHeader:
-    raw = open_eeg(path, options)
+    raw = open_eeg(path, options, header_only=True)
     sfreq = float(raw.info["sfreq"])
     types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     eeg = tuple(name for name, channel_type in types if channel_type == "eeg")
     files, warning = source_files(path, raw), unclosed_warning(path)
+    if options.array is not None and array_layout(path, options.array).unverified:
+        warning = f"{path} contains more bytes than its compressed variables need; they were read."
     return EegHeader(raw.n_times / sfreq, sfreq, tuple(raw.ch_names), eeg, files, warning)
 
 
@@ -112,19 +140,20 @@ def channels_to_store(
     eog = {
         canonical_name(name)
         for row in rows
-        if row.eeg
-        for pair in find_derivations(row.eog, headers[row.eeg].channels, str(row.eeg))
+        if row.source
+        for pair in find_derivations(row.eog, headers[row.source].channels, str(row.eeg))
         for name in pair
     }
     found: list[dict[str, str]] = []
     other: dict[str, None] = {}
-    for path, header in headers.items():
+    for path, header in {(s.path, h.eeg): (s.path, h) for s, h in headers.items()}.values():
         present = [name for name in header.eeg if canonical_name(name) not in eog]
         try:
             spellings, unused = _electrodes(present, path)
         except InputError as error:
             line = next(row.line for row in rows if row.eeg == path)
-            errors.add(line, str(error))
+            numbered = all(name.isdecimal() for name in header.channels)
+            errors.add(line, _NO_NAMES if numbered else str(error))
             continue
         found.append({canonical_name(name): name for name in spellings})
         other |= dict.fromkeys(unused)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from milmer_cli.datasets.manifest import ManifestRow
-from milmer_cli.datasets.manifest_eeg import EegHeaders
+from milmer_cli.datasets.manifest import EegSource, ManifestRow
+from milmer_cli.datasets.manifest_eeg import EegHeaders, row_options
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.eeg.events import Event, find_event, read_events
 from milmer_cli.eeg.io import ReadOptions, open_eeg
@@ -45,10 +45,10 @@ def resolve_events(
     first_rows: dict[tuple[Path, float], ManifestRow] = {}
     resolved, durations_s = [], []
     for row in rows:
-        if row.eeg is not None and row.eeg_event and row.eeg in headers:
+        if row.eeg is not None and row.eeg_event and EegSource(row.eeg) in headers:
             if row.eeg not in events_of:
-                own = replace(options, eeg_channels=row.eeg_channels)
-                events_of[row.eeg] = read_events(row.eeg, open_eeg(row.eeg, own))
+                raw = open_eeg(row.eeg, row_options(row, options))
+                events_of[row.eeg] = read_events(row.eeg, raw)
             event = _event_of(row, row.eeg, events_of[row.eeg], headers, errors)
             if event is not None:
                 first = first_rows.setdefault((row.eeg, event.onset_s), row)
@@ -78,7 +78,7 @@ def _event_of(
 ) -> Event | None:
     """Find the event of a row; None if there is none, which is an error of the row."""
     try:
-        found = find_event(path, events, row.eeg_event, headers[path].sfreq_hz)
+        found = find_event(path, events, row.eeg_event, headers[EegSource(path)].sfreq_hz)
     except InputError as error:
         errors.add(row.line, str(error))
         return None

@@ -8,12 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from milmer_cli.datasets.base import EegInputs, Trial
-from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
+from milmer_cli.datasets.manifest import (
+    EegSource,
+    ManifestRow,
+    manifest_errors,
+    read_manifest,
+)
 from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations, video_duration_s
-from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
+from milmer_cli.datasets.manifest_eeg import (
+    EegHeaders,
+    channels_to_store,
+    match_file,
+    open_files,
+    row_options,
+)
 from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
+from milmer_cli.eeg.array_layout import find_trial
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.montage import select_electrodes
@@ -73,10 +85,14 @@ class ManifestRecordings:
         rows, cut = limit_durations(rows, self._headers, errors)
         if errors.found:  # the user edits the manifest anyway, so list the damaged files too
             for row in rows:
-                if row.eeg in problems:
-                    errors.add(row.line, str(problems[row.eeg]))
+                if row.source in problems:
+                    errors.add(row.line, str(problems[row.source]))
         errors.raise_if_any()
-        self._problems = {row.participant: problems[row.eeg] for row in rows if row.eeg in problems}
+        self._problems = {
+            row.participant: problems[row.source]
+            for row in reversed(rows)
+            if row.source in problems
+        }
         usable = [row for row in rows if row.participant not in self._problems]
         self.channels, unused_channels = channels_to_store(usable, self._headers, errors)
         errors.raise_if_any()
@@ -102,8 +118,8 @@ class ManifestRecordings:
 
     def rates(self, participant: str) -> list[float]:
         """Return the sampling rates of a participant's EEG files that can be read, in Hz."""
-        files = {row.eeg for row in self._rows[participant] if row.eeg in self._headers}
-        return sorted({self._headers[path].sfreq_hz for path in files if path})
+        sources = {row.source for row in self._rows[participant]}
+        return sorted({self._headers[s].sfreq_hz for s in sources if s in self._headers})
 
     def trials(self, participant: str) -> list[Trial]:
         """Return the trials of a participant in order of presentation.
@@ -132,13 +148,14 @@ class ManifestRecordings:
         ]
 
     def eeg_blocks(self, participant: str) -> Iterator[EegBlock]:
-        """Yield the EEG of a participant, one block per file."""
-        by_file: dict[Path, list[ManifestRow]] = {}
+        """Yield the EEG of a participant, one block per file, or per array with all its trials."""
+        by_recording: dict[EegSource, list[ManifestRow]] = {}
         for row in self._rows[participant]:
             if row.eeg is not None:
-                by_file.setdefault(row.eeg, []).append(row)
-        for path, rows in by_file.items():
-            raw = open_eeg(path, replace(self._options, eeg_channels=rows[0].eeg_channels))
+                array = None if row.eeg_array is None else row.eeg_array.recording
+                by_recording.setdefault(EegSource(row.eeg, array), []).append(row)
+        for (path, _), rows in by_recording.items():
+            raw = open_eeg(path, row_options(rows[0], self._options))
             eog = find_derivations(rows[0].eog, raw.ch_names, str(path))
             types = {name: "eog" for pair in eog for name in pair}
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
@@ -146,16 +163,21 @@ class ManifestRecordings:
             types = dict.fromkeys(match.found.values(), "eeg")
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
             eog = select_electrodes(raw, match, eog)
-            yield EegBlock(raw, {_trial(row): row.eeg_onset_s or 0.0 for row in rows}, eog=eog)
+            yield EegBlock(raw, {_trial(row): _onset_s(row) for row in rows}, eog=eog)
 
     def eeg_inputs(self, participant: str) -> EegInputs:
         """Return the files and parameters that a participant's EEG depends on."""
-        rows = [(row, row.eeg) for row in self._rows[participant] if row.eeg]
+        rows = [(row, row.source) for row in self._rows[participant] if row.source]
         files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
-        parameters = (
-            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
+        parameters = [
+            f"{row.trial} {eeg.path.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
             for row, eeg in rows
-        )
+        ]
+        parameters += [
+            f"{row.trial} {row.eeg_array!r} {row.eeg_unit}"
+            for row, _ in rows
+            if row.eeg_array or row.eeg_unit
+        ]
         stated = (*("=".join(pair) for pair in self._options.renames), self._options.unit)
         return EegInputs(tuple(files), (*parameters, *filter(None, stated)))
 
@@ -163,6 +185,14 @@ class ManifestRecordings:
 def _trial(row: ManifestRow) -> int:
     assert row.trial is not None  # noqa: S101 - `read_manifest` requires it for prepare
     return row.trial
+
+
+def _onset_s(row: ManifestRow) -> float:
+    """Return the start of the stimulus in the recording that contains the trial."""
+    onset_s = row.eeg_onset_s or 0.0
+    if row.eeg is None or row.eeg_array is None:
+        return onset_s
+    return find_trial(row.eeg, row.eeg_array).start / row.eeg_array.sfreq_hz + onset_s
 
 
 def _video(row: ManifestRow) -> VideoSpan | None:
@@ -175,13 +205,15 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
     """Check onsets and channel names, and that they agree between rows."""
     with_eeg = [row for row in rows if row.eeg is not None]
     first_of_file: dict[Path, ManifestRow] = {}
+    checked: set[tuple[object, ...]] = set()
     for row in with_eeg:
         if row.eeg_channels != with_eeg[0].eeg_channels:
             line = with_eeg[0].line
             errors.add(row.line, f"eeg_channels differs from row {line}; all rows must be equal")
-        if row.eeg is None or row.eeg not in headers:
+        source = row.source
+        if source is None or row.eeg is None or source not in headers:
             continue
-        header, onset_s = headers[row.eeg], row.eeg_onset_s or 0.0
+        header, onset_s = headers[source], row.eeg_onset_s or 0.0
         if onset_s >= header.duration_s:
             errors.add(
                 row.line,
@@ -190,6 +222,10 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
         first = first_of_file.setdefault(row.eeg, row)
         if first.eog != row.eog:
             errors.add(row.line, f"eog differs from row {first.line}, which has the same EEG file")
+        key = (row.eeg, header.channels, header.eeg, row.eog, row.eeg_channels)
+        if key in checked:  # the trials of an array, of which there may be thousands
+            continue
+        checked.add(key)
         try:
             find_derivations(row.eog, header.channels, str(row.eeg))
             types = ["eeg" if name in header.eeg else "misc" for name in header.channels]
@@ -244,7 +280,7 @@ def _number_trials(rows: list[ManifestRow]) -> tuple[list[ManifestRow], bool]:
 def _duration(row: ManifestRow, headers: EegHeaders) -> float:
     if row.duration_s is not None:
         return row.duration_s
-    return headers[row.eeg].duration_s - (row.eeg_onset_s or 0.0) if row.eeg else 0.0
+    return headers[row.source].duration_s - (row.eeg_onset_s or 0.0) if row.source else 0.0
 
 
 def _notes(
@@ -252,15 +288,15 @@ def _notes(
     headers: EegHeaders,
     renumbered: Sequence[str],
 ) -> list[str]:
-    files = dict.fromkeys(row.eeg for rows in rows_of.values() for row in rows if row.eeg)
-    notes = [headers[path].warning for path in files if headers[path].warning]
+    sources = dict.fromkeys(row.source for rows in rows_of.values() for row in rows if row.source)
+    notes = list(dict.fromkeys(filter(None, (headers[source].warning for source in sources))))
     if renumbered:
         notes.append(f"Trials of {shorten(renumbered)} are numbered consecutively over sessions.")
     for row in (row for rows in rows_of.values() for row in rows):
-        if row.eeg is None or row.duration_s is None:
+        if row.source is None or row.duration_s is None:
             continue
         end_s = (row.eeg_onset_s or 0.0) + row.duration_s
-        if (overrun_s := end_s - headers[row.eeg].duration_s) > OVERRUN_S:
+        if (overrun_s := end_s - headers[row.source].duration_s) > OVERRUN_S:
             notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
     early = [text for rows in rows_of.values() for row in rows if (text := _early_video(row))]
     if early:

@@ -6,7 +6,10 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `read_errors`: errors of MNE's readers, converted to one sentence that names the file
 - `header_files`: header files that name the other files of a recording, also after a renaming
 - `file_size`: comparison of the size of a file with the size that its header states
+- `mat_process`: the process that reads a MATLAB file
 - `mat_file`: MATLAB files of any version, read in a process of its own
+- `array_layout`: the trials of an array in a MATLAB file
+- `array_file`: EEG that is an array in a MATLAB file
 - `eeglab`: EEGLAB recordings of any MATLAB version
 - `neuroscan`: which channels of a Neuroscan CNT file are flagged as bad
 - `units`: units and types of channels, from the spellings in headers and from names

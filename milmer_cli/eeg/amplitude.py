@@ -10,7 +10,7 @@ MIN_AMPLITUDE_UV = 0.5
 """Amplitude below which a channel is not connected."""
 
 _POSSIBLE_UV = (0.02, 1000.0)
-_TYPICAL_UV = (0.5, 150.0)
+TYPICAL_UV = (0.5, 150.0)
 _REFERENCE_UV = 10.0
 
 
@@ -43,7 +43,7 @@ def check_amplitude(data: np.ndarray, where: str) -> None:
 
 def amplitude_warning(data: np.ndarray) -> str:
     """Return a sentence if the amplitude is possible but unusual for scalp EEG, else ""."""
-    amplitude, (low, high) = _median_amplitude(data), _TYPICAL_UV
+    amplitude, (low, high) = _median_amplitude(data), TYPICAL_UV
     if amplitude == 0 or low <= amplitude <= high:
         return ""
     alternative = "it is mostly artifact" if amplitude > high else "few electrodes were connected"

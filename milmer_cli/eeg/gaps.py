@@ -9,10 +9,16 @@ import mne
 import numpy as np
 
 from milmer_cli.eeg.edf import NOT_RECORDED
+from milmer_cli.io import shorten
 
 _JOINTS = ("boundary", "edge boundary", "bad boundary", "new segment/")
 """Descriptions of the places where recordings were joined, as EEGLAB, MNE and BrainVision write
 them, in lower case."""
+
+BETWEEN_TRIALS = f"{NOT_RECORDED}: between trials"
+NOT_FINITE = f"{NOT_RECORDED}: not finite, trial "
+"""Descriptions of the gaps of an array of trials (`array_file`); the second one is followed by the
+indices of the trial."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,13 @@ class Gap:
     start_s, stop_s
         The period that was not recorded. They are equal where two recordings were joined without
         the time between them.
+    description
+        Description of its annotation if it is a gap of an array of trials, else empty.
     """
 
     start_s: float
     stop_s: float
+    description: str = ""
 
 
 def annotation_onset_s(raw: mne.io.BaseRaw, onset_s: float) -> float:
@@ -55,7 +64,9 @@ def find_gaps(raw: mne.io.BaseRaw) -> tuple[Gap, ...]:
             start_s = annotation_onset_s(raw, float(annotation["onset"]))
             skipped = description.strip().lower() not in _JOINTS
             stop_s = start_s + float(annotation["duration"]) * skipped
-            gaps.append(Gap(max(start_s, 0.0), min(stop_s, last_s)))
+            of_array = description.startswith((BETWEEN_TRIALS, NOT_FINITE))
+            own = description if of_array else ""
+            gaps.append(Gap(max(start_s, 0.0), min(stop_s, last_s), own))
     return tuple(gap for gap in gaps if gap.stop_s > 0.0 and gap.start_s < last_s)
 
 
@@ -106,12 +117,27 @@ def recorded_samples(gaps: tuple[Gap, ...], n_samples: int, sfreq: float) -> np.
 
 
 def gap_notes(gaps: tuple[Gap, ...]) -> tuple[str, ...]:
-    """Return one sentence about the gaps, if there are any."""
-    if not gaps:
-        return ()
-    times = f"{len(gaps)} time{'s' * (len(gaps) > 1)}"
-    missing_s = sum(gap.stop_s - gap.start_s for gap in gaps)
-    return (
-        f"The recording was interrupted {times} ({missing_s:.1f} s not recorded), and each part "
-        "was filtered separately.",
-    )
+    """Return one sentence about the gaps of each kind, if there are any."""
+    interruptions = [gap for gap in gaps if not gap.description]
+    notes = []
+    if interruptions:
+        times = f"{len(interruptions)} time{'s' * (len(interruptions) > 1)}"
+        missing_s = sum(gap.stop_s - gap.start_s for gap in interruptions)
+        notes.append(
+            f"The recording was interrupted {times} ({missing_s:.1f} s not recorded), and each "
+            "part was filtered separately."
+        )
+    boundaries = sum(gap.description == BETWEEN_TRIALS for gap in gaps)
+    if boundaries:
+        notes.append(f"Each of the {boundaries + 1} trials of the array was filtered separately.")
+    damaged = [
+        gap.description.removeprefix(NOT_FINITE)
+        for gap in gaps
+        if gap.description.startswith(NOT_FINITE)
+    ]
+    if damaged:
+        notes.append(
+            f"Trials of the array without EEG, because their values are not finite: "
+            f"{shorten(damaged)}."
+        )
+    return tuple(notes)

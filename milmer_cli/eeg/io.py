@@ -11,6 +11,8 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from milmer_cli.eeg.array_file import open_array
+from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_of
 from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size
@@ -61,25 +63,32 @@ class ReadOptions:
         (channel of the file, new name) pairs, applied first.
     unit
         Unit of the numbers in the file: nV, uV, mV or V; empty for that of the header.
+    array
+        Array of a MATLAB file; None for other files.
     """
 
     eeg_channels: tuple[str, ...] = ()
     renames: tuple[tuple[str, str], ...] = ()
     unit: str = ""
+    array: EegArray | None = None
 
 
 AS_RECORDED = ReadOptions()
 _HEADER_BYTES = 2**16
 
 
-def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
+def open_eeg(
+    path: Path, options: ReadOptions = AS_RECORDED, *, header_only: bool = False
+) -> mne.io.BaseRaw:
     """Open a recording in any format that MNE reads (BDF, EDF, GDF, FIF, BrainVision, EEGLAB, ...).
 
-    No signal is loaded. The data records of EDF+D and BDF+D files are put at their true times
-    (`place_records`). Channels that the file declares as EEG are retyped by their name: a name
-    that contains ``EOG`` becomes eog; ECG, EMG, GSR and similar become misc; status and trigger
-    channels become stim. Of a BIDS recording (``*_eeg.EXT``), the sidecars ``*_eeg.json``
-    (PowerLineFrequency) and ``*_channels.tsv`` (status) in the same folder are applied.
+    No signal is loaded, except that of a MATLAB file, which is opened with ``options.array`` (see
+    `open_array`, also for ``header_only``). The data records of EDF+D and BDF+D files are put at
+    their true times (`place_records`). Channels that the file declares as EEG are retyped by their
+    name: a name that contains ``EOG`` becomes eog; ECG, EMG, GSR and similar become misc; status
+    and trigger channels become stim. Of a BIDS recording (``*_eeg.EXT``), the sidecars
+    ``*_eeg.json`` (PowerLineFrequency) and ``*_channels.tsv`` (status) in the same folder are
+    applied.
 
     Raises
     ------
@@ -93,7 +102,11 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     if not path.stat().st_size:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
     listed = {name.strip().lower() for name in options.eeg_channels}
-    raw = _read_raw(path, listed)
+    if options.array is None:
+        raw = _read_raw(path, listed)
+    else:
+        raw = open_array(path, options.array, header_only=header_only)
+        _require_possible_rate(raw, path)
     _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
     rename_channels(raw, options.renames, path)
     with explain_errors(path):
@@ -169,6 +182,8 @@ def _companions(path: Path) -> Iterator[Path]:
 def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], path: Path) -> None:
     """Rename channels, found in any case; channels that the file lacks are ignored.
 
+    Nothing is renamed if the channels of the file already have all the new names.
+
     Raises
     ------
     InputError
@@ -180,7 +195,9 @@ def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], pat
         for old, new in renames
         if old.strip().lower() in by_lower
     }
-    if renames and not new_names:
+    present = {name.strip().lower() for name in raw.ch_names}
+    renamed = all(new.strip().lower() in present for _, new in renames)
+    if renames and not new_names and not renamed:
         raise InputError(
             f"{path} has none of the channels of the --channels file "
             f"({shorten([old for old, _ in renames])}).",

@@ -8,6 +8,8 @@ import mne
 import numpy as np
 from scipy import signal
 
+from milmer_cli.eeg.gaps import continuous_parts
+
 LINE_FREQUENCIES_HZ = (50.0, 60.0)
 
 _N_EXCERPTS, _EXCERPT_S, _WINDOW_S = 12, 10.0, 2.0
@@ -54,13 +56,28 @@ def _spectrum(
     starts = np.linspace(0, raw.n_times - length, n_excerpts).astype(int)
     n_window = min(length, round(_WINDOW_S * sfreq))
     powers = []
-    for start in starts:
-        data = raw.get_data(picks=list(names), start=start, stop=start + length, verbose="error")
+    for start, stop in _within_parts(raw, starts, length, n_window):
+        data = raw.get_data(picks=list(names), start=start, stop=stop, verbose="error")
         frequencies, power = signal.welch(data, sfreq, nperseg=n_window, axis=1)
         powers.append(power)
     recorded = [power for power in powers if power.any()] or powers  # not those within a gap
     # the median is not changed by an excerpt with an artifact
     return frequencies, np.median(recorded, axis=0)
+
+
+def _within_parts(
+    raw: mne.io.BaseRaw, starts: np.ndarray, length: int, shortest: int
+) -> list[tuple[int, int]]:
+    """Move excerpts into continuous parts: a jump of the signal has power at all frequencies."""
+    whole = [(int(start), int(start) + length) for start in starts]
+    excerpts: dict[tuple[int, int], None] = {}
+    parts = continuous_parts(raw)
+    for start, stop in whole:
+        part = max(parts, key=lambda part: min(stop, part.stop) - max(start, part.start))
+        first = max(part.start, min(start, part.stop - length))
+        if min(first + length, part.stop) - first >= shortest:
+            excerpts[first, min(first + length, part.stop)] = None
+    return list(excerpts) or whole
 
 
 def _peak_ratio(frequencies: np.ndarray, power: np.ndarray, hz: float) -> float:

@@ -46,6 +46,8 @@ class Filters:
         harmonics = np.arange(self.notch_hz, highest, self.notch_hz or math.inf)
         for samples in self.parts:
             part = np.ascontiguousarray(data[:, samples])
+            if not part.any():  # a gap
+                continue
             # BioSemi amplifiers are DC-coupled: electrode offsets are thousands of times larger
             # than the signal, and a filter would ring at both ends if they were not removed first.
             part -= part.mean(axis=1, keepdims=True)
@@ -88,7 +90,7 @@ def load_channels(
         if filters is not None:
             filters.apply(chunk, sfreq)
         for row, signal in enumerate(chunk, start=first):
-            data[row] = _resample(signal, ratio)
+            data[row] = _resample_parts(signal, ratio, () if filters is None else filters.parts)
     return data
 
 
@@ -101,6 +103,24 @@ def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:
     with readable(raw):
         data: np.ndarray = raw.get_data(picks=names, verbose="error")
     return data
+
+
+def _resample_parts(signal: np.ndarray, ratio: Fraction, parts: tuple[slice, ...]) -> np.ndarray:
+    """Resample the continuous parts of a channel separately, so that none rings into another.
+
+    A part that begins between two samples of the result would be shifted. In this case, the whole
+    channel is resampled at once.
+    """
+    recorded = [part for part in parts if signal[part].any()]
+    aligned = all((part.start * ratio).denominator == 1 for part in recorded)
+    if len(parts) < 2 or not aligned:
+        return _resample(signal, ratio)
+    resampled = np.zeros(math.ceil(len(signal) * ratio))
+    for part in recorded:
+        own = _resample(signal[part], ratio)
+        first = int(part.start * ratio)
+        resampled[first : first + len(own)] = own[: len(resampled) - first]
+    return resampled
 
 
 def _resample(signal: np.ndarray, ratio: Fraction) -> np.ndarray:

@@ -289,9 +289,25 @@ def _filter_notes(raw: mne.io.BaseRaw, settings: EegSettings) -> tuple[str, ...]
         )
     # length of MNE's FIR filter: 3.3 divided by the width of the transition band
     filter_s = 3.3 / min(max(low / 4, 2.0), low)
-    if raw.n_times / sfreq < 2 * filter_s:
+    if note := _short_parts_note(raw, low, filter_s):
+        notes.append(note)
+    elif raw.n_times / sfreq < 2 * filter_s:
         notes.append(
             f"The recording lasts {raw.n_times / sfreq:.1f} s and the {low:g} Hz high-pass filter "
             f"is {filter_s:.1f} s long, so the start and end of the recording are distorted."
         )
     return tuple(notes)
+
+
+def _short_parts_note(raw: mne.io.BaseRaw, low_hz: float, filter_s: float) -> str:
+    """Return a sentence if parts of an interrupted recording are shorter than the filter."""
+    parts, sfreq = continuous_parts(raw), float(raw.info["sfreq"])
+    gaps = {round(gap.start_s * sfreq) for gap in find_gaps(raw) if gap.stop_s > gap.start_s}
+    lengths = [part.stop - part.start for part in parts if part.start not in gaps]
+    short = [length for length in lengths if length / sfreq < filter_s]
+    if len(parts) < 2 or not short:
+        return ""
+    return (
+        f"{len(short)} of the {len(lengths)} parts of the recording are shorter than the "
+        f"{low_hz:g} Hz high-pass filter of {filter_s:.1f} s and distorted."
+    )

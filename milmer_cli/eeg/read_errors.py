@@ -16,6 +16,10 @@ HEADER_SUFFIX = {".eeg": ".vhdr", ".vmrk": ".vhdr", ".fdt": ".set"}
 """Data files of multi-file formats, and the suffix of the header file that MNE opens instead."""
 
 _EXPORT = f"Export it again, as {FORMATS}."
+_DESCRIBE_ARRAY = (
+    "Describe its array in a manifest (eeg_array, eeg_sfreq_hz, eeg_array_channels, eeg_unit) and "
+    f"give it with --manifest, or export it as {FORMATS}."
+)
 OTHER_SUFFIXES = {
     ".mat": "a MATLAB file of another layout than DEAP's s01.mat does not state its channels, "
     "sampling rate and unit",
@@ -75,7 +79,8 @@ def unreadable(path: Path, error: Exception) -> InputError:
             f"Give {header}." if header.is_file() else f"Give its {header_suffix} file.",
         )
     if suffix in OTHER_SUFFIXES:
-        return InputError(f"{path} cannot be read as EEG: {OTHER_SUFFIXES[suffix]}.", _EXPORT)
+        hint = _DESCRIBE_ARRAY if suffix == ".mat" else _EXPORT
+        return InputError(f"{path} cannot be read as EEG: {OTHER_SUFFIXES[suffix]}.", hint)
     return InputError(f"{path} cannot be read as EEG: {_reason(error)}.", _EXPORT)
 
 

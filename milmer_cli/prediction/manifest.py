@@ -113,4 +113,6 @@ def _request(row: ManifestRow) -> Request:
         video_stream=row.video_options.stream if row.video else None,
         video_fps=row.video_options.fps if row.video else None,
         eog=";".join(row.eog) if row.eeg else "",
+        eeg_array=row.eeg_array if row.eeg else None,
+        eeg_unit=row.eeg_unit if row.eeg else "",
     )

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
+from milmer_cli.eeg.array_layout import EegArray, find_trial
 from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
 from milmer_cli.errors import InputError
@@ -88,9 +89,23 @@ def find_mark(request: Request, block: EegBlock | None) -> StimulusMark | None:
     """
     if block is None or request.eeg is None:
         return None
+    if request.eeg_array is not None:
+        return _find_array(request, request.eeg, request.eeg_array)
     if request.eeg_event is not None:
         return _find_event(request, request.eeg, block, request.eeg_event)
     return None if request.trial is None else _find_trial(request.eeg, request.trial)
+
+
+def _find_array(request: Request, eeg: Path, array: EegArray) -> StimulusMark:
+    """Return the trial of an array: its place in the recording of all trials."""
+    trial, sfreq = find_trial(eeg, array), array.sfreq_hz
+    onset_s, trial_s = request.eeg_onset_s or 0.0, trial.length / sfreq
+    if onset_s >= trial_s:
+        raise InputError(
+            f"eeg_onset_s is {onset_s:g} s, but {array} of {eeg} lasts {trial_s:g} s.",
+            "Correct eeg_onset_s.",
+        )
+    return StimulusMark(trial.start / sfreq + onset_s, trial_s - onset_s)
 
 
 def _find_event(request: Request, eeg: Path, block: EegBlock, event: str) -> StimulusMark:
@@ -155,7 +170,8 @@ def find_onsets(
     onsets: dict[str, Onset] = {}
     if mark is not None:
         onsets[EEG] = Onset(mark.onset_s, "event" if request.eeg_event else "trial")
-    for name, given_s in ((EEG, request.eeg_onset_s), (VIDEO, request.video_onset_s)):
+    in_eeg_s = request.eeg_onset_s if request.eeg_array is None else None  # else in the mark
+    for name, given_s in ((EEG, in_eeg_s), (VIDEO, request.video_onset_s)):
         if given_s is not None:
             onsets[name] = Onset(given_s, "given")
     undetermined = VIDEO not in onsets and request.eeg_onset_s is None

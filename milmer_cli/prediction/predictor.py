@@ -17,7 +17,7 @@ import numpy as np
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
 from milmer_cli.eeg.channels import average_reference
-from milmer_cli.eeg.io import EegBlock
+from milmer_cli.eeg.io import EegBlock, ReadOptions
 from milmer_cli.eeg.segment import segment_onsets
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.abstention import no_faces, predict_or_abstain, undecodable_frames
@@ -177,9 +177,9 @@ class Predictor:
         """Open the EEG; of a model of faces, only to locate the stimulus."""
         if request.eeg is None:
             return None, None
+        options = request.read_options(read_options(self.settings.data))
         if modalities == "face":
-            return None, open_block(request.eeg)
-        options = read_options(self.settings.data)
+            return None, open_block(request.eeg, options=ReadOptions(array=options.array))
         recording = open_recording(request.eeg, self.run, request.eog, options)
         return recording, recording.block
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from milmer_cli.eeg.io import open_eeg
+from milmer_cli.eeg.array_layout import EegArray
+from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.errors import InputError
 from milmer_cli.video.decode import VideoOptions
 from milmer_cli.video.frames import VideoReader
@@ -34,7 +35,7 @@ class Request:
     eeg_event
         Trigger code, or text of an annotation, at which the stimulus starts.
     video_onset_s, eeg_onset_s
-        Start of the stimulus in each file, in seconds.
+        Start of the stimulus in each file, or in ``eeg_array``, in seconds.
     duration_s
         Duration to predict, in seconds.
     eog
@@ -43,6 +44,10 @@ class Request:
         Number of the video stream, from 1; None for the first one with a face.
     video_fps
         Frame rate of a video without time stamps, in frames per second.
+    eeg_array
+        Array of the trial if ``eeg`` is a MATLAB file, from a manifest.
+    eeg_unit
+        Unit of the numbers in ``eeg``, from a manifest; empty for that of the file.
     """
 
     video: Path | None = None
@@ -55,6 +60,8 @@ class Request:
     eog: str = ""
     video_stream: int | None = None
     video_fps: float | None = None
+    eeg_array: EegArray | None = None
+    eeg_unit: str = ""
 
     @property
     def video_options(self) -> VideoOptions:
@@ -65,6 +72,10 @@ class Request:
     def title(self) -> str:
         """Names of the files."""
         return " and ".join(path.name for path in (self.video, self.eeg) if path is not None)
+
+    def read_options(self, stated: ReadOptions) -> ReadOptions:
+        """Return how the EEG file is read; the unit of ``stated`` has priority."""
+        return replace(stated, array=self.eeg_array, unit=stated.unit or self.eeg_unit)
 
     def to_json(self) -> dict[str, Any]:
         """Fields that are set, as plain values."""
@@ -163,6 +174,8 @@ class Outputs:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, EegArray):
+        return {"array": str(value), **asdict(value)}
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -169,7 +169,9 @@ def _too_short(
         return InputError(f"--duration {request.duration_s:g} s is {less}.", "Increase --duration.")
     if marked_s is not None and not count_segments(marked_s, segment_s):
         mark, flag = f"trial {request.trial}", "Check --trial."
-        if request.eeg_event is not None:
+        if request.eeg_array is not None:
+            mark, flag = f"{request.eeg_array}", "Give a longer recording."
+        elif request.eeg_event is not None:
             mark, flag = f"event {request.eeg_event}", "Give the duration with --duration."
         return InputError(
             f"The stimulus of {mark} in {request.eeg} lasts {marked_s:.1f} s, {less}.", flag

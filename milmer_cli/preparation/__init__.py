@@ -1,5 +1,6 @@
 """From the recordings of a data set to the prepared store.
 
+- `listing_counts`: counts of the recordings of a data set that cannot be opened
 - `input_check`: `milmer prepare --check`, the inputs of a data set as a table
 - `plan`: what has to be computed for a participant, and what can be reused
 - `worker_device`: the torch device of a worker process, one GPU per process

@@ -24,7 +24,9 @@ from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, group_missing
 from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.datasets.read_options import deap_channels, read_options
+from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
+from milmer_cli.preparation.listing_counts import count_rows
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings, Settings
 from milmer_cli.stage_result import StageResult
@@ -152,15 +154,20 @@ def check_listing(
     progress
         Advances by participants.
 
-    Raises
-    ------
-    InputError
-        A file cannot be used, or a participant is unknown.
+    Returns
+    -------
+    InputCheck
+        If the rows cannot be prepared, for example because channels have no names, the reason is a
+        missing input, and the table contains what the reader has found.
     """
-    recordings = open_listing(listing, settings.data)
     title = f"{listing.name} below {listing.root}"
     facts = {"data_set": listing.name, "findings": list(listing.findings)}
-    check = _check_rows(recordings, title, facts, settings.data, progress)
+    try:
+        recordings = open_listing(listing, settings.data)
+    except InputError as error:
+        check = _check_unusable(listing, title, facts, error)
+    else:
+        check = _check_rows(recordings, title, facts, settings.data, progress)
     missing = [asdict(item) for item in listing.missing]
     return replace(
         check,
@@ -168,6 +175,25 @@ def check_listing(
         notes=(*listing.findings, *check.notes),
         facts={**check.facts, "missing": [*missing, *check.facts["missing"]]},
     )
+
+
+def _check_unusable(
+    listing: DatasetListing, title: str, described: Mapping[str, Any], error: InputError
+) -> InputCheck:
+    """Count the recordings of a data set that cannot be opened for one reason."""
+    counts = count_rows(listing.rows)
+    rows = [(name, *map(str, own.values())) for name, own in counts.items()]
+    missing = MissingInput("EEG that prepare can use", error.message, error.hint)
+    facts = {
+        **described,
+        "participants": [{"participant": name, **own} for name, own in counts.items()],
+        "missing": [asdict(missing)],
+        "notes": [],
+        "usable": False,
+    }
+    columns = ("", *next(iter(counts.values()), {}))
+    table = (*rows, _totals(rows)) if rows else ()
+    return InputCheck(title, columns, table, (missing,), (), False, facts)
 
 
 def _check_rows(
