@@ -38,8 +38,8 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
     InputError
         The folder has no session of which anything can be used, or a participant is unknown.
     """
-    folders = _session_folders(root)
     findings = SessionFindings()
+    folders = _session_folders(root, findings)
     sessions = _select(_read_sessions(folders, findings), findings)
     by_person: dict[str, list[Session]] = {}
     for session in sessions:
@@ -66,14 +66,18 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
     return DatasetListing("MAHNOB-HCI", root, tuple(rows), findings.missing, findings.sentences())
 
 
-def _session_folders(root: Path) -> list[Path]:
+def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
     """Return the folders of the sessions, by their number."""
-    for parent in (root, root / "Sessions"):
-        if not parent.is_dir():
-            continue
-        folders = [path for path in parent.iterdir() if (path / SESSION_FILE).is_file()]
+    for parent in (root.absolute(), root.absolute() / "Sessions"):
+        children = sorted(parent.iterdir(), key=_by_number) if parent.is_dir() else []
+        folders = [path for path in children if (path / SESSION_FILE).is_file()]
+        for path in children if folders else ():
+            if path not in folders and path.name.isdecimal() and path.is_dir():
+                findings.add_missing(
+                    f"Session {path.name}", f"It is left out: it has no {SESSION_FILE}.", _COPY
+                )
         if folders:
-            return sorted(folders, key=lambda path: (len(path.name), path.name))
+            return folders
     if (root / SESSION_FILE).is_file():
         raise InputError(
             f"{root} is one session of MAHNOB-HCI: expected the folder Sessions.",
@@ -84,6 +88,11 @@ def _session_folders(root: Path) -> list[Path]:
         f"{SESSION_FILE}.",
         "Give the folder Sessions, or the folder that contains it.",
     )
+
+
+def _by_number(path: Path) -> tuple[int, str]:
+    """Return a key that sorts numbers without leading zeros by their value."""
+    return len(path.name), path.name
 
 
 def _read_sessions(folders: Sequence[Path], findings: SessionFindings) -> list[Session]:
@@ -135,12 +144,12 @@ def _select(sessions: Sequence[Session], findings: SessionFindings) -> list[Sess
         else:
             selected.append(session)
     if n_neutral:
-        findings.note(f"{n_neutral} neutral sessions (isStim 0) are left out: they have no clip.")
+        findings.note(f"Neutral sessions, which have no clip, are left out: {n_neutral}.")
     if others:
-        listed = ", ".join(f"{name} {count}" for name, count in sorted(others.items()))
+        listed = ", ".join(f"{name}: {count}" for name, count in sorted(others.items()))
         findings.note(
-            f"{others.total()} sessions of the other experiment are left out ({listed}): they have "
-            "tags instead of emotions."
+            "Sessions of the other experiment, which have tags instead of emotions, are left out: "
+            f"{others.total()} ({listed})."
         )
     return selected
 
@@ -171,7 +180,7 @@ def _compare_with_published(
             numbers = f" ({shorten(gaps, 6)})" if expected == 20 and gaps else ""
             findings.add_missing(
                 f"{expected - len(own)} of the {expected} sessions of {name}{numbers}",
-                "These published stimulus sessions are not in the folder.",
+                "These published stimulus sessions are not in the folder, or are left out.",
                 "Download them for all trials of the participant.",
             )
         elif len(own) > expected:

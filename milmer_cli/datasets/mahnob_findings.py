@@ -145,9 +145,8 @@ class SessionFindings:
             low, high = min(self.video_onsets_s), max(self.video_onsets_s)
             early = sum(onset_s < 0 for onset_s in self.video_onsets_s)
             text = f"The clip starts {low:.2f} to {high:.2f} s after the first frame of the videos"
-            if early:
-                text += f"; {early} videos start after the clip, so its first moments have no faces"
-            self.note(f"{text}.")
+            later = "it starts before the first frame, so its first moments have no faces"
+            self.note(f"{text}; in {early} of them {later}." if early else f"{text}.")
 
     @property
     def missing(self) -> tuple[MissingInput, ...]:

@@ -70,11 +70,11 @@ def test_list_mahnob_rows(listing, sessions):
 def test_list_mahnob_findings(listing):
     text = "\n".join(listing.findings)
     for sentence in (
-        "1 neutral sessions (isStim 0) are left out",
-        "1 sessions of the other experiment are left out (image tagging 1 1)",
+        "Neutral sessions, which have no clip, are left out: 1.",
+        "instead of emotions, are left out: 1 (image tagging 1: 1)",
         "Sampling rate in the headers of the BDF files: 64 Hz (3 files)",
         "EXG1 to EXG3 (3 files) are ECG",
-        "starts -0.25 to 0.50 s after the first frame of the videos; 1 videos start after",
+        "starts -0.25 to 0.50 s after the first frame of the videos; in 1 of them it starts before",
         "P12, P15 and P26 have no complete stimulus session",
     ):
         assert sentence in text
@@ -316,6 +316,7 @@ HOSTILE = {
     "empty": (b"", "no element found"),
     "encoding": ("<session isStim='é'/>".encode("latin-1"), "not the XML of a session"),
     "unknown encoding": (b"<?xml version='1.0' encoding='x-no'?><session/>", "not the XML"),
+    "nothing": (None, "it has no session.xml"),
     "other element": (b"<html/>", "expected the element session, got 'html'"),
     "no attributes": (b"<session/>", "its experiment is unknown"),
 }
@@ -326,7 +327,8 @@ def test_list_mahnob_hostile_xml_costs_only_its_session(tmp_path, write_session,
     content, why = HOSTILE[name]
     write_session(tmp_path, 2)
     (tmp_path / "4").mkdir()
-    (tmp_path / "4" / "session.xml").write_bytes(content)
+    if content is not None:
+        (tmp_path / "4" / "session.xml").write_bytes(content)
     started = time.monotonic()
     listing = list_mahnob(tmp_path, SETTINGS)
     assert time.monotonic() - started < 5
