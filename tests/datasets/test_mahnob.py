@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -329,9 +328,7 @@ def test_list_mahnob_hostile_xml_costs_only_its_session(tmp_path, write_session,
     (tmp_path / "4").mkdir()
     if content is not None:
         (tmp_path / "4" / "session.xml").write_bytes(content)
-    started = time.monotonic()
     listing = list_mahnob(tmp_path, SETTINGS)
-    assert time.monotonic() - started < 5
     assert len(listing.rows) == 1
     [item] = [item for item in listing.missing if item.what == "Session 4"]
     assert why in item.why
