@@ -13,6 +13,7 @@ from milmer_cli.datasets.mahnob_session import EMOTION, SESSION_FILE, Session, r
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.errors import InputError
+from milmer_cli.input_files import is_regular_file
 from milmer_cli.io import shorten
 from milmer_cli.settings.schema import DataSettings
 
@@ -70,7 +71,7 @@ def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
     """Return the folders of the sessions, by their number."""
     for parent in (root.absolute(), root.absolute() / "Sessions"):
         children = sorted(parent.iterdir(), key=_by_number) if parent.is_dir() else []
-        folders = [path for path in children if (path / SESSION_FILE).is_file()]
+        folders = [path for path in children if is_regular_file(path / SESSION_FILE)]
         for path in children if folders else ():
             if path not in folders and path.name.isdecimal() and path.is_dir():
                 findings.add_missing(
@@ -78,7 +79,7 @@ def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
                 )
         if folders:
             return folders
-    if (root / SESSION_FILE).is_file():
+    if is_regular_file(root / SESSION_FILE):
         raise InputError(
             f"{root} is one session of MAHNOB-HCI: expected the folder Sessions.",
             f"Give {root.parent}.",
@@ -143,6 +144,8 @@ def _select(sessions: Sequence[Session], findings: SessionFindings) -> list[Sess
             findings.add_missing(what, "It is left out: expected the id of a subject.", _COPY)
         else:
             selected.append(session)
+            if EMOTION not in (stated := session.text("experimentType")).casefold():
+                findings.add("other_experiment", f"{session.folder.name} ({stated[:40] or 'none'})")
     if n_neutral:
         findings.note(f"Neutral sessions, which have no clip, are left out: {n_neutral}.")
     if others:

@@ -18,6 +18,10 @@ _SENTENCES = {
     "fewer_sessions": (
         "Participants with fewer than 20 published stimulus sessions, all of which are here: {}."
     ),
+    "other_experiment": (
+        "Sessions that are listed because of the name of their BDF file, although experimentType "
+        "does not name the emotion experiment: {}."
+    ),
     "other_id": "Folders whose name is not the sessionId of session.xml: {}. The folder counts.",
     "other_person": (
         "Sessions whose number is not one of their subject, N = 130 (subject - 1) + k: {}. The "

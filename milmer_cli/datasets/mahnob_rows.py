@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from milmer_cli.datasets.mahnob_times import (
     read_gaze_clip,
 )
 from milmer_cli.datasets.manifest import MAX_DURATION_S, PARTICIPANT_NAME
+from milmer_cli.datasets.table import MISSING_CELLS
 from milmer_cli.eeg.channels import GENEVA, canonical_name
 from milmer_cli.eeg.io import ReadOptions
 from milmer_cli.errors import InputError
@@ -36,6 +38,7 @@ EMOTIONS = {
 _RATINGS = {"valence": "feltVlnc", "arousal": "feltArsl", "dominance": "feltCtrl"}
 """feltPred is the predictability of the clip, for which a manifest has no column."""
 _MAX_DRIFT_S = 0.1
+_MAX_NAME = 200
 _COPY = "Copy or download it again."
 
 
@@ -82,7 +85,7 @@ def session_row(
     """
     what = f"{participant_name(session)} trial {trial} (session {session.folder.name})"
     stimulus = session.text("mediaFile")
-    if not stimulus:
+    if not 0 < len(stimulus) <= _MAX_NAME or stimulus in MISSING_CELLS:
         findings.add_missing(what, "It is left out: session.xml has no mediaFile.", _COPY)
         return None
     clip_s = session.value("cutLenSec")
@@ -90,14 +93,15 @@ def session_row(
         clip_s = None
     eeg = _find_eeg(session, what, options, clip_s, findings)
     video = _find_video(session, what, findings)
-    if eeg is None and video is None:
-        findings.add_missing(what, "It is left out: it has neither usable EEG nor a video.", "")
-        return None
     duration_s = _duration(session, eeg, video, clip_s, findings)
     if duration_s is None:
         findings.add_missing(
             what, "It is left out: neither an event nor cutLenSec states the end of its clip.", ""
         )
+        return None
+    video = _filmed_clip(video, what, duration_s, findings)
+    if eeg is None and video is None:
+        findings.add_missing(what, "It is left out: it has neither usable EEG nor a video.", "")
         return None
     row = {
         "participant": participant_name(session),
@@ -154,14 +158,14 @@ def _find_eeg(
         why = f"Only the faces can be used: {error.message}"
         findings.add_missing(what, why, error.hint)
         return None
-    if not (options.eeg_channels or options.renames):
-        lacking = [name for name in GENEVA if canonical_name(name) not in clip.electrodes]
-        if lacking:
-            why = f"Only the faces can be used: {path.name} lacks the electrodes {shorten(lacking)}"
-            findings.add_missing(what, f"{why}.", "List those that all files have in eeg_channels.")
-            return None
+    wanted = options.eeg_channels or GENEVA
+    names = {name: {name.strip().lower(), canonical_name(name)} for name in wanted}
+    if lacking := [name for name in wanted if not names[name] & clip.channels]:
+        why = f"Only the faces can be used: {path.name} lacks the electrodes {shorten(lacking)}"
+        findings.add_missing(what, f"{why}.", "List those that all files have in --eeg-channels.")
+        return None
     findings.rates_hz.append(clip.sfreq_hz)
-    findings.exg += bool(clip.exg)
+    findings.exg += clip.exg
     return _Eeg(path, clip)
 
 
@@ -181,19 +185,34 @@ def _find_video(session: Session, what: str, findings: SessionFindings) -> _Vide
         findings.add_missing(what, f"Only the EEG can be used: {error.message}", error.hint)
         return None
     gaze, onset_s = _find_gaze(session, tracks[0].gaze, findings)
-    if abs(onset_s) > MAX_VIDEO_ONSET_S:
-        findings.add_missing(
-            what,
-            f"Only the EEG can be used: the clip would start {onset_s:.1f} s after the first frame "
-            "of the video (gaze file, audBeginSmp), expected about 0.",
-            "",
-        )
-        return None
-    if gaze is not None:
-        findings.video_onsets_s.append(onset_s)
-    if abs(onset_s) > USUAL_VIDEO_ONSET_S:
+    if USUAL_VIDEO_ONSET_S < abs(onset_s) <= MAX_VIDEO_ONSET_S:
         findings.add("late_video", f"{session.folder.name} ({onset_s:.2f} s)")
     return _Video(path, onset_s, gaze)
+
+
+def _filmed_clip(
+    video: _Video | None, what: str, duration_s: float, findings: SessionFindings
+) -> _Video | None:
+    """Return a video if it shows a part of the clip, and its start is near that of the clip."""
+    if video is None:
+        return None
+    try:
+        length_s = stated_duration(video.path)
+    except InputError:  # the check of the videos reports it
+        length_s = math.nan
+    onset_s = video.onset_s
+    # a comparison with NaN is false: an unknown length is possible, an unknown onset is not
+    if not abs(onset_s) <= MAX_VIDEO_ONSET_S or onset_s <= -duration_s or onset_s >= length_s:
+        findings.add_missing(
+            what,
+            f"Only the EEG can be used: the clip would start {onset_s:.4g} s after the first frame "
+            "of the video (gaze file, audBeginSmp), expected about 0.",
+            _COPY,
+        )
+        return None
+    if video.gaze is not None:
+        findings.video_onsets_s.append(onset_s)
+    return video
 
 
 def _find_gaze(

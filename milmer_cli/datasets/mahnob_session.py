@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from milmer_cli.datasets.table import finite_number, quoted
 from milmer_cli.errors import InputError
-from milmer_cli.input_files import open_input
+from milmer_cli.input_files import is_regular_file, open_input
 from milmer_cli.io import first_line
 
 SESSION_FILE = "session.xml"
@@ -159,17 +159,16 @@ class Session:
             The name leads out of the folder, or there is no such file.
         """
         flavors = (PurePosixPath(name), PureWindowsPath(name))
-        if any(path.name != name for path in flavors) or name in ("", ".", ".."):
+        # a manifest cannot contain spaces around a path
+        inside = all(path.name == name == name.strip() for path in flavors)
+        if not inside or name in ("", ".", ".."):
             raise InputError(
-                f"{self.folder / SESSION_FILE} names a file outside of its folder: {quoted(name)}.",
+                f"{self.folder / SESSION_FILE} names a file that cannot be in its folder: "
+                f"{quoted(name)}.",
                 _COPY,
             )
         path = self.folder / name
-        try:
-            exists = path.is_file()
-        except (OSError, ValueError):  # a name that no file system allows
-            exists = False
-        if not exists:
+        if not is_regular_file(path):
             raise InputError(f"There is no file {quoted(name)} in {self.folder}.", _COPY)
         return path
 

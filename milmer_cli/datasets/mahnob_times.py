@@ -7,7 +7,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.table import TableErrors, finite_number, read_table
 from milmer_cli.datasets.table_text import read_table_text
-from milmer_cli.eeg.channels import canonical_name, electrode_names
+from milmer_cli.eeg.channels import canonical_name, find_electrodes
 from milmer_cli.eeg.events import read_events
 from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.errors import InputError
@@ -40,10 +40,10 @@ class EegClip:
         Recorded time after the end of the clip, or after its start if the end is not marked.
     sfreq_hz
         Sampling rate of the header.
-    electrodes
-        Canonical names of all channels of type EEG.
+    channels
+        Names of all channels in lower case, and canonical names of the electrodes.
     exg
-        Names of the channels EXG1 to EXG8.
+        Whether there is a channel EXG1 to EXG8.
     """
 
     onset_s: float
@@ -52,8 +52,8 @@ class EegClip:
     other: int
     after_s: float
     sfreq_hz: float
-    electrodes: frozenset[str]
-    exg: tuple[str, ...]
+    channels: frozenset[str]
+    exg: bool
 
     @property
     def starts_as_documented(self) -> bool:
@@ -79,8 +79,8 @@ def read_eeg_clip(path: Path, options: ReadOptions, clip_s: float | None) -> Eeg
     Raises
     ------
     InputError
-        The file cannot be read, has no event, or its events agree neither with the start at 30 s
-        nor with ``clip_s``.
+        The file cannot be read, has two channels of one electrode, has no event, or its events
+        agree neither with the start at 30 s nor with ``clip_s``.
     """
     raw = open_eeg(path, options)
     sfreq = float(raw.info["sfreq"])
@@ -103,7 +103,9 @@ def read_eeg_clip(path: Path, options: ReadOptions, clip_s: float | None) -> Eeg
         )
     end_s = next(iter(agreeing or after), None)
     types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    eeg = [name for name, channel_type in types if channel_type == "eeg"]
+    found = find_electrodes([name for name, channel_type in types if channel_type == "eeg"])
+    found.require_unique(str(path))
+    names = [name.strip().lower() for name in raw.ch_names]
     return EegClip(
         onset_s,
         None if end_s is None else end_s - onset_s,
@@ -111,8 +113,8 @@ def read_eeg_clip(path: Path, options: ReadOptions, clip_s: float | None) -> Eeg
         other=len(after) - (end_s is not None),
         after_s=raw.n_times / sfreq - (end_s or onset_s),
         sfreq_hz=sfreq,
-        electrodes=frozenset(map(canonical_name, electrode_names(eeg))),
-        exg=tuple(name for name in raw.ch_names if name.strip().casefold().startswith("exg")),
+        channels=frozenset([*names, *map(canonical_name, found.electrodes.values())]),
+        exg=any(name.startswith("exg") for name in names),
     )
 
 

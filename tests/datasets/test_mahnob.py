@@ -9,6 +9,7 @@ import pytest
 
 from milmer_cli.datasets.mahnob import list_mahnob
 from milmer_cli.datasets.open_recordings import open_listing
+from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError
 from milmer_cli.settings.schema import DataSettings
 from milmer_cli.video.frames import VideoReader
@@ -155,10 +156,14 @@ def test_list_mahnob_without_gaze_the_video_starts_with_the_clip(one_session, de
     assert reason in sentence
 
 
-def test_list_mahnob_impossible_video_onset_leaves_the_video_out(one_session):
-    listing = one_session(attributes={"audBeginSmp": "900000"})
+@pytest.mark.parametrize(
+    ("begin", "onset"),
+    [("900000", "-897"), ("1e300", "-1e+297"), ("12000", "-9"), ("-6000", "9")],  # the clip: 8 s
+)
+def test_list_mahnob_impossible_video_onset_leaves_the_video_out(one_session, begin, onset):
+    listing = one_session(attributes={"audBeginSmp": begin})
     assert "video" not in listing.rows[0]
-    assert "the clip would start -897.0 s after the first frame" in listing.missing[0].why
+    assert f"the clip would start {onset} s after the first frame" in listing.missing[0].why
     [trial] = open_listing(listing, SETTINGS).trials("P01")
     assert trial.video is None
 
@@ -192,6 +197,7 @@ def test_list_mahnob_events(one_session, deviation, expected, finding):
         ({"events_s": (12.0, 14.0)}, "do not mark the clip: expected one about 30 s"),
         ({"without": ("eeg",)}, "There is no file 'Part_1_S_Trial1_emotion.bdf'"),
         ({"electrodes": ("Cz", "Pz", "Oz")}, "lacks the electrodes Fp1, AF3"),
+        ({"electrodes": (*GENEVA, "T3")}, "has 2 channels of one electrode: T7, T3"),
     ],
 )
 def test_list_mahnob_unusable_eeg_leaves_the_faces(one_session, deviation, why):
@@ -231,6 +237,7 @@ def test_list_mahnob_video_is_missing(one_session):
         ({"attributes": {"feltArsl": "high"}}, "not on the scale 1-9: 2 feltArsl (high)"),
         ({"attributes": {"feltEmo": "7"}}, "unknown feltEmo: 2 (7)"),
         ({"attributes": {"sessionId": "9"}}, "not the sessionId of session.xml: 2 (9)"),
+        ({"attributes": {"experimentType": "3"}}, "does not name the emotion experiment: 2 (3)"),
         ({"subject": "3"}, "number is not one of their subject"),
         ({"subject": "3"}, "name of another participant: 2 (Part_1_S_Trial1_emotion.bdf)"),
         ({"subject": "77", "number": 9882, "person": 77}, "does not have: P77"),
@@ -253,6 +260,8 @@ def test_list_mahnob_contradictions_are_findings(one_session, deviation, finding
         ({"isStim": "0"}, "isStim and the name of the BDF file disagree"),
         ({"experimentType": "video tagging"}, "its experiment is unknown"),
         ({"mediaFile": None}, "session.xml has no mediaFile"),
+        ({"mediaFile": "NaN"}, "session.xml has no mediaFile"),
+        ({"mediaFile": "x" * 200_000}, "session.xml has no mediaFile"),
     ],
 )
 def test_list_mahnob_leaves_sessions_out(tmp_path, write_session, attributes, why):
@@ -344,6 +353,7 @@ def test_list_mahnob_hostile_xml_costs_only_its_session(tmp_path, write_session,
         "C:x_emotion.bdf",
         "..",
         "a/b_emotion.bdf",
+        " x_emotion.bdf",
     ],
 )
 def test_list_mahnob_file_names_stay_in_the_folder(tmp_path, write_session, name):
@@ -355,7 +365,7 @@ def test_list_mahnob_file_names_stay_in_the_folder(tmp_path, write_session, name
     listing = list_mahnob(tmp_path, SETTINGS)
     row = row_of(listing, 4)
     assert "eeg" not in row
-    assert any("names a file outside of its folder" in item.why for item in listing.missing)
+    assert any("names a file that cannot be in its folder" in item.why for item in listing.missing)
 
 
 def test_list_mahnob_formulas_in_names_are_not_evaluated(one_session, tmp_path):
