@@ -60,7 +60,7 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
         raise InputError(
             f"No session of the emotion experiment of MAHNOB-HCI in {root} can be used: "
             f"{shorten(reasons, 1) or 'all are neutral sessions or of the other experiment'}",
-            "See docs/mahnob.md for the files that are read.",
+            "A session needs session.xml, a rating, and a BDF file with events or a color video.",
         )
     findings.summarize_files()
     _compare_with_published(by_person, names, settings.participants, findings)
