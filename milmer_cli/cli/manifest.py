@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.options import CommandContext, command
-from milmer_cli.cli.prepare import print_check
+from milmer_cli.cli.prepare import BIDS_FLAGS, print_check
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 
@@ -174,14 +174,16 @@ def amigos(
 
 
 @manifest.command()
-@command(flags=_DATA_FLAGS)
+@command(flags={**_DATA_FLAGS, **BIDS_FLAGS})
 def bids(
     context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
 ) -> None:
-    """Write the manifest of a BIDS data set.
+    """Write the manifest of an EEG-BIDS data set, with videos as in the draft BEP047.
 
     Example:
       milmer manifest bids ds001 --check
+      milmer manifest bids ds001 --trial-type joy,fear,neutral
+      milmer manifest bids ds001 --trial-type stimulus --label-column emotion
 
     Writes:
       recordings.csv    one row per trial

@@ -23,6 +23,6 @@ Modules in data-flow order:
 
 To add a data set: write a manifest of it, which needs no code; or write a function that lists its
 recordings as rows of a manifest (`listing.DatasetListing`), and add it to `open_recordings.LISTED`,
-which gives it a command of `milmer manifest` and a flag of `milmer prepare`. To add a column to the manifest:
-add it to `manifest.COLUMNS`, `ManifestRow` and the template.
+which gives it a command of `milmer manifest` and a flag of `milmer prepare`. To add a column to the
+manifest: add it to `manifest.COLUMNS`, `ManifestRow` and the template.
 """

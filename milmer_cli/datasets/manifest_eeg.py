@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from milmer_cli.datasets.manifest import ManifestRow
@@ -85,8 +85,7 @@ def open_files(
         if row.eeg is None or row.eeg in headers or row.eeg in problems:
             continue
         try:
-            own = replace(options, eeg_channels=row.eeg_channels)
-            headers[row.eeg] = _read_header(row.eeg, own)
+            headers[row.eeg] = _read_header(row.eeg, row.read_options(options))
         except InputError as error:
             problems[row.eeg] = error
     return headers, problems

@@ -47,8 +47,8 @@ def resolve_events(
     for row in rows:
         if row.eeg is not None and row.eeg_event and row.eeg in headers:
             if row.eeg not in events_of:
-                own = replace(options, eeg_channels=row.eeg_channels)
-                events_of[row.eeg] = read_events(row.eeg, open_eeg(row.eeg, own))
+                raw = open_eeg(row.eeg, row.read_options(options))
+                events_of[row.eeg] = read_events(row.eeg, raw)
             event = _event_of(row, row.eeg, events_of[row.eeg], headers, errors)
             if event is not None:
                 first = first_rows.setdefault((row.eeg, event.onset_s), row)

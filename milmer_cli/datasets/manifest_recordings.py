@@ -137,7 +137,7 @@ class ManifestRecordings:
             if row.eeg is not None:
                 by_file.setdefault(row.eeg, []).append(row)
         for path, rows in by_file.items():
-            raw = open_eeg(path, replace(self._options, eeg_channels=rows[0].eeg_channels))
+            raw = open_eeg(path, rows[0].read_options(self._options))
             eog = find_derivations(rows[0].eog, raw.ch_names, str(path))
             types = {name: "eog" for pair in eog for name in pair}
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
@@ -152,7 +152,7 @@ class ManifestRecordings:
         rows = [(row, row.eeg) for row in self._rows[participant] if row.eeg]
         files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
         parameters = (
-            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
+            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}{_marks(row)}"
             for row, eeg in rows
         )
         stated = (*("=".join(pair) for pair in self._options.renames), self._options.unit)
@@ -162,6 +162,12 @@ class ManifestRecordings:
 def _trial(row: ManifestRow) -> int:
     assert row.trial is not None  # noqa: S101 - `read_manifest` requires it for prepare
     return row.trial
+
+
+def _marks(row: ManifestRow) -> str:
+    """Return the bad channels and the power line frequency of a row; empty without them."""
+    stated = (*row.eeg_bads, *([f"{row.line_freq_hz:g} Hz"] if row.line_freq_hz else []))
+    return f" {';'.join(stated)}" if stated else ""
 
 
 def _video(row: ManifestRow) -> VideoSpan | None:
@@ -187,8 +193,12 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
                 f"eeg_onset_s is {onset_s:g} s, but {row.eeg} lasts {header.duration_s:g} s",
             )
         first = first_of_file.setdefault(row.eeg, row)
-        if first.eog != row.eog:
-            errors.add(row.line, f"eog differs from row {first.line}, which has the same EEG file")
+        for column in ("eog", "eeg_bads", "line_freq_hz"):
+            if getattr(first, column) != getattr(row, column):
+                errors.add(
+                    row.line,
+                    f"{column} differs from row {first.line}, which has the same EEG file",
+                )
         try:
             find_derivations(row.eog, header.channels, str(row.eeg))
             types = ["eeg" if name in header.eeg else "misc" for name in header.channels]
