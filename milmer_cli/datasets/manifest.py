@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,6 @@ from milmer_cli.datasets.table import (
     quoted,
     read_table,
 )
-from milmer_cli.eeg.io import ReadOptions
 from milmer_cli.video.decode import VideoOptions
 
 Command = Literal["prepare", "predict"]
@@ -162,15 +161,6 @@ class ManifestRow:
     eeg_channels: tuple[str, ...]
     eeg_bads: tuple[str, ...]
     line_freq_hz: float | None
-
-    def read_options(self, options: ReadOptions) -> ReadOptions:
-        """Return how the EEG file is read: ``options`` with what the row states."""
-        return replace(
-            options,
-            eeg_channels=self.eeg_channels,
-            bads=self.eeg_bads,
-            line_freq_hz=self.line_freq_hz,
-        )
 
 
 def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestRow], list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from milmer_cli.datasets.manifest import ManifestRow
@@ -41,6 +41,16 @@ class EegHeader:
 
 
 EegHeaders = Mapping[Path, EegHeader]
+
+
+def row_options(row: ManifestRow, options: ReadOptions) -> ReadOptions:
+    """Return how the EEG file of a row is read."""
+    return replace(
+        options,
+        eeg_channels=row.eeg_channels,
+        bads=row.eeg_bads,
+        line_freq_hz=row.line_freq_hz,
+    )
 
 
 def match_file(
@@ -85,7 +95,7 @@ def open_files(
         if row.eeg is None or row.eeg in headers or row.eeg in problems:
             continue
         try:
-            headers[row.eeg] = _read_header(row.eeg, row.read_options(options))
+            headers[row.eeg] = _read_header(row.eeg, row_options(row, options))
         except InputError as error:
             problems[row.eeg] = error
     return headers, problems

@@ -10,7 +10,13 @@ from pathlib import Path
 from milmer_cli.datasets.base import EegInputs, Trial
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
 from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations, video_duration_s
-from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
+from milmer_cli.datasets.manifest_eeg import (
+    EegHeaders,
+    channels_to_store,
+    match_file,
+    open_files,
+    row_options,
+)
 from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
@@ -80,6 +86,7 @@ class ManifestRecordings:
         usable = [row for row in rows if row.participant not in self._problems]
         self.channels, unused_channels = channels_to_store(usable, self._headers, errors)
         errors.raise_if_any()
+        self._resolved = usable
         self._stimuli = _stimulus_numbers(rows)
         names = sorted({row.participant for row in rows})
         self._rows: dict[str, list[ManifestRow]] = {}
@@ -91,6 +98,26 @@ class ManifestRecordings:
         usable_rows = {n: own for n, own in self._rows.items() if n not in self._problems}
         notes = _notes(usable_rows, self._headers, renumbered)
         self._notes = [*unused, *unused_channels, *timed, *cut, *notes]
+
+    def rows(self) -> list[ManifestRow]:
+        """Return the rows of the selected participants whose EEG can be read, as in the file.
+
+        Onsets and durations that the file does not state are filled in.
+        """
+        return [
+            replace(
+                row,
+                eeg_onset_s=_onset_s(row) if row.eeg else None,
+                video_onset_s=(row.video_onset_s or 0.0) if row.video else None,
+                duration_s=_duration(row, self._headers),
+            )
+            for row in self._resolved
+            if row.participant in self._rows
+        ]
+
+    def problems(self) -> dict[str, InputError]:
+        """Return why the EEG of a participant cannot be read, by name."""
+        return {name: self._problems[name] for name in self._rows if name in self._problems}
 
     def participants(self) -> list[str]:
         """Return the names of the participants, sorted."""
@@ -137,7 +164,7 @@ class ManifestRecordings:
             if row.eeg is not None:
                 by_file.setdefault(row.eeg, []).append(row)
         for path, rows in by_file.items():
-            raw = open_eeg(path, rows[0].read_options(self._options))
+            raw = open_eeg(path, row_options(rows[0], self._options))
             eog = find_derivations(rows[0].eog, raw.ch_names, str(path))
             types = {name: "eog" for pair in eog for name in pair}
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
@@ -145,7 +172,7 @@ class ManifestRecordings:
             types = dict.fromkeys(match.found.values(), "eeg")
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
             eog = select_electrodes(raw, match, eog)
-            yield EegBlock(raw, {_trial(row): row.eeg_onset_s or 0.0 for row in rows}, eog=eog)
+            yield EegBlock(raw, {_trial(row): _onset_s(row) for row in rows}, eog=eog)
 
     def eeg_inputs(self, participant: str) -> EegInputs:
         """Return the files and parameters that a participant's EEG depends on."""
@@ -162,6 +189,11 @@ class ManifestRecordings:
 def _trial(row: ManifestRow) -> int:
     assert row.trial is not None  # noqa: S101 - `read_manifest` requires it for prepare
     return row.trial
+
+
+def _onset_s(row: ManifestRow) -> float:
+    """Return the start of the stimulus in the recording that contains the trial."""
+    return row.eeg_onset_s or 0.0
 
 
 def _marks(row: ManifestRow) -> str:

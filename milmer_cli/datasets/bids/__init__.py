@@ -9,4 +9,7 @@ Modules in data-flow order:
 - `signals`: EEG files and their sidecars: channels, units, power line frequency
 - `videos`: which video shows a trial, and when the trial starts in it
 - `listing`: `list_bids`, all of it as rows of a manifest
+- `names`: names of a manifest as labels of BIDS
+- `sessions`: the rows of a manifest as recordings of BIDS, and its tables
+- `writer`: `write_bids`, the data of a manifest as a data set
 """

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from milmer_cli.csv_cells import neutral_cell
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.table import TableErrors, TableRow, read_table
 from milmer_cli.eeg.bids_sidecars import MAX_TABLE_BYTES
@@ -83,3 +87,19 @@ def read_names(path: Path, key: str, column: str, findings: Findings) -> dict[st
         return {}
     report_errors(errors, findings)
     return {row.text(key): row.text(column) for row in rows if row.text(key)}
+
+
+def tsv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Return rows as text; a cell that is missing, None or empty is n/a.
+
+    The columns are those of all rows, in the order in which they first occur. No cell is a formula
+    (see `csv_cells`).
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = [row.get(name) for name in columns]
+        writer.writerow(["n/a" if cell in (None, "") else neutral_cell(cell) for cell in cells])
+    return text.getvalue()

@@ -17,9 +17,15 @@ from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET, BidsTrial
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, file_within
 from milmer_cli.datasets.bids.tables import read_tsv, report_errors
-from milmer_cli.datasets.table import finite_number
+from milmer_cli.datasets.table import (
+    POSITIVE_INTEGER,
+    finite_number,
+    positive_integer,
+    positive_number,
+)
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
+from milmer_cli.video.decode import AS_STORED, VideoOptions
 from milmer_cli.video.probe import stated_duration
 
 _CAMERA = "recording"
@@ -104,7 +110,7 @@ def align_videos(
     aligned = []
     for video in _of_one_camera(own, findings):
         start_s = _start_s(recording, video, times, findings)
-        if start_s is not None and (duration_s := _duration_s(video.path, findings)):
+        if start_s is not None and (duration_s := _duration_s(video.path, AS_STORED, findings)):
             aligned.append(AlignedVideo(video.path, start_s, duration_s))
     return aligned
 
@@ -168,10 +174,10 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
-def _duration_s(path: Path, findings: Findings) -> float:
+def _duration_s(path: Path, options: VideoOptions, findings: Findings) -> float:
     """Return the duration of a video; 0 if it cannot be opened."""
     try:
-        duration_s = stated_duration(path)
+        duration_s = stated_duration(path, options)
     except InputError as error:
         findings.add_error(path.name, error)
         return 0.0
@@ -196,8 +202,7 @@ def video_of_trial(
     """
     if name := trial.row.given(VIDEO):
         if (path := _named_video(name, trial, root)) is not None:
-            onset_s = _named_onset_s(path, trial, findings)
-            return {} if onset_s is None else {"video": path, "video_onset_s": onset_s}
+            return _named_columns(path, trial, findings)
         findings.add(
             "The column video of events.tsv names no file of a participant in the data set", [name]
         )
@@ -219,22 +224,26 @@ def _named_video(name: str, trial: BidsTrial, root: Path) -> Path | None:
     return None if path is None or path.is_relative_to(stimuli) else path
 
 
-def _named_onset_s(path: Path, trial: BidsTrial, findings: Findings) -> float | None:
-    """Return the start of a trial in the video that events.tsv names; None if it is unknown."""
-    if VIDEO_ONSET not in trial.row.cells and not trial.shares_video:
+def _named_columns(path: Path, trial: BidsTrial, findings: Findings) -> dict[str, object]:
+    """Return the columns of a video that events.tsv names; empty if its start is unknown."""
+    row, options = trial.row, {}
+    if stream := row.value("video_stream", positive_integer, POSITIVE_INTEGER):
+        options["video_stream"] = stream
+    if fps := row.value("video_fps", positive_number, "frames per second"):
+        options["video_fps"] = fps
+    if VIDEO_ONSET not in row.cells and not trial.shares_video:
         findings.add(
             "events.tsv has no column video_onset, so each video is taken to start with its trial",
             [path.name],
         )
-        return 0.0
-    onset_s = trial.row.value(VIDEO_ONSET, finite_number, "seconds")
-    duration_s = _duration_s(path, findings)
+        return {"video": path, "video_onset_s": 0.0, **options}
+    onset_s = row.value(VIDEO_ONSET, finite_number, "seconds")
     if onset_s is None:
         findings.add("Without its video_onset, a video is left out", [path.name])
-        return None
+        return {}
+    duration_s = _duration_s(path, VideoOptions(**options), findings)
     if not -trial.duration_s < onset_s < duration_s:
-        findings.add(
-            "A video that does not show its trial, by video_onset, is left out", [path.name]
-        )
-        return None
-    return onset_s
+        sentence = "A video that does not show its trial, by video_onset, is left out"
+        findings.add(sentence, [path.name])
+        return {}
+    return {"video": path, "video_onset_s": onset_s, **options}
