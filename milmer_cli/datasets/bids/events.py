@@ -202,8 +202,8 @@ def find_rule(
     stimulus = next(filled, "")
     if not stimulus:
         findings.add(
-            f"No column {', '.join(STIMULUS_COLUMNS)} identifies the clips, so each trial has a "
-            "stimulus of its own, and the protocols by stimulus are not possible"
+            f"None of the columns {', '.join(STIMULUS_COLUMNS)} identifies the clips, so each "
+            "trial has a stimulus of its own, and the protocols by stimulus are not possible"
         )
     condition = len(types) > 1 and label != type_column and CONDITION not in columns
     return TrialRule(type_column, types, label, stimulus, condition)
@@ -278,11 +278,10 @@ def _label_column(
 
 
 def _label_finding(label: str, columns: Collection[str]) -> str:
-    rated = [name for name in RATINGS if name in columns]
-    stated = [f"the label is the column {label} of events.tsv"] if label else []
-    stated += [f"the ratings are its columns {', '.join(rated)}"] if rated else []
-    sentence = ", and ".join(stated)
-    return f"{sentence[:1].upper()}{sentence[1:]}"
+    rated = ", ".join(name for name in RATINGS if name in columns)
+    parts = [f"the label is the column {label}"] if label else []
+    parts += [f"the ratings are the columns {rated}"] if rated else []
+    return f"In events.tsv, {' and '.join(parts)}"
 
 
 def read_trials(table: EventsTable, rule: TrialRule, findings: Findings) -> list[BidsTrial]:

@@ -27,6 +27,7 @@ from milmer_cli.datasets.bids.videos import (
     parse_time,
     read_start_times,
     video_of_trial,
+    videos_without_eeg,
 )
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME
@@ -42,6 +43,7 @@ PARTICIPANT_COLUMN = "participant_name"
 SESSION_COLUMN = "session_name"
 """Column of sessions.tsv with the name of the session, if it is no label of BIDS."""
 _SAMPLE_TOLERANCE_S = 0.05
+_END_TOLERANCE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class _Recording:
     Attributes
     ----------
     file
-        The EEG file.
+        The EEG file, or a video without EEG.
     signal
-        What is known of it.
+        What is known of the EEG file; None without EEG.
     events
         Its events.
     videos
@@ -63,10 +65,15 @@ class _Recording:
     """
 
     file: BidsFile
-    signal: BidsSignal
+    signal: BidsSignal | None
     events: EventsTable
     videos: tuple[AlignedVideo, ...]
     start: datetime | None
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of the EEG file, or of the video."""
+        return self.videos[0].duration_s if self.signal is None else self.signal.duration_s
 
     def order(self) -> tuple[str, str, int, str]:
         """Return the order of a session's recordings if their start is unknown."""
@@ -119,9 +126,10 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
             "Name the events that are trials: --trial-type NAME[,NAME].",
         )
     if not options.eeg_channels:
-        listed = channels_to_list([recording.signal for recording in recordings], findings)
+        signals = [recording.signal for recording in recordings if recording.signal is not None]
+        listed = channels_to_list(signals, findings)
         rows = [{**row, "eeg_channels": ";".join(listed)} for row in rows]
-    if not any("video" in row for row in rows):
+    if not any(row.get("video") for row in rows):
         findings.add("No trial has a video of the participant: only the EEG can be used")
     return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
 
@@ -153,9 +161,10 @@ def _recordings(
 ) -> Iterator[_Recording]:
     """Yield the recordings of a participant that can be read and have events."""
     files, videos = find_files(root, folder, findings)
+    alone = videos_without_eeg(files, videos, findings)
     if not files:
-        why = "It has no EEG recording that can be used, so it is left out."
-        findings.add_missing(folder, why, "")
+        left_out = "" if alone else ", so it is left out"
+        findings.add_missing(folder, f"It has no EEG recording that can be used{left_out}.", "")
     times = read_start_times(
         root, dict.fromkeys((root / folder, *(f.folder for f in files))), findings
     )
@@ -178,6 +187,18 @@ def _recordings(
         aligned = align_videos(file, videos, times, findings)
         start = parse_time(times.get(file_key(file.path), ""))
         yield _Recording(file, signal, events, tuple(aligned), start)
+    for file, video in alone:
+        try:
+            events = read_events(file.path, findings)
+        except InputError as error:
+            findings.add_error(file.path.name, error)
+            continue
+        if events is None or not events.rows:
+            why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
+            findings.add_missing(file.path.name, why, "Add its events.tsv, or its EEG.")
+            continue
+        start = parse_time(times.get(file_key(file.path), ""))
+        yield _Recording(file, None, events, (video,), start)
 
 
 def _sessions(recordings: Sequence[_Recording]) -> list[list[_Recording]]:
@@ -236,14 +257,19 @@ def _session_rows(
 
 
 def _signal_columns(recording: _Recording, trial: BidsTrial) -> dict[str, object]:
-    signal = recording.signal
-    return {
-        "eeg": recording.file.path.absolute(),
-        "eeg_onset_s": trial.onset_s,
+    columns = {
         "duration_s": trial.duration_s,
         **trial.ratings,
         "label": trial.label,
         "condition": trial.condition,
+    }
+    signal = recording.signal
+    if signal is None:
+        return columns
+    return {
+        **columns,
+        "eeg": recording.file.path.absolute(),
+        "eeg_onset_s": trial.onset_s,
         "eog": ";".join(signal.eog),
         "eeg_bads": ";".join(signal.bads),
         "line_freq_hz": "" if signal.line_freq_hz is None else signal.line_freq_hz,
@@ -253,13 +279,13 @@ def _signal_columns(recording: _Recording, trial: BidsTrial) -> dict[str, object
 def _is_within(recording: _Recording, trial: BidsTrial, findings: Findings) -> bool:
     """Report trials beyond the end of the recording, and onsets that contradict ``sample``."""
     where = f"{trial.row.errors.path.name} row {trial.row.line}"
-    duration_s = recording.signal.duration_s
-    if trial.onset_s >= duration_s:
+    if trial.onset_s >= recording.duration_s:
         findings.add("Trials that start after the end of the recording are left out", [where])
         return False
-    if trial.onset_s + trial.duration_s > duration_s + 1 / recording.signal.sfreq_hz:
+    if trial.onset_s + trial.duration_s > recording.duration_s + _END_TOLERANCE_S:
         findings.add("Trials that end after the recording are cut to its end", [where])
-    if sample := trial.row.value("sample", finite_number, "a number"):
+    sample = trial.row.value("sample", finite_number, "a number")
+    if sample and recording.signal is not None:
         difference_s = abs(sample / recording.signal.sfreq_hz - trial.onset_s)
         if difference_s > _SAMPLE_TOLERANCE_S:
             findings.add(

@@ -98,21 +98,43 @@ def align_videos(
 ) -> list[AlignedVideo]:
     """Find the videos of a recording, and when they start.
 
-    A video belongs to the recording if no entity of both differs. Of several cameras (entity
-    ``recording``), the first one in alphabetical order whose name contains ``face`` is used, or the
-    first one of all.
+    Of several cameras (entity ``recording``), the first one in alphabetical order whose name
+    contains ``face`` is used, or the first one of all.
     """
-    own = [
-        video
-        for video in videos
-        if all(recording.entities.get(key, label) == label for key, label in video.entities.items())
-    ]
+    own = [video for video in videos if belongs_to(video, recording)]
     aligned = []
     for video in _of_one_camera(own, findings):
         start_s = _start_s(recording, video, times, findings)
         if start_s is not None and (duration_s := _duration_s(video.path, AS_STORED, findings)):
             aligned.append(AlignedVideo(video.path, start_s, duration_s))
     return aligned
+
+
+def belongs_to(video: BidsFile, recording: BidsFile) -> bool:
+    """Return whether no entity that both files have differs."""
+    return all(
+        recording.entities.get(key, label) == label
+        for key, label in video.entities.items()
+        if key != _CAMERA
+    )
+
+
+def videos_without_eeg(
+    recordings: Sequence[BidsFile], videos: Sequence[BidsFile], findings: Findings
+) -> list[tuple[BidsFile, AlignedVideo]]:
+    """Find the videos that belong to no EEG recording, of one camera; their times count from 0."""
+    groups: dict[frozenset[tuple[str, str]], list[BidsFile]] = {}
+    for video in videos:
+        if not any(belongs_to(video, recording) for recording in recordings):
+            entities = ((key, label) for key, label in video.entities.items() if key != _CAMERA)
+            groups.setdefault(frozenset(entities), []).append(video)
+    chosen = (video for group in groups.values() for video in _of_one_camera(group, findings))
+    durations = ((video, _duration_s(video.path, AS_STORED, findings)) for video in chosen)
+    return [
+        (video, AlignedVideo(video.path, 0.0, duration_s))
+        for video, duration_s in durations
+        if duration_s
+    ]
 
 
 def _of_one_camera(videos: Sequence[BidsFile], findings: Findings) -> list[BidsFile]:
