@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from milmer_cli.datasets.bids.events import (
-    BidsTrial,
-    EventsTable,
-    TrialRule,
-    find_rule,
-    read_events,
-    read_trials,
-)
+from milmer_cli.datasets.bids.events import EventsTable, read_events
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, find_files, find_participants
 from milmer_cli.datasets.bids.signals import BidsSignal, channels_to_list, read_signal
 from milmer_cli.datasets.bids.tables import read_names
+from milmer_cli.datasets.bids.trial_rule import TrialRule, find_rule
+from milmer_cli.datasets.bids.trials import BidsTrial, read_trials
 from milmer_cli.datasets.bids.videos import (
     AlignedVideo,
     align_videos,
@@ -98,7 +93,7 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
     ------
     InputError
         It is no BIDS data set; no recording can be used; the trials or their labels are not
-        clear (see `events.find_rule`).
+        clear (see `trial_rule.find_rule`).
     """
     findings, options = Findings(), read_options(settings)
     names = _participant_names(root, find_participants(root), findings)

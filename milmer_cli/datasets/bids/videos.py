@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET, BidsTrial
+from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, file_within
 from milmer_cli.datasets.bids.tables import read_tsv, report_errors
+from milmer_cli.datasets.bids.trials import BidsTrial
 from milmer_cli.datasets.table import (
     POSITIVE_INTEGER,
     finite_number,
@@ -248,24 +249,26 @@ def _named_video(name: str, trial: BidsTrial, root: Path) -> Path | None:
 
 def _named_columns(path: Path, trial: BidsTrial, findings: Findings) -> dict[str, object]:
     """Return the columns of a video that events.tsv names; empty if its start is unknown."""
-    row, options = trial.row, {}
-    if stream := row.value("video_stream", positive_integer, POSITIVE_INTEGER):
-        options["video_stream"] = stream
-    if fps := row.value("video_fps", positive_number, "frames per second"):
-        options["video_fps"] = fps
+    row = trial.row
+    options = VideoOptions(
+        row.value("video_stream", positive_integer, POSITIVE_INTEGER),
+        row.value("video_fps", positive_number, "frames per second, more than 0"),
+    )
+    named = {"video": path, "video_stream": options.stream, "video_fps": options.fps}
+    columns = {name: value for name, value in named.items() if value is not None}
     if VIDEO_ONSET not in row.cells and not trial.shares_video:
         findings.add(
             "events.tsv has no column video_onset, so each video is taken to start with its trial",
             [path.name],
         )
-        return {"video": path, "video_onset_s": 0.0, **options}
+        return {**columns, "video_onset_s": 0.0}
     onset_s = row.value(VIDEO_ONSET, finite_number, "seconds")
     if onset_s is None:
         findings.add("Without its video_onset, a video is left out", [path.name])
         return {}
-    duration_s = _duration_s(path, VideoOptions(**options), findings)
+    duration_s = _duration_s(path, options, findings)
     if not -trial.duration_s < onset_s < duration_s:
         sentence = "A video that does not show its trial, by video_onset, is left out"
         findings.add(sentence, [path.name])
         return {}
-    return {"video": path, "video_onset_s": onset_s, **options}
+    return {**columns, "video_onset_s": onset_s}

@@ -287,8 +287,9 @@ class _Writer:
         if start is not None:
             rows.append({"filename": eeg_file, "acq_time": acquisition_time(start)})
         for video in videos:
-            known = start is not None and video.start_s is not None
-            time = acquisition_time(start, video.start_s) if known else None
+            time = None
+            if start is not None and video.start_s is not None:
+                time = acquisition_time(start, video.start_s)
             rows.append({"filename": f"beh/{video.name}", "acq_time": time})
 
     def _copy_videos(self, folder: Path, videos: Sequence[PlannedVideo]) -> None:
