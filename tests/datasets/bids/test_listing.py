@@ -166,6 +166,7 @@ def test_list_bids_follows_and_reports_links_out_of_the_data_set(bids, tmp_path)
         ("-2\t10\tfilm\t7\t3", "before the recording"),
         ("3\tn/a\tfilm\t7\t3", "without a duration"),
         ("3\tNaN\tfilm\t7\t3", "without a duration"),
+        ("3\t90000\tfilm\t7\t3", "more than a day"),
         ("400\t10\tfilm\t7\t3", "after the end of the recording are left out"),
     ],
 )
