@@ -26,6 +26,7 @@ from milmer_cli.datasets.bids.videos import (
 )
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME
+from milmer_cli.datasets.manifest_eeg import electrodes_to_store
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.datasets.table import finite_number
@@ -105,28 +106,43 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
         for recording in _recordings(root, folder, options, findings)
     ]
     if not recordings:
-        last = findings.missing[-1] if findings.missing else None
         raise InputError(
-            f"No recording below {root} can be used: "
-            + (f"{last.what}: {last.why}" if last else "no folder eeg contains an EEG file."),
-            last.fix if last else "Check the folder.",
+            f"No recording below {root} can be used: {findings.last()}",
+            findings.missing[-1].fix if findings.missing else "Check the folder.",
         )
     rule = find_rule([recording.events for recording in recordings], settings, root, findings)
     rows = []
     for session in _sessions(recordings):
         rows += _session_rows(session, rule, names, root, findings)
-    if not rows:
-        raise InputError(
-            f"No trial below {root} can be used: {findings.sentences()[-1]}",
-            "Name the events that are trials: --trial-type NAME[,NAME].",
-        )
     if not options.eeg_channels:
         signals = [recording.signal for recording in recordings if recording.signal is not None]
         listed = channels_to_list(signals, findings)
         rows = [{**row, "eeg_channels": ";".join(listed)} for row in rows]
+        if not listed:
+            rows = _with_electrodes(rows, recordings, findings)
+    if not rows:
+        raise InputError(
+            f"No trial below {root} can be used: {findings.last()}",
+            "Name the events that are trials: --trial-type NAME[,NAME].",
+        )
     if not any(row.get("video") for row in rows):
         findings.add("No trial has a video of the participant: only the EEG can be used")
     return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
+
+
+def _with_electrodes(
+    rows: Sequence[dict[str, object]], recordings: Sequence[_Recording], findings: Findings
+) -> list[dict[str, object]]:
+    """Leave out the trials of recordings whose channels cannot be stored."""
+    unusable = set()
+    for recording in recordings:
+        if recording.signal is not None:
+            try:
+                electrodes_to_store(recording.signal.eeg, recording.file.path)
+            except InputError as error:
+                findings.add_error(recording.file.path.name, error)
+                unusable.add(recording.file.path.absolute())
+    return [row for row in rows if row.get("eeg") not in unusable]
 
 
 def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -143,6 +159,13 @@ def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -
         if unlisted := sorted(set(folders) - set(stated)):
             findings.add("participants.tsv does not list all folders", unlisted)
     names = {folder: stated.get(folder) or folder for folder in folders}
+    if wrong := [name for name in names.values() if not re.fullmatch(PARTICIPANT_NAME, name)]:
+        findings.add(
+            f"Names of {PARTICIPANT_COLUMN} that contain other characters than letters, "
+            "digits and . _ - are ignored",
+            wrong,
+        )
+        names = {folder: folder if name in wrong else name for folder, name in names.items()}
     if len(set(names.values())) < len(names):
         findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it")
         names = {folder: folder for folder in folders}

@@ -97,7 +97,7 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
         eeg=eeg,
         stated=any(channel.type for channel in stated.values()),
         eog=_eog(sidecars, types, path, findings),
-        bads=tuple(name for name in raw.info["bads"] if name in eeg),
+        bads=tuple(name for name in raw.info["bads"] if name in eeg and ";" not in name),
         line_freq_hz=sidecars.line_freq_hz,
     )
 

@@ -88,7 +88,7 @@ def read_start_times(root: Path, folders: Iterable[Path], findings: Findings) ->
 def file_key(path: Path) -> str:
     """Return a path without extension, as the key of a file in `read_start_times`."""
     normal = Path(os.path.normpath(path.absolute()))
-    return str(normal.with_name(normal.name.partition(".")[0]))
+    return str(normal.parent / (normal.name.partition(".")[0] or normal.name))
 
 
 def align_videos(
