@@ -238,3 +238,25 @@ def test_read_json_never_waits_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(InputError, match="expected a regular file"):
         io.read_json(tmp_path / "pipe.json")
+
+
+def test_atomic_folder_appears_only_when_it_is_complete(tmp_path):
+    folder = tmp_path / "deep" / "out"
+    with io.atomic_folder(folder) as temporary:
+        (temporary / "a").write_text("1")
+        assert not folder.exists()
+    assert (folder / "a").read_text() == "1"
+    assert folder.stat().st_mode & 0o777 == (tmp_path / "deep").stat().st_mode & 0o777
+    with pytest.raises(KeyError), io.atomic_folder(tmp_path / "deep" / "other") as temporary:
+        (temporary / "a").write_text("1")
+        raise KeyError
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["out"]
+
+
+def test_atomic_folder_never_replaces_a_folder_with_content(tmp_path):
+    folder = tmp_path / "out"
+    with pytest.raises(MilmerError, match="out cannot be written"), io.atomic_folder(folder) as new:
+        (new / "a").write_text("1")
+        folder.mkdir()
+        (folder / "b").write_text("2")
+    assert [path.name for path in folder.iterdir()] == ["b"]
