@@ -103,3 +103,11 @@ def tsv_text(rows: Sequence[Mapping[str, object]]) -> str:
         cells = [row.get(name) for name in columns]
         writer.writerow(["n/a" if cell in (None, "") else neutral_cell(cell) for cell in cells])
     return text.getvalue()
+
+
+def names_text(rows: Sequence[Mapping[str, object]], key: str, column: str) -> str:
+    """Return a table whose column with names has only those that are no label of BIDS."""
+    kept = [{**row, column: "" if row[column] == row[key] else row[column]} for row in rows]
+    if not any(row[column] for row in kept):
+        kept = [{name: cell for name, cell in row.items() if name != column} for row in kept]
+    return tsv_text(kept)

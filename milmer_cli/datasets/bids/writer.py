@@ -31,8 +31,8 @@ from milmer_cli.datasets.bids.sessions import (
     plan_videos,
 )
 from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows
-from milmer_cli.datasets.bids.tables import read_tsv, tsv_text
-from milmer_cli.datasets.manifest import COLUMNS, ManifestRow, manifest_errors
+from milmer_cli.datasets.bids.tables import names_text, read_tsv, tsv_text
+from milmer_cli.datasets.manifest import COLUMNS, manifest_errors
 from milmer_cli.datasets.manifest_eeg import row_options
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, group_missing
@@ -42,7 +42,8 @@ from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, open_eeg
 from milmer_cli.eeg.units import header_units
 from milmer_cli.errors import InputError
-from milmer_cli.io import atomic_folder, atomic_write, read_json_object, write_json
+from milmer_cli.io import atomic_folder, atomic_write, first_line, read_json_object, write_json
+from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings
 from milmer_cli.stage_result import StageResult
@@ -146,13 +147,18 @@ def write_bids(
             writer.write_recording(recording)
             progress.advance(_TASK)
         progress.done(_TASK)
-        writer.write_tables(planned, manifest.stem)
+        if not writer.written:
+            raise InputError(
+                f"No recording of {manifest} can be written: {findings.last()}", "Check its files."
+            )
+        writer.write_tables(manifest.stem)
+    written = writer.written
     return BidsWriteResult(
         out,
-        len({recording.participant for recording in planned}),
-        len(planned),
+        len({recording.participant for recording in written}),
+        len(written),
         writer.n_videos,
-        sum(len(recording.rows) for recording in planned),
+        sum(len(recording.rows) for recording in written),
         tuple(findings.missing),
         findings.sentences(),
     )
@@ -185,6 +191,13 @@ class _Writer:
         Number of a row of the manifest -> its cells.
     findings
         Receives what was decided.
+
+    Attributes
+    ----------
+    written
+        The recordings that were written.
+    n_videos
+        Number of videos that were copied.
     """
 
     def __init__(
@@ -201,22 +214,34 @@ class _Writer:
         self._cells = cells
         self._findings = findings
         self._scans: dict[Path, list[dict[str, object]]] = {}
+        self.written: list[PlannedRecording] = []
         self.n_videos = 0
 
     def write_recording(self, recording: PlannedRecording) -> None:
-        """Write the EEG file, its sidecars, its events and its videos."""
+        """Write the EEG file, its sidecars, its events and its videos, or report why it cannot."""
         folder, stem = self._root / recording.folder, recording.stem(self._task)
         videos = plan_videos(recording, self._task)
         if recording.eeg is None:
             self._add_scans(recording, "", videos, None)
         else:
-            self._write_eeg(recording, recording.eeg, videos)
+            try:
+                self._write_eeg(recording, recording.eeg, videos)
+            except InputError as error:
+                self._findings.add_error(recording.eeg.name, error)
+                for path in folder.glob(f"*/{stem}_*"):
+                    path.unlink()
+                if recording.folder not in self._scans:  # it contains nothing else
+                    remove_tree(folder)
+                    with contextlib.suppress(OSError):  # other sessions of the participant
+                        folder.parent.rmdir()
+                return
         data = folder / ("beh" if recording.eeg is None else "eeg")
         events = event_rows(recording, videos, self._cells)
         atomic_write(data / f"{stem}_events.tsv", tsv_text(events))
         described = {name: {"Description": EVENT_COLUMNS[name]} for name in list(events[0])[2:]}
         write_json(data / f"{stem}_events.json", described)
         self._copy_videos(folder / "beh", videos)
+        self.written.append(recording)
 
     def _write_eeg(
         self, recording: PlannedRecording, eeg: Path, videos: Sequence[PlannedVideo]
@@ -238,7 +263,9 @@ class _Writer:
         stem = eeg_file.with_name(recording.stem(self._task))
         channels = channel_rows(raw, header_units(raw, eeg))
         atomic_write(stem.with_name(f"{stem.name}_channels.tsv"), tsv_text(channels))
-        self._write_properties(stem.with_name(f"{stem.name}_eeg.json"), raw, first)
+        if first.eog:
+            document = stem.with_name(f"{stem.name}_eeg.json")
+            write_json(document, {**read_json_object(document), EOG_PROPERTY: list(first.eog)})
 
     def _copy_eeg(self, recording: PlannedRecording, eeg: Path, raw: Any) -> Path:
         """Copy the EEG file, or convert it to BDF if BIDS or mne-bids does not accept it."""
@@ -260,20 +287,18 @@ class _Writer:
                 "EEG files that cannot be copied as they are are converted to BDF with 24 bits",
                 [eeg.name],
             )
-            raw.load_data(verbose="error")
-            written = self._mne_bids.write_raw_bids(
-                raw, path, format="BDF", allow_preload=True, overwrite=True, verbose="error"
-            )
+            try:
+                raw.load_data(verbose="error")
+                written = self._mne_bids.write_raw_bids(
+                    raw, path, format="BDF", allow_preload=True, overwrite=True, verbose="error"
+                )
+            except (RuntimeError, ValueError) as error:
+                raise InputError(
+                    f"{eeg} cannot be written as BIDS ({first_line(error).rstrip('.')}), so its "
+                    "trials are left out.",
+                    "Export it as EDF, BDF or BrainVision.",
+                ) from error
         return Path(written.fpath)
-
-    def _write_properties(self, path: Path, raw: Any, row: ManifestRow) -> None:
-        """Add to ``*_eeg.json`` what mne-bids does not know."""
-        properties = read_json_object(path)
-        if raw.info["line_freq"]:
-            properties["PowerLineFrequency"] = raw.info["line_freq"]
-        if row.eog:
-            properties[EOG_PROPERTY] = list(row.eog)
-        write_json(path, properties)
 
     def _add_scans(
         self,
@@ -300,12 +325,12 @@ class _Writer:
             write_json(document, {"TaskName": self._task})
             self.n_videos += 1
 
-    def write_tables(self, recordings: Sequence[PlannedRecording], name: str) -> None:
+    def write_tables(self, name: str) -> None:
         """Write the tables of the data set, of its participants and of their sessions."""
         for folder, rows in self._scans.items():
             labels = "_".join(folder.parts)
             atomic_write(self._root / folder / f"{labels}_scans.tsv", tsv_text(rows))
-        participants = {f"sub-{r.participant}": r.rows[0].participant for r in recordings}
+        participants = {f"sub-{r.participant}": r.rows[0].participant for r in self.written}
         table = self._root / "participants.tsv"
         written = read_tsv(table, "participant_id")[0] if table.exists() else []
         known = {row.text("participant_id"): row.cells for row in written}
@@ -313,22 +338,14 @@ class _Writer:
             {"participant_id": label, **known.get(label, {}), PARTICIPANT_COLUMN: stated}
             for label, stated in participants.items()
         ]
-        atomic_write(table, _table_of_names(rows, "participant_id", PARTICIPANT_COLUMN))
+        atomic_write(table, names_text(rows, "participant_id", PARTICIPANT_COLUMN))
         for label in participants:
-            own = [r for r in recordings if r.session and f"sub-{r.participant}" == label]
+            own = [r for r in self.written if r.session and f"sub-{r.participant}" == label]
             sessions = {f"ses-{r.session}": r.rows[0].session for r in own}
             rows = [{"session_id": key, SESSION_COLUMN: text} for key, text in sessions.items()]
             if rows:
-                text = _table_of_names(rows, "session_id", SESSION_COLUMN)
+                text = names_text(rows, "session_id", SESSION_COLUMN)
                 atomic_write(self._root / label / f"{label}_sessions.tsv", text)
         self._mne_bids.make_dataset_description(
             path=self._root, name=name, overwrite=True, verbose="error"
         )
-
-
-def _table_of_names(rows: Sequence[dict[str, Any]], key: str, column: str) -> str:
-    """Return a table whose column with names has only those that are no label of BIDS."""
-    kept = [{**row, column: "" if row[column] == row[key] else row[column]} for row in rows]
-    if not any(row[column] for row in kept):
-        kept = [{name: cell for name, cell in row.items() if name != column} for row in kept]
-    return tsv_text(kept)

@@ -129,12 +129,18 @@ def test_write_bids_states_what_other_programs_need(written):
 
 def test_write_bids_leaves_out_what_cannot_be_written(manifest, tmp_path):
     text = manifest.read_text(encoding="utf-8")
-    row = "s03,,1,joy_03,bad.edf,5,,,6,,,,joy,,,\n"
-    manifest.write_text(text + row, encoding="utf-8")
+    rows = "s03,,1,joy_03,bad.edf,5,,,6,,,,joy,,,\ns04,,1,joy_03,e_raw.fif,1,,,6,,,,joy,,,\n"
+    manifest.write_text(text + rows, encoding="utf-8")
     (manifest.parent / "bad.edf").write_text("damaged")
+    names = ["Fp1", "Fp2", "a name that is too long for BDF"]  # 16 characters at most
+    data = np.random.default_rng(1).normal(0, 1e-5, (3, 128 * 30))
+    raw = mne.io.RawArray(data, mne.create_info(names, 128.0, "eeg"), verbose="error")
+    raw.save(manifest.parent / "e_raw.fif", verbose="error")
     result = write_bids(manifest, tmp_path / "out", DATA, "emotion")
-    assert [item.what for item in result.missing] == ["EEG of s03"]
-    assert not list((tmp_path / "out").glob("sub-s03"))
+    assert [item.what for item in result.missing] == ["EEG of s03", "e_raw.fif"]
+    assert "cannot be written as BIDS" in result.missing[1].why
+    assert sorted(path.name for path in (tmp_path / "out").glob("sub-*")) == ["sub-P1", "sub-s02"]
+    assert "s04" not in (tmp_path / "out/participants.tsv").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
