@@ -232,8 +232,9 @@ class _Writer:
                     path.unlink()
                 if recording.folder not in self._scans:  # it contains nothing else
                     remove_tree(folder)
-                    with contextlib.suppress(OSError):  # other sessions of the participant
-                        folder.parent.rmdir()
+                    if recording.session is not None:
+                        with contextlib.suppress(OSError):  # it can have other sessions
+                            folder.parent.rmdir()
                 return
         data = folder / ("beh" if recording.eeg is None else "eeg")
         events = event_rows(recording, videos, self._cells)
