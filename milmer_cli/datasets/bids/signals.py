@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.manifest_eeg import match_file
 from milmer_cli.eeg.bids_sidecars import BidsSidecars, read_sidecars
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
 from milmer_cli.eeg.io import ReadOptions, open_eeg
@@ -174,3 +175,13 @@ def channel_rows(raw: Any, units: dict[str, str]) -> list[dict[str, object]]:
 def _spelled(unit: str) -> str:
     """Return a unit as BIDS spells it."""
     return (parse_unit(unit) or unit).replace("uV", "\u00b5V")
+
+
+def unlisted_types(raw: Any, eeg_channels: Sequence[str], path: Path) -> dict[str, str]:
+    """Return the type misc for the EEG channels that ``eeg_channels`` of a manifest leaves out."""
+    if not eeg_channels:
+        return {}
+    types = raw.get_channel_types()
+    used = set(match_file(eeg_channels, raw.ch_names, types, path).found.values())
+    pairs = zip(raw.ch_names, types, strict=True)
+    return {name: "misc" for name, kind in pairs if kind == "eeg" and name not in used}

@@ -30,7 +30,7 @@ from milmer_cli.datasets.bids.sessions import (
     plan_recordings,
     plan_videos,
 )
-from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows
+from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows, unlisted_types
 from milmer_cli.datasets.bids.tables import names_text, read_tsv, tsv_text
 from milmer_cli.datasets.manifest import COLUMNS, manifest_errors
 from milmer_cli.datasets.manifest_eeg import row_options
@@ -250,7 +250,8 @@ class _Writer:
         first = recording.rows[0]
         raw = open_eeg(eeg, row_options(first, AS_RECORDED))
         eog = find_derivations(first.eog, raw.ch_names, str(eeg))
-        types = {name: "eog" for pair in eog for name in pair}
+        types = unlisted_types(raw, first.eeg_channels, eeg)
+        types |= {name: "eog" for pair in eog for name in pair}
         raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
         eeg_file = self._copy_eeg(recording, eeg, raw)
         start = raw.info["meas_date"]

@@ -13,6 +13,7 @@ from milmer_cli.datasets.bids.listing import list_bids
 from milmer_cli.datasets.bids.writer import write_bids
 from milmer_cli.datasets.listing import write_listing
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.errors import InputError
 from milmer_cli.settings.schema import DataSettings
 
@@ -183,3 +184,11 @@ def test_write_bids_without_mne_bids_names_the_extra(manifest, tmp_path, monkeyp
     with pytest.raises(InputError, match="not installed") as error:
         write_bids(manifest, tmp_path / "out", DATA, "emotion")
     assert "milmer-cli[bids]" in error.value.hint
+
+
+def test_write_bids_keeps_the_choice_of_channels(manifest, tmp_path):
+    header = "participant,trial,stimulus,eeg,eeg_onset_s,duration_s,label,eeg_channels"
+    manifest.write_text(f"{header}\nP1,1,a,a.edf,5,6,joy,P3;c3;Fp1\n", encoding="utf-8")
+    write_bids(manifest, tmp_path / "out", DATA, "emotion")
+    recordings = open_listing(list_bids(tmp_path / "out", DATA), DATA)
+    assert recordings.channels == ("Fp1", "C3", "P3")
