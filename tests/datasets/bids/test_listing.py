@@ -237,3 +237,15 @@ def test_list_bids_ignores_names_that_no_participant_can_have(bids):
     listing = bids.list()
     assert {row["participant"] for row in listing.rows} == {"sub-01"}
     assert "are ignored (A/../b)" in _findings(listing)
+
+
+def test_list_bids_prefers_the_formats_of_bids(bids):
+    path = bids.recording("sub-01/eeg/sub-01_task-film", *TWO)
+    for suffix in (".set", ".gdf"):
+        path.with_suffix(suffix).write_text("damaged")
+    path.with_suffix(".json").write_text("{}")
+    listing = bids.list()
+    assert {row["eeg"] for row in listing.rows} == {path}
+    text = _findings(listing)
+    assert ".gdf is no format of EEG-BIDS" in text
+    assert "one is used (sub-01_task-film_eeg.edf)" in text
