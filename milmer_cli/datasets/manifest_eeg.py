@@ -57,6 +57,8 @@ def row_options(row: ManifestRow, options: ReadOptions) -> ReadOptions:
         eeg_channels=row.eeg_channels,
         unit=options.unit or row.eeg_unit,
         array=row.eeg_array,
+        bads=row.eeg_bads,
+        line_freq_hz=row.line_freq_hz,
     )
 
 
@@ -149,7 +151,7 @@ def channels_to_store(
     for path, header in {(s.path, h.eeg): (s.path, h) for s, h in headers.items()}.values():
         present = [name for name in header.eeg if canonical_name(name) not in eog]
         try:
-            spellings, unused = _electrodes(present, path)
+            spellings, unused = electrodes_to_store(present, path)
         except InputError as error:
             line = next(row.line for row in rows if row.eeg == path)
             numbered = all(name.isdecimal() for name in header.channels)
@@ -177,7 +179,7 @@ def channels_to_store(
     return tuple(name for key, name in found[0].items() if key in common), notes
 
 
-def _electrodes(present: Sequence[str], path: Path) -> tuple[list[str], tuple[str, ...]]:
+def electrodes_to_store(present: Sequence[str], path: Path) -> tuple[list[str], tuple[str, ...]]:
     """Return the names of a file's electrodes, or of bipolar channels, and the other channels.
 
     Raises

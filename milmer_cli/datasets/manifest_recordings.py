@@ -96,6 +96,7 @@ class ManifestRecordings:
         usable = [row for row in rows if row.participant not in self._problems]
         self.channels, unused_channels = channels_to_store(usable, self._headers, errors)
         errors.raise_if_any()
+        self._resolved = usable
         self._stimuli = _stimulus_numbers(rows)
         names = sorted({row.participant for row in rows})
         self._rows: dict[str, list[ManifestRow]] = {}
@@ -107,6 +108,26 @@ class ManifestRecordings:
         usable_rows = {n: own for n, own in self._rows.items() if n not in self._problems}
         notes = _notes(usable_rows, self._headers, renumbered)
         self._notes = [*unused, *unused_channels, *timed, *cut, *notes]
+
+    def rows(self) -> list[ManifestRow]:
+        """Return the rows of the selected participants whose EEG can be read, as in the file.
+
+        Onsets and durations that the file does not state are filled in.
+        """
+        return [
+            replace(
+                row,
+                eeg_onset_s=_onset_s(row) if row.eeg else None,
+                video_onset_s=(row.video_onset_s or 0.0) if row.video else None,
+                duration_s=_duration(row, self._headers),
+            )
+            for row in self._resolved
+            if row.participant in self._rows
+        ]
+
+    def problems(self) -> dict[str, InputError]:
+        """Return why the EEG of a participant cannot be read, by name."""
+        return {name: self._problems[name] for name in self._rows if name in self._problems}
 
     def participants(self) -> list[str]:
         """Return the names of the participants, sorted."""
@@ -171,6 +192,7 @@ class ManifestRecordings:
         files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
         parameters = [
             f"{row.trial} {eeg.path.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
+            f"{_marks(row)}"
             for row, eeg in rows
         ]
         parameters += [
@@ -193,6 +215,12 @@ def _onset_s(row: ManifestRow) -> float:
     if row.eeg is None or row.eeg_array is None:
         return onset_s
     return find_trial(row.eeg, row.eeg_array).start / row.eeg_array.sfreq_hz + onset_s
+
+
+def _marks(row: ManifestRow) -> str:
+    """Return the bad channels and the power line frequency of a row; empty without them."""
+    stated = (*row.eeg_bads, *([f"{row.line_freq_hz:g} Hz"] if row.line_freq_hz else []))
+    return f" {';'.join(stated)}" if stated else ""
 
 
 def _video(row: ManifestRow) -> VideoSpan | None:
@@ -220,8 +248,12 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
                 f"eeg_onset_s is {onset_s:g} s, but {row.eeg} lasts {header.duration_s:g} s",
             )
         first = first_of_file.setdefault(row.eeg, row)
-        if first.eog != row.eog:
-            errors.add(row.line, f"eog differs from row {first.line}, which has the same EEG file")
+        for column in ("eog", "eeg_bads", "line_freq_hz"):
+            if getattr(first, column) != getattr(row, column):
+                errors.add(
+                    row.line,
+                    f"{column} differs from row {first.line}, which has the same EEG file",
+                )
         key = (row.eeg, header.channels, header.eeg, row.eog, row.eeg_channels)
         if key in checked:  # the trials of an array, of which there may be thousands
             continue
