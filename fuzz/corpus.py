@@ -86,6 +86,7 @@ def build(folder: Path) -> None:
     _write_videos(folder / "video")
     _write_images(folder / "images")
     _write_tables(folder / "tables", folder)
+    _write_mahnob(folder / "mahnob" / "Sessions" / "2", folder)
     torch.save({"weight": torch.zeros(3)}, folder / "weights.pth")
 
 
@@ -205,6 +206,36 @@ def _write_tables(folder: Path, corpus: Path) -> None:
         for k in (0, 1) for n in range(8) for p in ("p0", "p1", "p2", "p3")
     ]  # fmt: skip
     _write_csv(folder / "splits.csv", splits)
+
+
+def _write_mahnob(folder: Path, corpus: Path) -> None:
+    """Write a session of 4 s whose video and gaze file start with the clip."""
+    folder.mkdir(parents=True)
+    shutil.copyfile(corpus / "video" / "face.avi", folder / "face.avi")
+    n_samples = 64 * RATE_HZ
+    status = np.zeros(n_samples, np.int32)
+    for second in (30, 34):
+        status[second * RATE_HZ : second * RATE_HZ + 8] = 16
+    noise = 20 * np.random.default_rng(0).standard_normal((len(GENEVA), n_samples))
+    signals = [
+        edfio.BdfSignal(row, RATE_HZ, label=name, physical_dimension="uV")
+        for name, row in zip(GENEVA, noise, strict=True)
+    ]
+    trigger = edfio.BdfSignal.from_digital(status, RATE_HZ, label="Status")
+    edfio.Bdf([*signals, trigger]).write(folder / "Part_1_S_Trial1_emotion.bdf")
+    (folder / "session.xml").write_text(
+        '<?xml version="1.0"?>\n<session sessionId="2" date="2009.07.09" time="17.53.46"'
+        ' experimentType="emotion elicitation" isStim="1" feltEmo="4" feltArsl="6" feltVlnc="7"'
+        ' feltCtrl="5" feltPred="2" cutLenSec="4.0" mediaFile="53.avi" vidRate="20"'
+        ' vidBeginSmp="0" vidEndSmp="40" audRate="1000" audBeginSmp="3000">\n<subject id="1"/>\n'
+        '<track type="Video" color="1" filename="face.avi">'
+        '<annotation type="Gaze" filename="gaze.tsv"/></track>\n'
+        '<track type="Physiological" filename="Part_1_S_Trial1_emotion.bdf"/>\n</session>\n'
+    )
+    rows = ["0\t\t2000", "1000\tMovieStart\t3000", "1017\t\t", "5000\tMovieEnd\t7000"]
+    header = [f"Line {n}:\tx" for n in range(23)]
+    lines = [*header, "Timestamp\tEvent\tAudioSampleNumber", *rows]
+    (folder / "gaze.tsv").write_text("\n".join(lines) + "\n")
 
 
 def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:

@@ -16,6 +16,8 @@ from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
 from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.ratings import read_ratings
+from milmer_cli.datasets.mahnob import list_mahnob
+from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.device import Device
 from milmer_cli.eeg.preprocess import preprocess_eeg
 from milmer_cli.errors import InputError
@@ -75,6 +77,13 @@ def _eeg_header(path: Path, corpus: Path) -> None:
 
 def _deap_bdf(path: Path, corpus: Path) -> None:
     open_deap_bdf(path, read_stimulus_marks(path)).raw.get_data(picks=[0], verbose="error")
+
+
+def _mahnob(path: Path, corpus: Path) -> None:
+    settings = _settings(corpus).data
+    recordings = open_listing(list_mahnob(corpus / "mahnob", settings), settings)
+    for name in recordings.participants():
+        recordings.trials(name)
 
 
 def _video(path: Path, corpus: Path) -> None:
@@ -180,6 +189,8 @@ def targets(corpus: Path) -> dict[str, Target]:
         "manifest": Target(
             "tables/manifest.csv", lambda path, corpus: check_manifest(path, _settings(corpus))
         ),
+        "mahnob session": Target("mahnob/Sessions/2/session.xml", _mahnob),
+        "mahnob gaze": Target("mahnob/Sessions/2/gaze.tsv", _mahnob),
         "predict manifest": Target("tables/manifest.csv", _single(read_requests)),
         "audit csv": Target("tables/predictions.csv", _single(read_predictions)),
         "audit splits": Target("tables/splits.csv", _single(read_splits)),

@@ -71,7 +71,10 @@ def predict(
         ),
     ] = False,
     video_onset: Annotated[
-        float | None, typer.Option(help="Stimulus onset in the video, in seconds.")
+        float | None,
+        typer.Option(
+            help="Stimulus onset in the video, in seconds; negative if the video starts later."
+        ),
     ] = None,
     eeg_onset: Annotated[
         float | None, typer.Option(help="Stimulus onset in the EEG, in seconds.")

@@ -77,7 +77,8 @@ class EegInputs:
 class Recordings(Protocol):
     """A data set. Instances are small and picklable, because every worker process gets a copy.
 
-    To add a data set, implement this protocol and a flag of `milmer prepare` that creates it.
+    A new data set rarely needs its own implementation: list its recordings as rows of a manifest,
+    see the docstring of the package.
     """
 
     @property

@@ -47,8 +47,9 @@ COLUMNS = tuple(dict.fromkeys((*_USED["prepare"], *_USED["predict"])))
 PARTICIPANT_NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 """Names of participants, as a regular expression: each is the name of a file in the store."""
 
-_MAX_DURATION_S = 86_400
-_DURATION = f"seconds, more than 0 and at most {_MAX_DURATION_S}"
+MAX_DURATION_S = 86_400
+"""Longest trial: one day."""
+_DURATION = f"seconds, more than 0 and at most {MAX_DURATION_S}"
 
 _TEMPLATE = """\
 # One row per trial, for `milmer prepare --manifest` and `milmer predict --manifest`.
@@ -63,7 +64,8 @@ _TEMPLATE = """\
 #                or code of the trigger channel; `milmer inspect EEG` lists them
 # eeg_event_number    which of several events of this name; empty for the number of the trial
 # video          any video file; empty for none. Paths are absolute, or relative to this file
-# video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0
+# video_onset_s  start of the stimulus in the video, in seconds after its first frame; empty for 0,
+#                negative if the video starts after the stimulus
 # video_stream   number of the video stream, from 1; empty for the first one with a face
 # video_fps      frame rate of a video without time stamps (.h264, .mjpeg); empty for any other
 # duration_s     duration of the stimulus; empty for that of the annotation in eeg_event, or for up
@@ -115,7 +117,8 @@ class ManifestRow:
     eeg, video
         The files; None if there is none.
     eeg_onset_s, video_onset_s
-        Start of the stimulus in each file; None if the cell is empty.
+        Start of the stimulus in each file; None if the cell is empty. In the video, it is negative
+        if the video starts later.
     video_options
         Number of the video stream and frame rate, if the cells state them.
     eeg_event, eeg_event_number
@@ -204,7 +207,7 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         eeg_event=_name(row, "eeg_event"),
         eeg_event_number=row.value("eeg_event_number", positive_integer, POSITIVE_INTEGER),
         video=row.file("video"),
-        video_onset_s=row.value("video_onset_s", nonnegative_number, seconds),
+        video_onset_s=row.value("video_onset_s", finite_number, "seconds"),
         video_options=VideoOptions(
             row.value("video_stream", positive_integer, POSITIVE_INTEGER),
             row.value("video_fps", positive_number, "frames per second, more than 0"),
@@ -259,7 +262,7 @@ def _rating(row: TableRow, name: str) -> float:
 
 def _duration(text: str) -> float:
     value = positive_number(text)
-    if value > _MAX_DURATION_S:
+    if value > MAX_DURATION_S:
         raise ValueError(text)
     return value
 

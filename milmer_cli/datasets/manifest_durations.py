@@ -31,7 +31,7 @@ def limit_durations(
     headers
         Headers of the EEG files that can be read.
     errors
-        Receives onsets that lie beyond the end of a video.
+        Receives onsets that lie beyond the end of a video, and videos that start after the trial.
 
     Returns
     -------
@@ -67,6 +67,13 @@ def _present_s(row: ManifestRow, headers: EegHeaders, errors: TableErrors) -> fl
     if onset_s >= total_s:
         errors.add(row.line, f"video_onset_s is {onset_s:g} s, but {row.video} lasts {total_s:g} s")
         return math.inf
+    trial_s = eeg_s if row.duration_s is None else row.duration_s
+    if onset_s <= -trial_s:
+        errors.add(
+            row.line,
+            f"video_onset_s is {onset_s:g} s, but the trial ends {trial_s:g} s after its onset, "
+            "before the video starts",
+        )
     return max(eeg_s, total_s - onset_s)
 
 

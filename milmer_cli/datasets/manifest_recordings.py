@@ -267,6 +267,12 @@ def _notes(
             f"The video ends before the trial in row{'s' * (len(early) > 1)} {shorten(early)}: "
             "the rest has no faces."
         )
+    late = [text for rows in rows_of.values() for row in rows if (text := _late_video(row))]
+    if late:
+        notes.append(
+            f"The video starts after the trial in row{'s' * (len(late) > 1)} {shorten(late)}: the "
+            "time before has no faces."
+        )
     return notes
 
 
@@ -277,3 +283,9 @@ def _early_video(row: ManifestRow) -> str:
     end_s = (row.video_onset_s or 0.0) + row.duration_s
     overrun_s = end_s - video_duration_s(row.video, row.video_options)
     return f"{row.line} ({overrun_s:.1f} s)" if overrun_s > OVERRUN_S else ""
+
+
+def _late_video(row: ManifestRow) -> str:
+    """Return the row and how late its video starts, such as ``18 (3.0 s)``; empty if in time."""
+    late_s = -(row.video_onset_s or 0.0)
+    return f"{row.line} ({late_s:.1f} s)" if late_s > OVERRUN_S else ""

@@ -22,9 +22,9 @@ T = TypeVar("T")
 _LISTED = 50
 _SHOWN_CHARACTERS = 60
 _SEPARATORS = (",", ";", "\t", "|")
-_MISSING = {"nan", "NaN", "<NA>", "#N/A", "N/A", "n/a"}
+MISSING_CELLS = {"nan", "NaN", "<NA>", "#N/A", "N/A", "n/a"}
 """Spellings of a missing cell by pandas and Excel."""
-_MISSING_VALUES = {*_MISSING, "NA", "NULL", "null", "None"}
+_MISSING_VALUES = {*MISSING_CELLS, "NA", "NULL", "null", "None"}
 """Spellings of a missing number or file; as a name, they may be meant (NA for negative affect)."""
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"\+?([0-9]+)(\.0*)?")
@@ -214,7 +214,7 @@ def read_table(
         if given > len(header):
             message = f"expected at most {len(header)} cells (header), got {given}"
             errors.add(lines.line, message)
-        values = ["" if cell in _MISSING else original_cell(cell) for cell in cells]
+        values = ["" if cell in MISSING_CELLS else original_cell(cell) for cell in cells]
         padded = values + [""] * len(header)
         named = dict(zip(header, padded, strict=False))
         rows.append(TableRow(lines.line, named, errors, lines.separator != ","))

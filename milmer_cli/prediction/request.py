@@ -34,7 +34,8 @@ class Request:
     eeg_event
         Trigger code, or text of an annotation, at which the stimulus starts.
     video_onset_s, eeg_onset_s
-        Start of the stimulus in each file, in seconds.
+        Start of the stimulus in each file, in seconds; in the video, it is negative if the video
+        starts after the stimulus.
     duration_s
         Duration to predict, in seconds.
     eog
@@ -102,9 +103,16 @@ class Request:
                 raise InputError(f"{flag}: expected seconds, got {value}.")
             if value is not None and value > MAX_SECONDS:
                 raise InputError(f"{flag}: expected at most {MAX_SECONDS} seconds, got {value:g}.")
-        for flag, value in onsets.items():
-            if value is not None and value < 0:
-                raise InputError(f"{flag}: expected 0 or more seconds, got {value:g}.")
+        if self.eeg_onset_s is not None and self.eeg_onset_s < 0:
+            raise InputError(
+                f"--eeg-onset: expected 0 or more seconds, got {self.eeg_onset_s:g}.",
+                "If the EEG starts after the stimulus, move both onsets by the same time.",
+            )
+        if self.video_onset_s is not None and self.video_onset_s < -MAX_SECONDS:
+            raise InputError(
+                f"--video-onset: expected at least {-MAX_SECONDS} seconds, got "
+                f"{self.video_onset_s:g}."
+            )
         if self.duration_s is not None and self.duration_s <= 0:
             raise InputError(f"--duration: expected more than 0 seconds, got {self.duration_s:g}.")
 

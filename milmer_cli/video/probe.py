@@ -201,6 +201,18 @@ def stated_duration(path: Path, options: VideoOptions = AS_STORED) -> float:
         return declared_duration(container, video_stream(container, options))
 
 
+def stated_frame_rate(path: Path, options: VideoOptions = AS_STORED) -> float:
+    """Return the frame rate in a file's header, in frames per second; NaN without one.
+
+    Raises
+    ------
+    InputError
+        The file cannot be opened as a video.
+    """
+    with open_container(path) as container:
+        return average_frame_rate(video_stream(container, options))
+
+
 def measure_duration(path: Path, options: VideoOptions = AS_STORED) -> float:
     """Return the duration of a file without one in its header, in seconds, without decoding."""
     return scan_packets(path, options).duration_s

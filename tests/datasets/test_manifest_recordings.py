@@ -467,6 +467,28 @@ def test_manifest_recordings_notes_a_video_that_ends_before_the_trial(files):
     assert "The video ends before the trial in row 2 (3.5 s): the rest has no faces." in notes
 
 
+def test_manifest_recordings_video_that_starts_after_the_trial(files):
+    write_numbered_video(files / "v.mp4")  # 3 s
+    rows = [
+        "P1,,1,1,a_raw.fif,2,v.mp4,-0.75,3,1,1",
+        "P1,,2,1,a_raw.fif,12,v.mp4,-0.1,3,1,1",
+        "P1,,3,1,,,v.mp4,-2,50000,1,1",
+    ]
+    recordings = ManifestRecordings(_manifest(files, rows))
+    trials = recordings.trials("P1")
+    assert [trial.video.onset_s for trial in trials] == [-0.75, -0.1, -2.0]
+    assert trials[2].duration_s == pytest.approx(5.0)  # up to the end of the video
+    note = "The video starts after the trial in rows 2 (0.8 s), 4 (2.0 s): the time before has no"
+    assert any(note in text for text in recordings.notes())
+
+
+def test_manifest_recordings_rejects_a_video_after_the_end_of_the_trial(files):
+    write_numbered_video(files / "v.mp4")
+    path = _manifest(files, ["P1,,1,1,a_raw.fif,2,v.mp4,-3,3,1,1"])
+    with pytest.raises(InputError, match="row 2: video_onset_s is -3 s, but the trial ends 3 s"):
+        ManifestRecordings(path)
+
+
 def test_manifest_recordings_rejects_times_beyond_the_files(files):
     write_numbered_video(files / "v.mp4")
     rows = ["P1,,1,1,,,v.mp4,4,1,1,1", "P1,,2,1,a_raw.fif,41,,,1,1,1", "P1,,3,1,,,v.mp4,,1e5,1,1"]

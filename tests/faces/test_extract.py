@@ -106,6 +106,21 @@ def test_extract_faces_onset_and_end_of_the_video(tmp_path, detector):
     assert np.isnan(faces.time[1]).all()
 
 
+def test_extract_faces_of_a_video_that_starts_after_the_stimulus(tmp_path, detector):
+    span = film(tmp_path / "v.mp4", 5, (lambda t: t > 0.95, 200, 60, 1.0))
+    late = VideoSpan(span.path, onset_s=-1.3)
+    times = times_of(2, 6)
+
+    faces = extract_faces(late, times, SETTINGS, detector)
+
+    before = times < 1.3
+    assert set(faces.reason[before]) == {"before the start of the video"}
+    assert np.isnan(faces.time[before]).all()
+    shown = np.floor((times - 1.3) * FPS + 1e-6) / FPS + 1.3  # the frame at each time
+    np.testing.assert_allclose(faces.time[~before], shown[~before], atol=1e-4)
+    np.testing.assert_array_equal(faces.found, shown > 2.25)
+
+
 def test_extract_faces_missing_video(tmp_path, detector):
     with pytest.raises(InputError, match=r"missing\.mp4"):
         extract_faces(VideoSpan(tmp_path / "missing.mp4"), np.zeros((1, 1)), SETTINGS, detector)

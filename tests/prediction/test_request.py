@@ -20,6 +20,7 @@ from milmer_cli.prediction.request import Request
         ({"video_onset_s": math.nan}, "--video-onset: expected seconds, got nan"),
         ({"eeg_onset_s": math.inf}, "--eeg-onset: expected seconds, got inf"),
         ({"eeg_onset_s": -1.0}, "--eeg-onset: expected 0 or more seconds, got -1"),
+        ({"video_onset_s": -1e8}, "--video-onset: expected at least -10000000 seconds, got -1e.08"),
         ({"duration_s": math.nan}, "--duration: expected seconds, got nan"),
         ({"duration_s": math.inf}, "--duration: expected seconds, got inf"),
         ({"duration_s": 0.0}, "--duration: expected more than 0 seconds, got 0"),

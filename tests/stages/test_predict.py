@@ -55,6 +55,17 @@ def test_predict_writes_table_document_and_page(tmp_path, recording_files, untra
     assert labels["test score of the model"] == "trial protocol: accuracy 41.7 %"
 
 
+def test_predict_of_a_video_that_starts_after_the_stimulus(recording_files, model):
+    files = recording_files / "face.mp4", recording_files / "cap.edf"
+    in_time = model.predict(*files, duration_s=9.0)
+    late = model.predict(*files, video_onset_s=-3.0, eeg_onset_s=0.0)
+    assert [segment.faces_found for segment in late.segments] == [0, 3, 3, 3]
+    assert "no_face" in late.segments[0].flags
+    boxes = [segment.boxes for segment in in_time.segments]
+    for segment, expected in zip(late.segments[1:], boxes, strict=True):
+        np.testing.assert_array_equal(segment.boxes, expected)
+
+
 def test_predict_never_mixes_two_predictions(tmp_path, monkeypatch, recording_files, model):
     out = tmp_path / "out"
     model.predict(eeg=recording_files / "cap.edf", out=out)
