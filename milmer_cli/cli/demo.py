@@ -11,7 +11,6 @@ import typer
 from milmer_cli.cli.options import CommandContext, command, out_option
 from milmer_cli.cli.setting_names import complete_setting
 
-
 LikeDataSet = Literal["eav", "mahnob", "amigos", "bids"]
 
 

@@ -48,6 +48,7 @@ VIDEO_ONSETS_S = (0.12, -0.2, 0.3, 0.0, -0.1)
 FELT_EMOTIONS = {0: (4, "joy"), 1: (0, "neutral"), 2: (5, "sadness"), 3: (1, "anger")}
 """Pattern -> code and name of the felt emotion."""
 EVENT_CODE = 16
+FIRST_START = datetime.datetime(2009, 7, 9, 9, 0)
 AUXILIARY = (
     *(f"EXG{number}" for number in range(1, 9)),
     *("GSR1", "GSR2", "Erg1", "Erg2", "Resp", "Plet", "Temp"),
@@ -139,7 +140,7 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         Trap("gray videos stand before the color video", "Sessions", "handled"),
         Trap("names of videos have spaces", "Sessions", "handled"),
         Trap("neutral sessions", "Sessions/1", "reported", ("neutral",)),
-        Trap("sessions of the second experiment", "Sessions", "reported", ("tagging",)),
+        Trap("sessions of the second experiment", "Sessions", "reported", ("other experiment",)),
         Trap("a participant has only the second experiment", "12", "reported", ("12",)),
     ]
     if config.video and config.trials >= WITHOUT_GAZE[1]:
@@ -243,8 +244,7 @@ def _session_xml(trial: ListedTrial, number: int) -> str:
     if (participant, trial.trial) == WITH_ESCAPE:
         eeg = f"../../../{eeg}"
     attributes = {
-        "sessionId": number,
-        "experimentType": "emotion elicitation",
+        **_identity(number, "emotion elicitation"),
         "isStim": 1,
         "feltEmo": FELT_EMOTIONS[trial.pattern][0],
         "feltArsl": arousal,
@@ -268,9 +268,24 @@ def _session_xml(trial: ListedTrial, number: int) -> str:
     )
 
 
+def _identity(session: int, experiment: str) -> dict[str, object]:
+    """Return the attributes that every session has."""
+    start = _start(session)
+    return {
+        "sessionId": session,
+        "date": f"{start:%Y-%m-%d}",
+        "time": f"{start:%H:%M:%S}",
+        "experimentType": experiment,
+    }
+
+
 def _attributes(values: Mapping[str, object]) -> str:
-    dated = {"date": "2009-07-09", "time": "17:53:46", **values}
-    return " ".join(f"{name}={quoteattr(str(value))}" for name, value in dated.items())
+    return " ".join(f"{name}={quoteattr(str(value))}" for name, value in values.items())
+
+
+def _start(number: int) -> datetime.datetime:
+    """Return the time of a session: five minutes after the session before it."""
+    return FIRST_START + datetime.timedelta(minutes=5 * number)
 
 
 def _video_tracks(trial: ListedTrial, number: int) -> str:
@@ -297,8 +312,9 @@ def _write_other(
     recording = Recording(session, NEUTRAL_S, [], SFREQ_HZ, GENEVA, truth.mark_channel)
     _write_bdf(path, simulate_recording(truth.config, recording), [])
     attributes = {
-        "sessionId": session,
-        "experimentType": "emotion elicitation" if experiment == "emotion" else "implicit tagging",
+        **_identity(
+            session, "emotion elicitation" if experiment == "emotion" else "implicit tagging"
+        ),
         "isStim": int(kind == "S"),
     }
     atomic_write(
