@@ -125,6 +125,29 @@ def atomic_files(folder: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder that gets the name of ``folder`` at the end.
+
+    ``folder`` must not exist. If an exception is raised, it does not appear. Errors are those of
+    `atomic_path`.
+    """
+    private: Path | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        private = create_partial_folder(folder)
+        content = private / "content"  # with the usual permissions, unlike `private`
+        content.mkdir()
+        yield content
+        content.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        raise _write_error(error, folder) from error
+    finally:
+        if private is not None:
+            remove_tree(private)
+
+
+@contextlib.contextmanager
 def explained_write_errors(path: Path) -> Iterator[None]:
     """Convert the errors of a file that is written piece by piece, as `atomic_write` does.
 

@@ -48,6 +48,7 @@ DOORS = {
     "pooch": ("weights/",),
     "requests": ("weights/",),
     "mne": ("eeg/", "datasets/deap/"),
+    "mne_bids": ("datasets/bids/writer.py",),
     "mne_icalabel": ("eeg/",),
     "av": ("video/", "datasets/synthetic/", "reports/annotated_video.py"),
     "edfio": ("datasets/synthetic/",),

@@ -1,4 +1,4 @@
-"""``milmer manifest events|eav|mahnob|amigos|bids``."""
+"""``milmer manifest events|eav|mahnob|amigos|bids|to-bids``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from milmer_cli.cli.options import CommandContext, command
-from milmer_cli.cli.prepare import print_check
+from milmer_cli.cli.prepare import BIDS_FLAGS, print_check
 from milmer_cli.errors import InputError
 from milmer_cli.io import require_writable
 
@@ -174,19 +174,47 @@ def amigos(
 
 
 @manifest.command()
-@command(flags=_DATA_FLAGS)
+@command(flags={**_DATA_FLAGS, **BIDS_FLAGS})
 def bids(
     context: CommandContext, root: Root, out: Out = Path("recordings.csv"), check: Check = False
 ) -> None:
-    """Write the manifest of a BIDS data set.
+    """Write the manifest of an EEG-BIDS data set, with videos as in the draft BEP047.
 
     Example:
       milmer manifest bids ds001 --check
+      milmer manifest bids ds001 --trial-type joy,fear,neutral
+      milmer manifest bids ds001 --trial-type stimulus --label-column emotion
 
     Writes:
       recordings.csv    one row per trial
     """
     _write_listed("bids", context, root, out, check)
+
+
+@manifest.command("to-bids")
+@command(flags={"--participants": "data.participants"})
+def to_bids(
+    context: CommandContext,
+    table: Annotated[Path, typer.Argument(metavar="MANIFEST", help="Manifest.", **_EXISTING_FILE)],
+    out: Annotated[Path, typer.Argument(help="Folder of the data set; must not exist.")],
+    task: Annotated[
+        str, typer.Option(metavar="LABEL", help="Label of the task: letters and digits.")
+    ] = "emotion",
+) -> None:
+    """Write the data of a manifest as an EEG-BIDS data set, with videos as in the draft BEP047.
+
+    Names and dates are kept, not anonymized. Needs the package mne-bids.
+
+    Example:
+      milmer manifest to-bids recordings.csv ds001
+      milmer manifest bids ds001 --out same.csv
+    """
+    require_writable(out.parent)
+
+    from milmer_cli.datasets.bids.writer import write_bids
+
+    settings = context.settings.data
+    context.print_result(write_bids(table, out, settings, task, context.progress))
 
 
 def _write_listed(name: str, context: CommandContext, root: Path, out: Path, check: bool) -> None:

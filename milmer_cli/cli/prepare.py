@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from milmer_cli.preparation.result import PrepareDryRunResult, PrepareResult
 
 
+BIDS_FLAGS = {"--trial-type": "data.trial_type", "--label-column": "data.label_column"}
+"""Flags of the commands that read a BIDS data set."""
+
+
 @command(
     flags={
         "--source": "data.source",
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
         "--face-detector": "faces.detector",
         "--workers": "run.workers",
         "--scheduler": "run.scheduler",
+        **BIDS_FLAGS,
     }
 )
 def prepare(

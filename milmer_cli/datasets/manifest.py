@@ -34,7 +34,10 @@ _EEG = ("eeg", "eeg_onset_s", "eeg_event", "eeg_event_number")
 _SHARED = (*_EEG, *_VIDEO, "duration_s", "eog")
 _IDENTITY = ("participant", "session", "trial")
 _USED: dict[Command, tuple[str, ...]] = {
-    "prepare": (*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
+    "prepare": (
+        *(*_IDENTITY, "stimulus", *_SHARED, *RATINGS, *RANGES, "label", "eeg_channels"),
+        *("eeg_bads", "line_freq_hz"),
+    ),
     "predict": ("name", *_IDENTITY, *_SHARED, *RATINGS, *RANGES, "label"),
 }
 _FILES = ("eeg", "video")
@@ -76,6 +79,8 @@ _TEMPLATE = """\
 # eog            EOG channels separated by ; with A-B for a difference of two channels
 # eeg_channels   EEG channels to use, in order, separated by ; empty for all channels that are named
 #                like electrodes (10-05 system) in all files
+# eeg_bads       bad EEG channels, separated by ; in addition to those that the file marks
+# line_freq_hz   power line frequency; empty for that of the file, or of its spectrum
 # Only for predict, which needs no participant, trial, stimulus, ratings or label, and compares its
 # predictions with the ratings if there are any:
 # name           name of the prediction; empty for participant_trial, or the name of the file
@@ -130,8 +135,10 @@ class ManifestRow:
         In the order of `RATINGS`, on the scale 1-9; NaN if not given.
     label
         Name of the class, or None.
-    eog, eeg_channels
-        EOG channels or differences; EEG channels to use.
+    eog, eeg_channels, eeg_bads
+        EOG channels or differences; EEG channels to use; bad EEG channels.
+    line_freq_hz
+        Power line frequency; None if the cell is empty.
     """
 
     line: int
@@ -152,6 +159,8 @@ class ManifestRow:
     label: str | None
     eog: tuple[str, ...]
     eeg_channels: tuple[str, ...]
+    eeg_bads: tuple[str, ...]
+    line_freq_hz: float | None
 
 
 def read_manifest(errors: TableErrors, command: Command) -> tuple[list[ManifestRow], list[str]]:
@@ -217,6 +226,8 @@ def _parse_row(row: TableRow, command: Command) -> ManifestRow | None:
         label=row.text("label") or None,
         eog=_split(row.text("eog")),
         eeg_channels=_split(row.text("eeg_channels")),
+        eeg_bads=_split(row.text("eeg_bads")),
+        line_freq_hz=row.value("line_freq_hz", _line_frequency, "1 to 1000 Hz"),
     )
     return None if prepare and (not participant or trial is None) else parsed
 
@@ -248,7 +259,7 @@ def _ratings(row: TableRow) -> tuple[float, float, float, float]:
 def _rating(row: TableRow, name: str) -> float:
     """Return a rating on the scale 1-9; NaN if it is empty or wrong."""
     value = row.value(name, finite_number, "a number")
-    scale = row.value(f"{name}_range", _range, "a range such as 1-9 or 0-100")
+    scale = row.value(f"{name}_range", rating_range, "a range such as 1-9 or 0-100")
     if (row.given(f"{name}_range") and scale is None) or value is None:
         return math.nan
     low, high = scale or (1.0, 9.0)
@@ -267,7 +278,15 @@ def _duration(text: str) -> float:
     return value
 
 
-def _range(text: str) -> tuple[float, float]:
+def _line_frequency(text: str) -> float:
+    value = positive_number(text)
+    if not 1 <= value <= 1000:
+        raise ValueError(text)
+    return value
+
+
+def rating_range(text: str) -> tuple[float, float]:
+    """Convert the scale of a rating, such as ``1-9``; ValueError if it is none."""
     match = re.fullmatch(r"(-?[0-9.]+?)\s*(?:-|to|\.\.)\s*(-?[0-9.]+)", text)
     low, high = (finite_number(end) for end in match.groups()) if match else (0.0, 0.0)
     if not low < high:

@@ -43,6 +43,16 @@ class EegHeader:
 EegHeaders = Mapping[Path, EegHeader]
 
 
+def row_options(row: ManifestRow, options: ReadOptions) -> ReadOptions:
+    """Return how the EEG file of a row is read."""
+    return replace(
+        options,
+        eeg_channels=row.eeg_channels,
+        bads=row.eeg_bads,
+        line_freq_hz=row.line_freq_hz,
+    )
+
+
 def match_file(
     wanted: Sequence[str], names: Sequence[str], types: Sequence[str], path: Path
 ) -> ChannelMatch:
@@ -85,8 +95,7 @@ def open_files(
         if row.eeg is None or row.eeg in headers or row.eeg in problems:
             continue
         try:
-            own = replace(options, eeg_channels=row.eeg_channels)
-            headers[row.eeg] = _read_header(row.eeg, own)
+            headers[row.eeg] = _read_header(row.eeg, row_options(row, options))
         except InputError as error:
             problems[row.eeg] = error
     return headers, problems

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from milmer_cli.datasets.manifest import ManifestRow
-from milmer_cli.datasets.manifest_eeg import EegHeaders
+from milmer_cli.datasets.manifest_eeg import EegHeaders, row_options
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.eeg.events import Event, find_event, read_events
 from milmer_cli.eeg.io import ReadOptions, open_eeg
@@ -47,8 +47,8 @@ def resolve_events(
     for row in rows:
         if row.eeg is not None and row.eeg_event and row.eeg in headers:
             if row.eeg not in events_of:
-                own = replace(options, eeg_channels=row.eeg_channels)
-                events_of[row.eeg] = read_events(row.eeg, open_eeg(row.eeg, own))
+                raw = open_eeg(row.eeg, row_options(row, options))
+                events_of[row.eeg] = read_events(row.eeg, raw)
             event = _event_of(row, row.eeg, events_of[row.eeg], headers, errors)
             if event is not None:
                 first = first_rows.setdefault((row.eeg, event.onset_s), row)

@@ -10,7 +10,13 @@ from pathlib import Path
 from milmer_cli.datasets.base import EegInputs, Trial
 from milmer_cli.datasets.manifest import ManifestRow, manifest_errors, read_manifest
 from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations, video_duration_s
-from milmer_cli.datasets.manifest_eeg import EegHeaders, channels_to_store, match_file, open_files
+from milmer_cli.datasets.manifest_eeg import (
+    EegHeaders,
+    channels_to_store,
+    match_file,
+    open_files,
+    row_options,
+)
 from milmer_cli.datasets.manifest_events import resolve_events
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.table import TableErrors
@@ -80,6 +86,7 @@ class ManifestRecordings:
         usable = [row for row in rows if row.participant not in self._problems]
         self.channels, unused_channels = channels_to_store(usable, self._headers, errors)
         errors.raise_if_any()
+        self._resolved = usable
         self._stimuli = _stimulus_numbers(rows)
         names = sorted({row.participant for row in rows})
         self._rows: dict[str, list[ManifestRow]] = {}
@@ -91,6 +98,26 @@ class ManifestRecordings:
         usable_rows = {n: own for n, own in self._rows.items() if n not in self._problems}
         notes = _notes(usable_rows, self._headers, renumbered)
         self._notes = [*unused, *unused_channels, *timed, *cut, *notes]
+
+    def rows(self) -> list[ManifestRow]:
+        """Return the rows of the selected participants whose EEG can be read, as in the file.
+
+        Onsets and durations that the file does not state are filled in.
+        """
+        return [
+            replace(
+                row,
+                eeg_onset_s=_onset_s(row) if row.eeg else None,
+                video_onset_s=(row.video_onset_s or 0.0) if row.video else None,
+                duration_s=_duration(row, self._headers),
+            )
+            for row in self._resolved
+            if row.participant in self._rows
+        ]
+
+    def problems(self) -> dict[str, InputError]:
+        """Return why the EEG of a participant cannot be read, by name."""
+        return {name: self._problems[name] for name in self._rows if name in self._problems}
 
     def participants(self) -> list[str]:
         """Return the names of the participants, sorted."""
@@ -137,7 +164,7 @@ class ManifestRecordings:
             if row.eeg is not None:
                 by_file.setdefault(row.eeg, []).append(row)
         for path, rows in by_file.items():
-            raw = open_eeg(path, replace(self._options, eeg_channels=rows[0].eeg_channels))
+            raw = open_eeg(path, row_options(rows[0], self._options))
             eog = find_derivations(rows[0].eog, raw.ch_names, str(path))
             types = {name: "eog" for pair in eog for name in pair}
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
@@ -145,14 +172,14 @@ class ManifestRecordings:
             types = dict.fromkeys(match.found.values(), "eeg")
             raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
             eog = select_electrodes(raw, match, eog)
-            yield EegBlock(raw, {_trial(row): row.eeg_onset_s or 0.0 for row in rows}, eog=eog)
+            yield EegBlock(raw, {_trial(row): _onset_s(row) for row in rows}, eog=eog)
 
     def eeg_inputs(self, participant: str) -> EegInputs:
         """Return the files and parameters that a participant's EEG depends on."""
         rows = [(row, row.eeg) for row in self._rows[participant] if row.eeg]
         files = dict.fromkeys(file for _, eeg in rows for file in self._headers[eeg].files)
         parameters = (
-            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}"
+            f"{row.trial} {eeg.name} {row.eeg_onset_s or 0.0!r} {';'.join(row.eog)}{_marks(row)}"
             for row, eeg in rows
         )
         stated = (*("=".join(pair) for pair in self._options.renames), self._options.unit)
@@ -162,6 +189,17 @@ class ManifestRecordings:
 def _trial(row: ManifestRow) -> int:
     assert row.trial is not None  # noqa: S101 - `read_manifest` requires it for prepare
     return row.trial
+
+
+def _onset_s(row: ManifestRow) -> float:
+    """Return the start of the stimulus in the recording that contains the trial."""
+    return row.eeg_onset_s or 0.0
+
+
+def _marks(row: ManifestRow) -> str:
+    """Return the bad channels and the power line frequency of a row; empty without them."""
+    stated = (*row.eeg_bads, *([f"{row.line_freq_hz:g} Hz"] if row.line_freq_hz else []))
+    return f" {';'.join(stated)}" if stated else ""
 
 
 def _video(row: ManifestRow) -> VideoSpan | None:
@@ -187,8 +225,12 @@ def _check_eeg(rows: Sequence[ManifestRow], headers: EegHeaders, errors: TableEr
                 f"eeg_onset_s is {onset_s:g} s, but {row.eeg} lasts {header.duration_s:g} s",
             )
         first = first_of_file.setdefault(row.eeg, row)
-        if first.eog != row.eog:
-            errors.add(row.line, f"eog differs from row {first.line}, which has the same EEG file")
+        for column in ("eog", "eeg_bads", "line_freq_hz"):
+            if getattr(first, column) != getattr(row, column):
+                errors.add(
+                    row.line,
+                    f"{column} differs from row {first.line}, which has the same EEG file",
+                )
         try:
             find_derivations(row.eog, header.channels, str(row.eeg))
             types = ["eeg" if name in header.eeg else "misc" for name in header.channels]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.amigos import list_amigos
 from milmer_cli.datasets.base import Recordings
-from milmer_cli.datasets.bids import list_bids
+from milmer_cli.datasets.bids.listing import list_bids
 from milmer_cli.datasets.deap.recordings import DeapRecordings
 from milmer_cli.datasets.eav import list_eav
 from milmer_cli.datasets.listing import DatasetListing

@@ -10,6 +10,7 @@ Modules in data-flow order (microvolts everywhere, except inside mne objects, wh
 - `eeglab`: EEGLAB recordings of any MATLAB version
 - `neuroscan`: which channels of a Neuroscan CNT file are flagged as bad
 - `units`: units and types of channels, from the spellings in headers and from names
+- `bids_sidecars`: BIDS sidecars of a recording, also inherited ones
 - `io`: opening EEG files in any format of MNE; `EegBlock`; `ReadOptions`
 - `biosemi`: BioSemi BDF files: header check and the event codes of the status channel
 - `gaps`: gaps of an interrupted recording, its continuous parts, and segments that contain a gap

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +9,8 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from milmer_cli.eeg.bids_sidecars import apply_sidecars, read_sidecars
+from milmer_cli.eeg.channels import find_channels
 from milmer_cli.eeg.edf import annotation_encoding, place_records, sample_bytes_of
 from milmer_cli.eeg.eeglab import open_eeglab
 from milmer_cli.eeg.file_size import check_file_size
@@ -61,11 +61,17 @@ class ReadOptions:
         (channel of the file, new name) pairs, applied first.
     unit
         Unit of the numbers in the file: nV, uV, mV or V; empty for that of the header.
+    bads
+        Bad channels, in addition to those that the file marks; their names after ``renames``.
+    line_freq_hz
+        Power line frequency; None for that of the file.
     """
 
     eeg_channels: tuple[str, ...] = ()
     renames: tuple[tuple[str, str], ...] = ()
     unit: str = ""
+    bads: tuple[str, ...] = ()
+    line_freq_hz: float | None = None
 
 
 AS_RECORDED = ReadOptions()
@@ -79,12 +85,14 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
     (`place_records`). Channels that the file declares as EEG are retyped by their name: a name
     that contains ``EOG`` becomes eog; ECG, EMG, GSR and similar become misc; status and trigger
     channels become stim. Of a BIDS recording (``*_eeg.EXT``), the sidecars ``*_eeg.json``
-    (PowerLineFrequency) and ``*_channels.tsv`` (status) in the same folder are applied.
+    (PowerLineFrequency) and ``*_channels.tsv`` (type and status) are applied first, also those that
+    it inherits (`bids_sidecars`).
 
     Raises
     ------
     InputError
-        The file is missing, empty, damaged, in an unknown format, or has no EEG channel.
+        The file is missing, empty, damaged, in an unknown format, or has no EEG channel; it lacks
+        a channel of ``bads``.
     """
     if not path.exists():
         raise InputError(f"There is no EEG file {path}.", "Check the path.")
@@ -94,11 +102,18 @@ def open_eeg(path: Path, options: ReadOptions = AS_RECORDED) -> mne.io.BaseRaw:
         raise InputError(f"The EEG file {path} is empty.", "Copy or export it again.")
     listed = {name.strip().lower() for name in options.eeg_channels}
     raw = _read_raw(path, listed)
-    _apply_bids_sidecars(path, raw)  # before the renames, because they have the names of the file
+    sidecars = read_sidecars(path)
+    with explain_errors(path):
+        # before the renames, because they have the names of the file
+        apply_sidecars(raw, sidecars, path.suffix.lower() == ".vhdr")
     rename_channels(raw, options.renames, path)
     with explain_errors(path):
         _set_types(raw, listed)
         set_unit(raw, options.unit)
+    bads = {*raw.info["bads"], *find_channels(options.bads, raw.ch_names, str(path))}
+    raw.info["bads"] = [name for name in raw.ch_names if name in bads]
+    if options.line_freq_hz is not None:
+        raw.info["line_freq"] = options.line_freq_hz
     if "eeg" not in raw.get_channel_types():
         raise InputError(
             f"{path} has no EEG channel.",
@@ -196,42 +211,6 @@ def rename_channels(raw: mne.io.BaseRaw, renames: Sequence[tuple[str, str]], pat
         raw.rename_channels(new_names)
 
 
-def _bids_sidecars(path: Path) -> tuple[Path, Path] | None:
-    """Return where BIDS keeps the properties and the channels of a recording ``*_eeg.EXT``."""
-    name = path.name.rpartition("_eeg.")[0]
-    if not name:
-        return None
-    return path.with_name(f"{name}_eeg.json"), path.with_name(f"{name}_channels.tsv")
-
-
-def _apply_bids_sidecars(path: Path, raw: mne.io.BaseRaw) -> None:
-    """Set the power line frequency and the bad channels that BIDS sidecars state."""
-    sidecars = _bids_sidecars(path)
-    if sidecars is None:
-        return
-    sidecar, table = sidecars
-    try:
-        if sidecar.is_file():
-            frequency = json.loads(read_input(sidecar).decode("utf-8-sig")).get(
-                "PowerLineFrequency"
-            )
-            if isinstance(frequency, int | float) and frequency > 0:
-                raw.info["line_freq"] = float(frequency)
-        if table.is_file():
-            with table.open(encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file, delimiter="\t"))
-            bad = {row.get("name") for row in rows if row.get("status") == "bad"}
-            raw.info["bads"] = [
-                name for name in raw.ch_names if name in bad or name in raw.info["bads"]
-            ]
-    except (OSError, ValueError, AttributeError, RecursionError, csv.Error) as error:
-        reason = shorten([line.strip() for line in str(error).splitlines() if line.strip()][:1])
-        raise InputError(
-            f"A BIDS sidecar of {path} cannot be read ({reason}).",
-            f"Correct {sidecar.name} or {table.name}, or move it away.",
-        ) from error
-
-
 def raw_from_microvolts(
     data: np.ndarray, sfreq: float, eeg: Sequence[str], eog: Sequence[str] = ()
 ) -> mne.io.BaseRaw:
@@ -258,5 +237,4 @@ def signal_digests(raw: mne.io.BaseRaw) -> tuple[str, ...]:
 def source_files(path: Path, raw: mne.io.BaseRaw) -> tuple[Path, ...]:
     """Return the file that was opened, those that it refers to (BrainVision), and BIDS sidecars."""
     referenced = [Path(name) for name in raw.filenames if name is not None]
-    sidecars = [sidecar for sidecar in _bids_sidecars(path) or () if sidecar.is_file()]
-    return tuple(dict.fromkeys([path, *referenced, *sidecars]))
+    return tuple(dict.fromkeys([path, *referenced, *read_sidecars(path).files]))

@@ -73,6 +73,15 @@ def correct_units(raw: mne.io.BaseRaw, path: Path, listed: Collection[str] = ())
         raw._orig_units[name] = unit
 
 
+def header_units(raw: mne.io.BaseRaw, path: Path) -> dict[str, str]:
+    """Return the units that a file states, or implies by its format: channel -> unit as spelled.
+
+    EEGLAB files contain microvolts and state no unit.
+    """
+    stated = dict(raw._orig_units or {})
+    return stated or dict.fromkeys(raw.ch_names if path.suffix.lower() == ".set" else (), "uV")
+
+
 def set_unit(raw: mne.io.BaseRaw, unit: str) -> None:
     """Interpret the numbers of the EEG and EOG channels in a unit instead of the header's."""
     if not unit:

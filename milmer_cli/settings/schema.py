@@ -81,6 +81,13 @@ class DataSettings(Section):
     eeg_unit: EegUnit = "auto"
     """Unit of the numbers in the EEG files of a manifest or a prediction; `auto` for the unit that
     the file states."""
+    trial_type: str = ""
+    """Of a BIDS data set: types of the events that are trials, separated by commas, as in the
+    column `trial_type` of events.tsv (`value` if there is none); empty for the only type whose
+    events last 1 s or longer."""
+    label_column: str = ""
+    """Of a BIDS data set: column of events.tsv with the class of a trial; empty for `label`, or for
+    `trial_type` if several types are trials and there are no ratings."""
     target: Target = "quadrant"
     """Classes to predict: the four valence/arousal quadrants (paper), low and high valence or
     arousal, or the column `label` of a manifest."""

@@ -1,0 +1,352 @@
+"""The data of a manifest as an EEG-BIDS data set, with videos as in the draft BEP047.
+
+mne-bids copies the EEG files and writes their sidecars; the tables that it cannot know (trials,
+starts of videos) are written here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.bids.layout import EEG_FORMATS
+from milmer_cli.datasets.bids.listing import PARTICIPANT_COLUMN, SESSION_COLUMN
+from milmer_cli.datasets.bids.names import require_label
+from milmer_cli.datasets.bids.sessions import (
+    EVENT_COLUMNS,
+    UNKNOWN_START,
+    PlannedRecording,
+    PlannedVideo,
+    acquisition_time,
+    event_rows,
+    plan_recordings,
+    plan_videos,
+)
+from milmer_cli.datasets.bids.signals import EOG_PROPERTY
+from milmer_cli.datasets.bids.tables import read_tsv, tsv_text
+from milmer_cli.datasets.manifest import COLUMNS, ManifestRow, manifest_errors
+from milmer_cli.datasets.manifest_eeg import row_options
+from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.read_options import read_options
+from milmer_cli.datasets.table import TableRow, read_table
+from milmer_cli.eeg.channels import find_derivations
+from milmer_cli.eeg.io import AS_RECORDED, open_eeg
+from milmer_cli.eeg.units import header_units, parse_unit
+from milmer_cli.errors import InputError
+from milmer_cli.io import atomic_folder, atomic_write, read_json_object, write_json
+from milmer_cli.progress import SILENT, Progress
+from milmer_cli.settings.schema import DataSettings
+from milmer_cli.stage_result import StageResult
+
+_TYPES = {"eeg": "EEG", "eog": "EOG", "stim": "TRIG", "ecg": "ECG", "emg": "EMG", "misc": "MISC"}
+"""Type of MNE -> type in channels.tsv."""
+_TASK = "write"
+
+
+@dataclass(frozen=True, repr=False)
+class BidsWriteResult(StageResult):
+    """A data set that was written.
+
+    Attributes
+    ----------
+    root
+        Its folder.
+    participants, recordings, videos, trials
+        Numbers of what it contains.
+    missing
+        What was left out.
+    findings
+        What was decided, one sentence each.
+    """
+
+    root: Path
+    participants: int
+    recordings: int
+    videos: int
+    trials: int
+    missing: tuple[MissingInput, ...]
+    findings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return rows of label and value."""
+        counts = (
+            f"{self.trials} trials of {self.participants} participants, {self.recordings} "
+            f"recordings, {self.videos} videos"
+        )
+        missing = group_missing(self.missing)
+        return [
+            ("BIDS", counts),
+            *(("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in missing),
+            *(("finding", sentence) for sentence in self.findings),
+            ("then", f"milmer manifest bids {self.root} --check"),
+            ("data set", str(self.root)),
+        ]
+
+
+def write_bids(
+    manifest: Path, out: Path, settings: DataSettings, task: str, progress: Progress = SILENT
+) -> BidsWriteResult:
+    """Write the data of a manifest as a BIDS data set.
+
+    Dates and names are not removed. The folder appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    manifest
+        The manifest.
+    out
+        Folder of the data set; must not exist.
+    settings
+        ``participants``.
+    task
+        Label of the task.
+    progress
+        Advances by recordings.
+
+    Raises
+    ------
+    InputError
+        mne-bids is not installed, ``out`` exists, the manifest has errors, or no trial has EEG.
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    mne_bids = _mne_bids()
+    require_label(task, "--task")
+    if read_options(settings) != AS_RECORDED:
+        raise InputError(
+            "Other names or units of channels (data.eeg_channels, data.channels_file, "
+            "data.eeg_unit) cannot be written as BIDS, because the EEG files are copied.",
+            "Remove these settings.",
+        )
+    if out.exists() or out.is_symlink():
+        raise InputError(f"{out} exists.", "Remove it, or choose another folder.")
+    recordings = ManifestRecordings(manifest, settings.participants)
+    findings = Findings()
+    for name, error in recordings.problems().items():
+        findings.add_error(f"EEG of {name}", error)
+    rows = recordings.rows()
+    for row in (row for row in rows if row.eeg is None):
+        findings.add_missing(
+            f"{row.participant} trial {row.trial}",
+            "It has no EEG, so it is not part of EEG-BIDS and is left out.",
+            "",
+        )
+    planned = plan_recordings([row for row in rows if row.eeg is not None])
+    if not planned:
+        raise InputError(f"No trial of {manifest} has EEG that can be read.", "Check its rows.")
+    cells = {row.line: row for row in read_table(manifest_errors(manifest), (), COLUMNS)}
+    with atomic_folder(out) as folder:
+        writer = _Writer(mne_bids, folder, task, cells, findings)
+        progress.start(_TASK, len(planned), "recordings")
+        for recording in planned:
+            writer.write_recording(recording)
+            progress.advance(_TASK)
+        progress.done(_TASK)
+        writer.write_tables(planned, manifest.stem)
+    return BidsWriteResult(
+        out,
+        len({recording.participant for recording in planned}),
+        len(planned),
+        writer.n_videos,
+        sum(len(recording.rows) for recording in planned),
+        tuple(findings.missing),
+        findings.sentences(),
+    )
+
+
+def _mne_bids() -> ModuleType:
+    try:
+        import mne_bids
+    except ImportError as error:
+        raise InputError(
+            "Writing BIDS needs the package mne-bids, which is not installed.",
+            "Install it with: pip install 'milmer-cli[bids]'",
+        ) from error
+    module: ModuleType = mne_bids
+    return module
+
+
+class _Writer:
+    """Writes the recordings of a data set into a folder.
+
+    Parameters
+    ----------
+    mne_bids
+        The package.
+    root
+        The folder.
+    task
+        Label of the task.
+    cells
+        Number of a row of the manifest -> its cells.
+    findings
+        Receives what was decided.
+    """
+
+    def __init__(
+        self,
+        mne_bids: ModuleType,
+        root: Path,
+        task: str,
+        cells: dict[int, TableRow],
+        findings: Findings,
+    ) -> None:
+        self._mne_bids = mne_bids
+        self._root = root
+        self._task = task
+        self._cells = cells
+        self._findings = findings
+        self._scans: dict[Path, list[dict[str, object]]] = {}
+        self.n_videos = 0
+
+    def write_recording(self, recording: PlannedRecording) -> None:
+        """Write the EEG file, its sidecars, its events and its videos."""
+        first = recording.rows[0]
+        raw = open_eeg(recording.eeg, row_options(first, AS_RECORDED))
+        eog = find_derivations(first.eog, raw.ch_names, str(recording.eeg))
+        types = {name: "eog" for pair in eog for name in pair}
+        raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
+        videos = plan_videos(recording, self._task)
+        folder, stem = self._root / recording.folder, recording.stem(self._task)
+        eeg_file = self._copy_eeg(recording, raw)
+        channels = _channel_rows(raw, header_units(raw, recording.eeg))
+        atomic_write(folder / f"eeg/{stem}_channels.tsv", tsv_text(channels))
+        self._write_properties(folder / f"eeg/{stem}_eeg.json", raw, first)
+        events = event_rows(recording, videos, self._cells)
+        atomic_write(folder / f"eeg/{stem}_events.tsv", tsv_text(events))
+        described = {name: {"Description": EVENT_COLUMNS[name]} for name in list(events[0])[2:]}
+        write_json(folder / f"eeg/{stem}_events.json", described)
+        start = raw.info["meas_date"]
+        if start is None:
+            self._findings.add(
+                f"Recordings without a date have the acq_time {UNKNOWN_START:%Y-%m-%d}, which only "
+                "relates them to their videos",
+                [eeg_file.name],
+            )
+        self._add_scans(recording, eeg_file, videos, start or UNKNOWN_START)
+        self._copy_videos(folder / "beh", videos)
+
+    def _copy_eeg(self, recording: PlannedRecording, raw: Any) -> Path:
+        """Copy the EEG file, or convert it to BDF if its format is not one of BIDS."""
+        path = self._mne_bids.BIDSPath(
+            subject=recording.participant,
+            session=recording.session,
+            task=self._task,
+            run=None if recording.run is None else f"{recording.run:02d}",
+            datatype="eeg",
+            root=self._root,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its warnings are about sidecars that are written here
+            if recording.eeg.suffix.lower() in EEG_FORMATS and not raw.preload:
+                # what MNE reads only with the corrections of `open_eeg` is converted
+                with contextlib.suppress(OSError, RuntimeError, ValueError):
+                    return Path(self._mne_bids.write_raw_bids(raw, path, verbose="error").fpath)
+            self._findings.add(
+                "EEG files in formats that BIDS does not allow are converted to BDF",
+                [recording.eeg.name],
+            )
+            raw.load_data(verbose="error")
+            written = self._mne_bids.write_raw_bids(
+                raw, path, format="BDF", allow_preload=True, overwrite=True, verbose="error"
+            )
+        return Path(written.fpath)
+
+    def _write_properties(self, path: Path, raw: Any, row: ManifestRow) -> None:
+        """Add to ``*_eeg.json`` what mne-bids does not know."""
+        properties = read_json_object(path)
+        if raw.info["line_freq"]:
+            properties["PowerLineFrequency"] = raw.info["line_freq"]
+        if row.eog:
+            properties[EOG_PROPERTY] = list(row.eog)
+        write_json(path, properties)
+
+    def _add_scans(
+        self,
+        recording: PlannedRecording,
+        eeg_file: Path,
+        videos: Sequence[PlannedVideo],
+        start: datetime,
+    ) -> None:
+        rows = self._scans.setdefault(recording.folder, [])
+        rows.append({"filename": f"eeg/{eeg_file.name}", "acq_time": acquisition_time(start)})
+        for video in videos:
+            known = video.start_s is not None
+            time = acquisition_time(start, video.start_s or 0.0) if known else None
+            rows.append({"filename": f"beh/{video.name}", "acq_time": time})
+
+    def _copy_videos(self, folder: Path, videos: Sequence[PlannedVideo]) -> None:
+        for video in videos:
+            folder.mkdir(exist_ok=True)
+            shutil.copyfile(video.source, folder / video.name)
+            document = (folder / video.name).with_suffix(".json")
+            write_json(document, {"TaskName": self._task})
+            self.n_videos += 1
+
+    def write_tables(self, recordings: Sequence[PlannedRecording], name: str) -> None:
+        """Write the tables of the data set, of its participants and of their sessions."""
+        for folder, rows in self._scans.items():
+            labels = "_".join(folder.parts)
+            atomic_write(self._root / folder / f"{labels}_scans.tsv", tsv_text(rows))
+        names = {f"sub-{r.participant}": r.rows[0].participant for r in recordings}
+        table = self._root / "participants.tsv"
+        rows = [dict(row.cells) for row in read_tsv(table, "participant_id")[0]]
+        for row in rows:
+            stated = names.get(str(row["participant_id"]), "")
+            row[PARTICIPANT_COLUMN] = "" if stated == row["participant_id"] else stated
+        atomic_write(table, tsv_text(_without_empty(rows, PARTICIPANT_COLUMN)))
+        for participant in names:
+            sessions = {
+                f"ses-{r.session}": r.rows[0].session
+                for r in recordings
+                if r.session is not None and f"sub-{r.participant}" == participant
+            }
+            listed = [
+                {"session_id": label, SESSION_COLUMN: "" if stated == label else stated}
+                for label, stated in sessions.items()
+            ]
+            if sessions:
+                text = tsv_text(_without_empty(listed, SESSION_COLUMN))
+                atomic_write(self._root / participant / f"{participant}_sessions.tsv", text)
+        self._mne_bids.make_dataset_description(
+            path=self._root, name=name, overwrite=True, verbose="error"
+        )
+
+
+def _channel_rows(raw: Any, units: dict[str, str]) -> list[dict[str, object]]:
+    """Return the rows of channels.tsv; MNE holds volts, so a converted file has microvolts."""
+    return [
+        {
+            "name": name,
+            "type": _TYPES.get(kind, "OTHER"),
+            "units": _spelled(units.get(name, "uV")) if kind in ("eeg", "eog") else None,
+            "sampling_frequency": float(raw.info["sfreq"]),
+            "status": "bad" if name in raw.info["bads"] else "good",
+        }
+        for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    ]
+
+
+def _spelled(unit: str) -> str:
+    """Return a unit as BIDS spells it."""
+    return (parse_unit(unit) or unit).replace("uV", "\u00b5V")
+
+
+def _without_empty(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+    """Remove a column in which all cells are empty."""
+    if any(row[column] for row in rows):
+        return list(rows)
+    return [{name: cell for name, cell in row.items() if name != column} for row in rows]
