@@ -40,7 +40,7 @@ SETTING_OF = {
     "--label-column": "data.label_column",
 }
 SMALL = ["faces.detector=centerface", "faces.image_size=48", "run.workers=1", "run.device=cpu"]
-MIN_CORRELATION = 0.5
+MIN_CORRELATION = 0.4
 MAX_ERROR_S = 0.012
 """Largest error of the start of a trial in the EEG: less than two samples at 128 Hz."""
 

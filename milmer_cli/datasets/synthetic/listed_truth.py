@@ -193,7 +193,7 @@ class ListedTruth:
     channels
         EEG channels in recorded order.
     mark_channel
-        Channel with the marks.
+        Channel in which the marks are largest.
     """
 
     config: ListedConfig

@@ -10,7 +10,7 @@ import numpy as np
 
 from milmer_cli.datasets.synthetic.face_video import draw_mark, read_mark
 
-MARK_UV = 25.0
+MARK_UV = 15.0
 TONE_S = 0.5
 """Duration of each tone of the mark in the EEG."""
 TONES_HZ = (7.0, 32.0)

@@ -15,13 +15,15 @@ from milmer_cli.datasets.synthetic.config import (
     TrialTruth,
 )
 from milmer_cli.datasets.synthetic.eeg_signals import simulate_signals
-from milmer_cli.datasets.synthetic.effects import GENEVA
+from milmer_cli.datasets.synthetic.effects import GENEVA, POSITIONS
 from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTrial
 from milmer_cli.datasets.synthetic.trial_marks import mark_wave
 
 CLEAN_BAND_HZ = (4.0, 45.0)
 MAX_OFFSET_UV = 100.0
 """Largest offset of an electrode, apart from the drift."""
+MARK_WIDTH = 0.6
+"""Distance at which the amplitude of a mark has decreased by a factor of e; a head has radius 1."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,19 @@ def simulate_recording(config: ListedConfig, recording: Recording) -> np.ndarray
         rows += np.clip(offsets_uv, -MAX_OFFSET_UV, MAX_OFFSET_UV) - offsets_uv
     ratio = Fraction(recording.sfreq_hz, SFREQ_HZ)
     rows = signal.resample_poly(rows, *ratio.as_integer_ratio(), axis=1, padtype="line")
-    _add_marks(rows[recording.channels.index(recording.mark_channel)], recording)
+    rows += np.outer(_mark_weights(recording), _marks_uv(recording, rows.shape[1]))
     return rows
+
+
+def _mark_weights(recording: Recording) -> np.ndarray:
+    """Return the amplitude of the mark in each channel, (n_channels,): 1 in the mark channel.
+
+    A mark in a single channel would make it unlike its neighbors, and so a bad channel.
+    """
+    positions = POSITIONS[[GENEVA.index(name) for name in recording.channels]]
+    center = POSITIONS[GENEVA.index(recording.mark_channel)]
+    weights: np.ndarray = np.exp(-(((positions - center) ** 2).sum(axis=1)) / MARK_WIDTH**2)
+    return weights
 
 
 def _participant(recording: Recording) -> ParticipantTruth:
@@ -110,9 +123,12 @@ def _participant(recording: Recording) -> ParticipantTruth:
     )
 
 
-def _add_marks(row: np.ndarray, recording: Recording) -> None:
-    seconds = np.arange(row.size) / recording.sfreq_hz
+def _marks_uv(recording: Recording, n_samples: int) -> np.ndarray:
+    """Return the marks of all trials in the mark channel, (n_samples,)."""
+    seconds = np.arange(n_samples) / recording.sfreq_hz
+    marks = np.zeros(n_samples)
     for trial in recording.trials:
         since_s = seconds - trial.eeg_onset_s
         within = (since_s >= 0) & (since_s < trial.duration_s)
-        row[within] += mark_wave(trial.code, since_s[within])
+        marks[within] += mark_wave(trial.code, since_s[within])
+    return marks
