@@ -158,7 +158,7 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         (1, Trap("a channel that is no EEG is named like an electrode", "AFz", "handled")),
         (1, Trap("a participant of participants.tsv has no files", "sub-99", "reported", ("99",))),
         (BAD_CHANNEL, Trap("a bad channel", "sub-02", "handled")),
-        (WITHOUT_VIDEO, Trap("millivolts in an EEGLAB file", "sub-03", "handled")),
+        (WITHOUT_VIDEO, Trap("millivolts in an EEGLAB file", "sub-03", "reported", ("mV",))),
         (OTHER_MAINS, Trap("a line frequency of its own", "sub-04", "handled")),
         (OTHER_MAINS, Trap("a label is n/a", "sub-04", "reported", ("04", "emotion"))),
     ]
