@@ -130,7 +130,7 @@ def channels_to_store(
     for path, header in headers.items():
         present = [name for name in header.eeg if canonical_name(name) not in eog]
         try:
-            spellings, unused = _electrodes(present, path)
+            spellings, unused = electrodes_to_store(present, path)
         except InputError as error:
             line = next(row.line for row in rows if row.eeg == path)
             errors.add(line, str(error))
@@ -157,7 +157,7 @@ def channels_to_store(
     return tuple(name for key, name in found[0].items() if key in common), notes
 
 
-def _electrodes(present: Sequence[str], path: Path) -> tuple[list[str], tuple[str, ...]]:
+def electrodes_to_store(present: Sequence[str], path: Path) -> tuple[list[str], tuple[str, ...]]:
     """Return the names of a file's electrodes, or of bipolar channels, and the other channels.
 
     Raises

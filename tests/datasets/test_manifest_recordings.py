@@ -526,3 +526,30 @@ def test_manifest_recordings_rejects_trials_with_the_same_part_of_a_video(files)
     message = r"has 1 error:\n  row 3: video_onset_s is empty, as in row 2 with the same video"
     with pytest.raises(InputError, match=message):
         ManifestRecordings(_manifest(files, rows))
+
+
+MARKED = HEADER + ",valence,arousal,eeg_bads,line_freq_hz"
+
+
+def test_manifest_recordings_marks_bad_channels_and_the_line_frequency(files):
+    rows = ["P1,,1,a,a_raw.fif,5,,,10,3,8,F3;c3,60", "P1,,2,a,a_raw.fif,20,,,10,3,8,F3;c3,60"]
+    recordings = ManifestRecordings(_manifest(files, rows, MARKED))
+    (block,) = recordings.eeg_blocks("P1")
+    assert sorted(block.raw.info["bads"]) == ["C3", "F3"]
+    assert block.raw.info["line_freq"] == 60.0
+    other = [row.replace("F3;c3,60", "F3,60") for row in rows]
+    inputs = [
+        ManifestRecordings(_manifest(files, own, MARKED)).eeg_inputs("P1") for own in (rows, other)
+    ]
+    assert inputs[0].parameters != inputs[1].parameters
+
+
+def test_manifest_recordings_rejects_wrong_marks(files):
+    rows = ["P1,,1,a,a_raw.fif,5,,,10,3,8,F3,60", "P1,,2,a,a_raw.fif,20,,,10,3,8,F4,3000"]
+    with pytest.raises(InputError) as error:
+        ManifestRecordings(_manifest(files, rows, MARKED))
+    assert "eeg_bads differs from row 2" in error.value.message
+    assert "line_freq_hz: expected 1 to 1000 Hz, got '3000'" in error.value.message
+    recordings = ManifestRecordings(_manifest(files, [rows[0].replace("F3", "F99")], MARKED))
+    with pytest.raises(InputError, match="lacks the channel F99"):
+        recordings.trials("P1")

@@ -5,7 +5,9 @@ Modules in data-flow order:
 - `findings`: findings that several files share, one sentence each
 - `layout`: recordings and videos below the folders ``sub-*``
 - `tables`: tables of the data set, such as participants.tsv
-- `events`: which rows of events.tsv are trials, with their labels, ratings and stimuli
+- `events`: the events of a recording
+- `trial_rule`: which events are trials, and which columns describe them
+- `trials`: the trials of a recording, with their labels, ratings and stimuli
 - `signals`: EEG files and their sidecars: channels, units, power line frequency
 - `videos`: which video shows a trial, and when the trial starts in it
 - `listing`: `list_bids`, all of it as rows of a manifest

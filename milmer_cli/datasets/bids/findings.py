@@ -36,3 +36,9 @@ class Findings:
             f"{sentence} ({shorten(list(items), _LISTED)})." if items else f"{sentence}."
             for sentence, items in self._items.items()
         )
+
+    def last(self) -> str:
+        """Return what was left out last, or the last finding, as a reason for an error."""
+        if self.missing:
+            return f"{self.missing[-1].what}: {self.missing[-1].why}"
+        return (self.sentences() or ("it has no EEG file.",))[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,11 +99,11 @@ def find_files(
     recordings: dict[str, BidsFile] = {}
     videos = []
     for folder in (root / participant, *sorted((root / participant).glob("ses-*"))):
-        for path in _files(folder / "eeg"):
+        for path in _files(folder / "eeg", findings):
             file = _bids_file(path, folder, ("eeg",), findings)
             if file is not None:
                 _keep_preferred(recordings, file, findings)
-        for path in (path for name in _VIDEO_FOLDERS for path in _files(folder / name)):
+        for path in (path for name in _VIDEO_FOLDERS for path in _files(folder / name, findings)):
             file = _bids_file(path, folder, _VIDEO_SUFFIXES, findings)
             if file is not None:
                 videos.append(file)
@@ -111,9 +111,15 @@ def find_files(
     return usable, [file for file in videos if _is_downloaded(file, root, findings)]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from (path for path in sorted(folder.iterdir()) if not path.name.startswith("."))
+def _files(folder: Path, findings: Findings) -> list[Path]:
+    """Return the files of a folder that are not hidden; none if it does not exist."""
+    if not folder.is_dir():
+        return []
+    try:
+        return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    except OSError as error:
+        findings.add_missing(str(folder), f"It cannot be read: {error.strerror}.", "")
+        return []
 
 
 def _bids_file(

@@ -8,18 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from milmer_cli.datasets.bids.events import (
-    BidsTrial,
-    EventsTable,
-    TrialRule,
-    find_rule,
-    read_events,
-    read_trials,
-)
+from milmer_cli.datasets.bids.events import EventsTable, read_events
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, find_files, find_participants
 from milmer_cli.datasets.bids.signals import BidsSignal, channels_to_list, read_signal
 from milmer_cli.datasets.bids.tables import read_names
+from milmer_cli.datasets.bids.trial_rule import TrialRule, find_rule
+from milmer_cli.datasets.bids.trials import BidsTrial, read_trials
 from milmer_cli.datasets.bids.videos import (
     AlignedVideo,
     align_videos,
@@ -27,9 +22,11 @@ from milmer_cli.datasets.bids.videos import (
     parse_time,
     read_start_times,
     video_of_trial,
+    videos_without_eeg,
 )
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME
+from milmer_cli.datasets.manifest_eeg import electrodes_to_store
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.datasets.table import finite_number
@@ -42,6 +39,7 @@ PARTICIPANT_COLUMN = "participant_name"
 SESSION_COLUMN = "session_name"
 """Column of sessions.tsv with the name of the session, if it is no label of BIDS."""
 _SAMPLE_TOLERANCE_S = 0.05
+_END_TOLERANCE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ class _Recording:
     Attributes
     ----------
     file
-        The EEG file.
+        The EEG file, or a video without EEG.
     signal
-        What is known of it.
+        What is known of the EEG file; None without EEG.
     events
         Its events.
     videos
@@ -63,10 +61,15 @@ class _Recording:
     """
 
     file: BidsFile
-    signal: BidsSignal
+    signal: BidsSignal | None
     events: EventsTable
     videos: tuple[AlignedVideo, ...]
     start: datetime | None
+
+    @property
+    def duration_s(self) -> float:
+        """Duration of the EEG file, or of the video."""
+        return self.videos[0].duration_s if self.signal is None else self.signal.duration_s
 
     def order(self) -> tuple[str, str, int, str]:
         """Return the order of a session's recordings if their start is unknown."""
@@ -91,7 +94,7 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
     ------
     InputError
         It is no BIDS data set; no recording can be used; the trials or their labels are not
-        clear (see `events.find_rule`).
+        clear (see `trial_rule.find_rule`).
     """
     findings, options = Findings(), read_options(settings)
     names = _participant_names(root, find_participants(root), findings)
@@ -103,27 +106,43 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
         for recording in _recordings(root, folder, options, findings)
     ]
     if not recordings:
-        last = findings.missing[-1] if findings.missing else None
         raise InputError(
-            f"No recording below {root} can be used: "
-            + (f"{last.what}: {last.why}" if last else "no folder eeg contains an EEG file."),
-            last.fix if last else "Check the folder.",
+            f"No recording below {root} can be used: {findings.last()}",
+            findings.missing[-1].fix if findings.missing else "Check the folder.",
         )
     rule = find_rule([recording.events for recording in recordings], settings, root, findings)
     rows = []
     for session in _sessions(recordings):
         rows += _session_rows(session, rule, names, root, findings)
+    if not options.eeg_channels:
+        signals = [recording.signal for recording in recordings if recording.signal is not None]
+        listed = channels_to_list(signals, findings)
+        rows = [{**row, "eeg_channels": ";".join(listed)} for row in rows]
+        if not listed:
+            rows = _with_electrodes(rows, recordings, findings)
     if not rows:
         raise InputError(
-            f"No trial below {root} can be used: {findings.sentences()[-1]}",
+            f"No trial below {root} can be used: {findings.last()}",
             "Name the events that are trials: --trial-type NAME[,NAME].",
         )
-    if not options.eeg_channels:
-        listed = channels_to_list([recording.signal for recording in recordings], findings)
-        rows = [{**row, "eeg_channels": ";".join(listed)} for row in rows]
-    if not any("video" in row for row in rows):
+    if not any(row.get("video") for row in rows):
         findings.add("No trial has a video of the participant: only the EEG can be used")
     return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
+
+
+def _with_electrodes(
+    rows: Sequence[dict[str, object]], recordings: Sequence[_Recording], findings: Findings
+) -> list[dict[str, object]]:
+    """Leave out the trials of recordings whose channels cannot be stored."""
+    unusable = set()
+    for recording in recordings:
+        if recording.signal is not None:
+            try:
+                electrodes_to_store(recording.signal.eeg, recording.file.path)
+            except InputError as error:
+                findings.add_error(recording.file.path.name, error)
+                unusable.add(recording.file.path.absolute())
+    return [row for row in rows if row.get("eeg") not in unusable]
 
 
 def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -> dict[str, str]:
@@ -140,6 +159,13 @@ def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -
         if unlisted := sorted(set(folders) - set(stated)):
             findings.add("participants.tsv does not list all folders", unlisted)
     names = {folder: stated.get(folder) or folder for folder in folders}
+    if wrong := [name for name in names.values() if not re.fullmatch(PARTICIPANT_NAME, name)]:
+        findings.add(
+            f"Names of {PARTICIPANT_COLUMN} that contain other characters than letters, "
+            "digits and . _ - are ignored",
+            wrong,
+        )
+        names = {folder: folder if name in wrong else name for folder, name in names.items()}
     if len(set(names.values())) < len(names):
         findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it")
         names = {folder: folder for folder in folders}
@@ -153,9 +179,10 @@ def _recordings(
 ) -> Iterator[_Recording]:
     """Yield the recordings of a participant that can be read and have events."""
     files, videos = find_files(root, folder, findings)
+    alone = videos_without_eeg(files, videos, findings)
     if not files:
-        why = "It has no EEG recording that can be used, so it is left out."
-        findings.add_missing(folder, why, "")
+        left_out = "" if alone else ", so it is left out"
+        findings.add_missing(folder, f"It has no EEG recording that can be used{left_out}.", "")
     times = read_start_times(
         root, dict.fromkeys((root / folder, *(f.folder for f in files))), findings
     )
@@ -178,6 +205,18 @@ def _recordings(
         aligned = align_videos(file, videos, times, findings)
         start = parse_time(times.get(file_key(file.path), ""))
         yield _Recording(file, signal, events, tuple(aligned), start)
+    for file, video in alone:
+        try:
+            events = read_events(file.path, findings)
+        except InputError as error:
+            findings.add_error(file.path.name, error)
+            continue
+        if events is None or not events.rows:
+            why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
+            findings.add_missing(file.path.name, why, "Add its events.tsv, or its EEG.")
+            continue
+        start = parse_time(times.get(file_key(file.path), ""))
+        yield _Recording(file, None, events, (video,), start)
 
 
 def _sessions(recordings: Sequence[_Recording]) -> list[list[_Recording]]:
@@ -236,14 +275,19 @@ def _session_rows(
 
 
 def _signal_columns(recording: _Recording, trial: BidsTrial) -> dict[str, object]:
-    signal = recording.signal
-    return {
-        "eeg": recording.file.path.absolute(),
-        "eeg_onset_s": trial.onset_s,
+    columns = {
         "duration_s": trial.duration_s,
         **trial.ratings,
         "label": trial.label,
         "condition": trial.condition,
+    }
+    signal = recording.signal
+    if signal is None:
+        return columns
+    return {
+        **columns,
+        "eeg": recording.file.path.absolute(),
+        "eeg_onset_s": trial.onset_s,
         "eog": ";".join(signal.eog),
         "eeg_bads": ";".join(signal.bads),
         "line_freq_hz": "" if signal.line_freq_hz is None else signal.line_freq_hz,
@@ -253,13 +297,13 @@ def _signal_columns(recording: _Recording, trial: BidsTrial) -> dict[str, object
 def _is_within(recording: _Recording, trial: BidsTrial, findings: Findings) -> bool:
     """Report trials beyond the end of the recording, and onsets that contradict ``sample``."""
     where = f"{trial.row.errors.path.name} row {trial.row.line}"
-    duration_s = recording.signal.duration_s
-    if trial.onset_s >= duration_s:
+    if trial.onset_s >= recording.duration_s:
         findings.add("Trials that start after the end of the recording are left out", [where])
         return False
-    if trial.onset_s + trial.duration_s > duration_s + 1 / recording.signal.sfreq_hz:
+    if trial.onset_s + trial.duration_s > recording.duration_s + _END_TOLERANCE_S:
         findings.add("Trials that end after the recording are cut to its end", [where])
-    if sample := trial.row.value("sample", finite_number, "a number"):
+    sample = trial.row.value("sample", finite_number, "a number")
+    if sample and recording.signal is not None:
         difference_s = abs(sample / recording.signal.sfreq_hz - trial.onset_s)
         if difference_s > _SAMPLE_TOLERANCE_S:
             findings.add(

@@ -40,12 +40,12 @@ EVENT_COLUMNS = {
 
 @dataclass(frozen=True)
 class PlannedRecording:
-    """An EEG file of a manifest with its trials, and its place in a data set.
+    """An EEG file of a manifest, or a video without EEG, with its trials and its place.
 
     Attributes
     ----------
     eeg
-        The file.
+        The EEG file; None without EEG.
     rows
         Its trials, in the order of their onsets.
     participant, session
@@ -54,7 +54,7 @@ class PlannedRecording:
         Number of the recording in its session; None if it is the only one.
     """
 
-    eeg: Path
+    eeg: Path | None
     rows: tuple[ManifestRow, ...]
     participant: str
     session: str | None
@@ -97,7 +97,7 @@ class PlannedVideo:
 
 
 def plan_recordings(rows: Sequence[ManifestRow]) -> list[PlannedRecording]:
-    """Group trials by participant, session and EEG file.
+    """Group trials by participant, session and EEG file, or video without EEG.
 
     Raises
     ------
@@ -125,20 +125,24 @@ def plan_recordings(rows: Sequence[ManifestRow]) -> list[PlannedRecording]:
 def _plan_session(
     rows: Sequence[ManifestRow], participant: str, session: str | None
 ) -> list[PlannedRecording]:
-    by_file: dict[Path, list[ManifestRow]] = {}
+    by_file: dict[tuple[Path | None, Path | None], list[ManifestRow]] = {}
     for row in sorted(rows, key=lambda row: row.trial or 0):
-        if row.eeg is not None:
-            by_file.setdefault(row.eeg, []).append(row)
+        by_file.setdefault((row.eeg, None if row.eeg else row.video), []).append(row)
     return [
         PlannedRecording(
             eeg,
-            tuple(sorted(own, key=lambda row: row.eeg_onset_s or 0.0)),
+            tuple(sorted(own, key=_onset_s)),
             participant,
             session,
             number if len(by_file) > 1 else None,
         )
-        for number, (eeg, own) in enumerate(by_file.items(), start=1)
+        for number, ((eeg, _), own) in enumerate(by_file.items(), start=1)
     ]
+
+
+def _onset_s(row: ManifestRow) -> float:
+    """Return the start of a trial in its recording: the EEG file, or the video without EEG."""
+    return (row.video_onset_s if row.eeg is None else row.eeg_onset_s) or 0.0
 
 
 def plan_videos(recording: PlannedRecording, task: str) -> list[PlannedVideo]:
@@ -146,7 +150,7 @@ def plan_videos(recording: PlannedRecording, task: str) -> list[PlannedVideo]:
     by_file: dict[Path, list[float]] = {}
     for row in recording.rows:
         if row.video is not None:
-            start_s = (row.eeg_onset_s or 0.0) - (row.video_onset_s or 0.0)
+            start_s = _onset_s(row) - (row.video_onset_s or 0.0)
             by_file.setdefault(row.video, []).append(start_s)
     return [
         PlannedVideo(
@@ -180,7 +184,7 @@ def event_rows(
     for row in recording.rows:
         text = cells[row.line]
         event: dict[str, object] = {
-            "onset": row.eeg_onset_s,
+            "onset": _onset_s(row),
             "duration": row.duration_s,
             "trial_type": "stimulus",
             TRIAL: row.trial,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.eeg.bids_sidecars import BidsSidecars, read_sidecars
@@ -16,6 +17,9 @@ from milmer_cli.io import shorten
 
 EOG_PROPERTY = "EOGDerivations"
 """Property of ``*_eeg.json`` that Milmer writes: EOG channels, or differences such as A-B."""
+
+_TYPES = {"eeg": "EEG", "eog": "EOG", "stim": "TRIG", "ecg": "ECG", "emg": "EMG", "misc": "MISC"}
+"""Type of MNE -> type in channels.tsv."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,8 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
             "No channels.tsv states the types of the channels; electrodes are found by their names",
             [path.name],
         )
-    if "PowerLineFrequency" in sidecars.properties and sidecars.line_freq_hz is None:
+    stated_hz = sidecars.properties.get("PowerLineFrequency", "n/a")
+    if stated_hz != "n/a" and sidecars.line_freq_hz is None:
         findings.add("PowerLineFrequency is no number from 1 to 1000, and is ignored", [path.name])
     if not options.unit:
         units = {name: unit for name, unit in header_units(raw, path).items() if name in eeg}
@@ -92,7 +97,7 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
         eeg=eeg,
         stated=any(channel.type for channel in stated.values()),
         eog=_eog(sidecars, types, path, findings),
-        bads=tuple(name for name in raw.info["bads"] if name in eeg),
+        bads=tuple(name for name in raw.info["bads"] if name in eeg and ";" not in name),
         line_freq_hz=sidecars.line_freq_hz,
     )
 
@@ -150,3 +155,22 @@ def channels_to_list(signals: Sequence[BidsSignal], findings: Findings) -> tuple
             "names are not those of the 10-05 system, so their positions are unknown"
         )
     return listed
+
+
+def channel_rows(raw: Any, units: dict[str, str]) -> list[dict[str, object]]:
+    """Return the rows of channels.tsv; MNE holds volts, so a converted file has microvolts."""
+    return [
+        {
+            "name": name,
+            "type": _TYPES.get(kind, "OTHER"),
+            "units": _spelled(units.get(name, "uV")) if kind in ("eeg", "eog") else None,
+            "sampling_frequency": float(raw.info["sfreq"]),
+            "status": "bad" if name in raw.info["bads"] else "good",
+        }
+        for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
+    ]
+
+
+def _spelled(unit: str) -> str:
+    """Return a unit as BIDS spells it."""
+    return (parse_unit(unit) or unit).replace("uV", "\u00b5V")

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET, BidsTrial
+from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET
 from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, file_within
 from milmer_cli.datasets.bids.tables import read_tsv, report_errors
+from milmer_cli.datasets.bids.trials import BidsTrial
 from milmer_cli.datasets.table import (
     POSITIVE_INTEGER,
     finite_number,
@@ -87,7 +88,7 @@ def read_start_times(root: Path, folders: Iterable[Path], findings: Findings) ->
 def file_key(path: Path) -> str:
     """Return a path without extension, as the key of a file in `read_start_times`."""
     normal = Path(os.path.normpath(path.absolute()))
-    return str(normal.with_name(normal.name.partition(".")[0]))
+    return str(normal.parent / (normal.name.partition(".")[0] or normal.name))
 
 
 def align_videos(
@@ -98,21 +99,43 @@ def align_videos(
 ) -> list[AlignedVideo]:
     """Find the videos of a recording, and when they start.
 
-    A video belongs to the recording if no entity of both differs. Of several cameras (entity
-    ``recording``), the first one in alphabetical order whose name contains ``face`` is used, or the
-    first one of all.
+    Of several cameras (entity ``recording``), the first one in alphabetical order whose name
+    contains ``face`` is used, or the first one of all.
     """
-    own = [
-        video
-        for video in videos
-        if all(recording.entities.get(key, label) == label for key, label in video.entities.items())
-    ]
+    own = [video for video in videos if belongs_to(video, recording)]
     aligned = []
     for video in _of_one_camera(own, findings):
         start_s = _start_s(recording, video, times, findings)
         if start_s is not None and (duration_s := _duration_s(video.path, AS_STORED, findings)):
             aligned.append(AlignedVideo(video.path, start_s, duration_s))
     return aligned
+
+
+def belongs_to(video: BidsFile, recording: BidsFile) -> bool:
+    """Return whether no entity that both files have differs."""
+    return all(
+        recording.entities.get(key, label) == label
+        for key, label in video.entities.items()
+        if key != _CAMERA
+    )
+
+
+def videos_without_eeg(
+    recordings: Sequence[BidsFile], videos: Sequence[BidsFile], findings: Findings
+) -> list[tuple[BidsFile, AlignedVideo]]:
+    """Find the videos that belong to no EEG recording, of one camera; their times count from 0."""
+    groups: dict[frozenset[tuple[str, str]], list[BidsFile]] = {}
+    for video in videos:
+        if not any(belongs_to(video, recording) for recording in recordings):
+            entities = ((key, label) for key, label in video.entities.items() if key != _CAMERA)
+            groups.setdefault(frozenset(entities), []).append(video)
+    chosen = (video for group in groups.values() for video in _of_one_camera(group, findings))
+    durations = ((video, _duration_s(video.path, AS_STORED, findings)) for video in chosen)
+    return [
+        (video, AlignedVideo(video.path, 0.0, duration_s))
+        for video, duration_s in durations
+        if duration_s
+    ]
 
 
 def _of_one_camera(videos: Sequence[BidsFile], findings: Findings) -> list[BidsFile]:
@@ -226,24 +249,26 @@ def _named_video(name: str, trial: BidsTrial, root: Path) -> Path | None:
 
 def _named_columns(path: Path, trial: BidsTrial, findings: Findings) -> dict[str, object]:
     """Return the columns of a video that events.tsv names; empty if its start is unknown."""
-    row, options = trial.row, {}
-    if stream := row.value("video_stream", positive_integer, POSITIVE_INTEGER):
-        options["video_stream"] = stream
-    if fps := row.value("video_fps", positive_number, "frames per second"):
-        options["video_fps"] = fps
+    row = trial.row
+    options = VideoOptions(
+        row.value("video_stream", positive_integer, POSITIVE_INTEGER),
+        row.value("video_fps", positive_number, "frames per second, more than 0"),
+    )
+    named = {"video": path, "video_stream": options.stream, "video_fps": options.fps}
+    columns = {name: value for name, value in named.items() if value is not None}
     if VIDEO_ONSET not in row.cells and not trial.shares_video:
         findings.add(
             "events.tsv has no column video_onset, so each video is taken to start with its trial",
             [path.name],
         )
-        return {"video": path, "video_onset_s": 0.0, **options}
+        return {**columns, "video_onset_s": 0.0}
     onset_s = row.value(VIDEO_ONSET, finite_number, "seconds")
     if onset_s is None:
         findings.add("Without its video_onset, a video is left out", [path.name])
         return {}
-    duration_s = _duration_s(path, VideoOptions(**options), findings)
+    duration_s = _duration_s(path, options, findings)
     if not -trial.duration_s < onset_s < duration_s:
         sentence = "A video that does not show its trial, by video_onset, is left out"
         findings.add(sentence, [path.name])
         return {}
-    return {"video": path, "video_onset_s": onset_s, **options}
+    return {**columns, "video_onset_s": onset_s}

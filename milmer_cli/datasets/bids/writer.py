@@ -30,7 +30,7 @@ from milmer_cli.datasets.bids.sessions import (
     plan_recordings,
     plan_videos,
 )
-from milmer_cli.datasets.bids.signals import EOG_PROPERTY
+from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows
 from milmer_cli.datasets.bids.tables import read_tsv, tsv_text
 from milmer_cli.datasets.manifest import COLUMNS, ManifestRow, manifest_errors
 from milmer_cli.datasets.manifest_eeg import row_options
@@ -40,15 +40,13 @@ from milmer_cli.datasets.read_options import read_options
 from milmer_cli.datasets.table import TableRow, read_table
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, open_eeg
-from milmer_cli.eeg.units import header_units, parse_unit
+from milmer_cli.eeg.units import header_units
 from milmer_cli.errors import InputError
 from milmer_cli.io import atomic_folder, atomic_write, read_json_object, write_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings
 from milmer_cli.stage_result import StageResult
 
-_TYPES = {"eeg": "EEG", "eog": "EOG", "stim": "TRIG", "ecg": "ECG", "emg": "EMG", "misc": "MISC"}
-"""Type of MNE -> type in channels.tsv."""
 _TASK = "write"
 
 
@@ -137,16 +135,9 @@ def write_bids(
     findings = Findings()
     for name, error in recordings.problems().items():
         findings.add_error(f"EEG of {name}", error)
-    rows = recordings.rows()
-    for row in (row for row in rows if row.eeg is None):
-        findings.add_missing(
-            f"{row.participant} trial {row.trial}",
-            "It has no EEG, so it is not part of EEG-BIDS and is left out.",
-            "",
-        )
-    planned = plan_recordings([row for row in rows if row.eeg is not None])
+    planned = plan_recordings(recordings.rows())
     if not planned:
-        raise InputError(f"No trial of {manifest} has EEG that can be read.", "Check its rows.")
+        raise InputError(f"No trial of {manifest} can be read.", "Check its rows.")
     cells = {row.line: row for row in read_table(manifest_errors(manifest), (), COLUMNS)}
     with atomic_folder(out) as folder:
         writer = _Writer(mne_bids, folder, task, cells, findings)
@@ -214,21 +205,28 @@ class _Writer:
 
     def write_recording(self, recording: PlannedRecording) -> None:
         """Write the EEG file, its sidecars, its events and its videos."""
+        folder, stem = self._root / recording.folder, recording.stem(self._task)
+        videos = plan_videos(recording, self._task)
+        if recording.eeg is None:
+            self._add_scans(recording, "", videos, None)
+        else:
+            self._write_eeg(recording, recording.eeg, videos)
+        data = folder / ("beh" if recording.eeg is None else "eeg")
+        events = event_rows(recording, videos, self._cells)
+        atomic_write(data / f"{stem}_events.tsv", tsv_text(events))
+        described = {name: {"Description": EVENT_COLUMNS[name]} for name in list(events[0])[2:]}
+        write_json(data / f"{stem}_events.json", described)
+        self._copy_videos(folder / "beh", videos)
+
+    def _write_eeg(
+        self, recording: PlannedRecording, eeg: Path, videos: Sequence[PlannedVideo]
+    ) -> None:
         first = recording.rows[0]
-        raw = open_eeg(recording.eeg, row_options(first, AS_RECORDED))
-        eog = find_derivations(first.eog, raw.ch_names, str(recording.eeg))
+        raw = open_eeg(eeg, row_options(first, AS_RECORDED))
+        eog = find_derivations(first.eog, raw.ch_names, str(eeg))
         types = {name: "eog" for pair in eog for name in pair}
         raw.set_channel_types(types, on_unit_change="ignore", verbose="error")
-        videos = plan_videos(recording, self._task)
-        folder, stem = self._root / recording.folder, recording.stem(self._task)
-        eeg_file = self._copy_eeg(recording, raw)
-        channels = _channel_rows(raw, header_units(raw, recording.eeg))
-        atomic_write(folder / f"eeg/{stem}_channels.tsv", tsv_text(channels))
-        self._write_properties(folder / f"eeg/{stem}_eeg.json", raw, first)
-        events = event_rows(recording, videos, self._cells)
-        atomic_write(folder / f"eeg/{stem}_events.tsv", tsv_text(events))
-        described = {name: {"Description": EVENT_COLUMNS[name]} for name in list(events[0])[2:]}
-        write_json(folder / f"eeg/{stem}_events.json", described)
+        eeg_file = self._copy_eeg(recording, eeg, raw)
         start = raw.info["meas_date"]
         if start is None:
             self._findings.add(
@@ -236,10 +234,13 @@ class _Writer:
                 "relates them to their videos",
                 [eeg_file.name],
             )
-        self._add_scans(recording, eeg_file, videos, start or UNKNOWN_START)
-        self._copy_videos(folder / "beh", videos)
+        self._add_scans(recording, f"eeg/{eeg_file.name}", videos, start or UNKNOWN_START)
+        stem = eeg_file.with_name(recording.stem(self._task))
+        channels = channel_rows(raw, header_units(raw, eeg))
+        atomic_write(stem.with_name(f"{stem.name}_channels.tsv"), tsv_text(channels))
+        self._write_properties(stem.with_name(f"{stem.name}_eeg.json"), raw, first)
 
-    def _copy_eeg(self, recording: PlannedRecording, raw: Any) -> Path:
+    def _copy_eeg(self, recording: PlannedRecording, eeg: Path, raw: Any) -> Path:
         """Copy the EEG file, or convert it to BDF if its format is not one of BIDS."""
         path = self._mne_bids.BIDSPath(
             subject=recording.participant,
@@ -251,13 +252,13 @@ class _Writer:
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its warnings are about sidecars that are written here
-            if recording.eeg.suffix.lower() in EEG_FORMATS and not raw.preload:
+            if eeg.suffix.lower() in EEG_FORMATS and not raw.preload:
                 # what MNE reads only with the corrections of `open_eeg` is converted
                 with contextlib.suppress(OSError, RuntimeError, ValueError):
                     return Path(self._mne_bids.write_raw_bids(raw, path, verbose="error").fpath)
             self._findings.add(
                 "EEG files in formats that BIDS does not allow are converted to BDF",
-                [recording.eeg.name],
+                [eeg.name],
             )
             raw.load_data(verbose="error")
             written = self._mne_bids.write_raw_bids(
@@ -277,15 +278,18 @@ class _Writer:
     def _add_scans(
         self,
         recording: PlannedRecording,
-        eeg_file: Path,
+        eeg_file: str,
         videos: Sequence[PlannedVideo],
-        start: datetime,
+        start: datetime | None,
     ) -> None:
+        """Add rows to scans.tsv; ``start`` is None, and ``eeg_file`` empty, without EEG."""
         rows = self._scans.setdefault(recording.folder, [])
-        rows.append({"filename": f"eeg/{eeg_file.name}", "acq_time": acquisition_time(start)})
+        if start is not None:
+            rows.append({"filename": eeg_file, "acq_time": acquisition_time(start)})
         for video in videos:
-            known = video.start_s is not None
-            time = acquisition_time(start, video.start_s or 0.0) if known else None
+            time = None
+            if start is not None and video.start_s is not None:
+                time = acquisition_time(start, video.start_s)
             rows.append({"filename": f"beh/{video.name}", "acq_time": time})
 
     def _copy_videos(self, folder: Path, videos: Sequence[PlannedVideo]) -> None:
@@ -301,52 +305,30 @@ class _Writer:
         for folder, rows in self._scans.items():
             labels = "_".join(folder.parts)
             atomic_write(self._root / folder / f"{labels}_scans.tsv", tsv_text(rows))
-        names = {f"sub-{r.participant}": r.rows[0].participant for r in recordings}
+        participants = {f"sub-{r.participant}": r.rows[0].participant for r in recordings}
         table = self._root / "participants.tsv"
-        rows = [dict(row.cells) for row in read_tsv(table, "participant_id")[0]]
-        for row in rows:
-            stated = names.get(str(row["participant_id"]), "")
-            row[PARTICIPANT_COLUMN] = "" if stated == row["participant_id"] else stated
-        atomic_write(table, tsv_text(_without_empty(rows, PARTICIPANT_COLUMN)))
-        for participant in names:
-            sessions = {
-                f"ses-{r.session}": r.rows[0].session
-                for r in recordings
-                if r.session is not None and f"sub-{r.participant}" == participant
-            }
-            listed = [
-                {"session_id": label, SESSION_COLUMN: "" if stated == label else stated}
-                for label, stated in sessions.items()
-            ]
-            if sessions:
-                text = tsv_text(_without_empty(listed, SESSION_COLUMN))
-                atomic_write(self._root / participant / f"{participant}_sessions.tsv", text)
+        written = read_tsv(table, "participant_id")[0] if table.exists() else []
+        known = {row.text("participant_id"): row.cells for row in written}
+        rows = [
+            {"participant_id": label, **known.get(label, {}), PARTICIPANT_COLUMN: stated}
+            for label, stated in participants.items()
+        ]
+        atomic_write(table, _table_of_names(rows, "participant_id", PARTICIPANT_COLUMN))
+        for label in participants:
+            own = [r for r in recordings if r.session and f"sub-{r.participant}" == label]
+            sessions = {f"ses-{r.session}": r.rows[0].session for r in own}
+            rows = [{"session_id": key, SESSION_COLUMN: text} for key, text in sessions.items()]
+            if rows:
+                text = _table_of_names(rows, "session_id", SESSION_COLUMN)
+                atomic_write(self._root / label / f"{label}_sessions.tsv", text)
         self._mne_bids.make_dataset_description(
             path=self._root, name=name, overwrite=True, verbose="error"
         )
 
 
-def _channel_rows(raw: Any, units: dict[str, str]) -> list[dict[str, object]]:
-    """Return the rows of channels.tsv; MNE holds volts, so a converted file has microvolts."""
-    return [
-        {
-            "name": name,
-            "type": _TYPES.get(kind, "OTHER"),
-            "units": _spelled(units.get(name, "uV")) if kind in ("eeg", "eog") else None,
-            "sampling_frequency": float(raw.info["sfreq"]),
-            "status": "bad" if name in raw.info["bads"] else "good",
-        }
-        for name, kind in zip(raw.ch_names, raw.get_channel_types(), strict=True)
-    ]
-
-
-def _spelled(unit: str) -> str:
-    """Return a unit as BIDS spells it."""
-    return (parse_unit(unit) or unit).replace("uV", "\u00b5V")
-
-
-def _without_empty(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:
-    """Remove a column in which all cells are empty."""
-    if any(row[column] for row in rows):
-        return list(rows)
-    return [{name: cell for name, cell in row.items() if name != column} for row in rows]
+def _table_of_names(rows: Sequence[dict[str, Any]], key: str, column: str) -> str:
+    """Return a table whose column with names has only those that are no label of BIDS."""
+    kept = [{**row, column: "" if row[column] == row[key] else row[column]} for row in rows]
+    if not any(row[column] for row in kept):
+        kept = [{name: cell for name, cell in row.items() if name != column} for row in kept]
+    return tsv_text(kept)

@@ -160,7 +160,7 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         (BAD_CHANNEL, Trap("a bad channel", "sub-02", "handled")),
         (WITHOUT_VIDEO, Trap("millivolts in an EEGLAB file", "sub-03", "reported", ("mV",))),
         (OTHER_MAINS, Trap("a line frequency of its own", "sub-04", "handled")),
-        (OTHER_MAINS, Trap("a label is n/a", "sub-04", "reported", ("04", "emotion"))),
+        (OTHER_MAINS, Trap("a label is n/a", "sub-04", "reported", ("04", "label"))),
     ]
     if config.video:
         traps += [

@@ -80,3 +80,9 @@ def bids(tmp_path):
     folder.write("dataset_description.json", '{"Name": "test", "BIDSVersion": "1.10.0"}')
     folder.write("participants.tsv", "participant_id\tage", "sub-01\t30", "sub-02\tn/a")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bids_folder():
+    """Return the class, for fixtures of modules."""
+    return BidsFolder

@@ -166,6 +166,7 @@ def test_list_bids_follows_and_reports_links_out_of_the_data_set(bids, tmp_path)
         ("-2\t10\tfilm\t7\t3", "before the recording"),
         ("3\tn/a\tfilm\t7\t3", "without a duration"),
         ("3\tNaN\tfilm\t7\t3", "without a duration"),
+        ("3\t90000\tfilm\t7\t3", "more than a day"),
         ("400\t10\tfilm\t7\t3", "after the end of the recording are left out"),
     ],
 )
@@ -218,3 +219,21 @@ def test_write_listing_of_bids_without_video_prepares_eeg_only(bids, tmp_path):
     assert "video" not in rows[0]
     assert rows[0]["stimulus"] != rows[1]["stimulus"]
     assert "protocols by stimulus are not possible" in _findings(listing)
+
+
+def test_list_bids_leaves_out_recordings_without_an_electrode(bids):
+    bids.recording("sub-01/eeg/sub-01_task-film", *TWO)
+    bids.recording("sub-02/eeg/sub-02_task-film", *TWO, names=("x", "y", "z"))
+    listing = bids.list()
+    assert {row["participant"] for row in listing.rows} == {"sub-01"}
+    assert "no channel whose name is an electrode" in _findings(listing)
+    assert open_listing(listing, DataSettings()).participants() == ["sub-01"]
+
+
+def test_list_bids_ignores_names_that_no_participant_can_have(bids):
+    bids.recording("sub-01/eeg/sub-01_task-film", *TWO)
+    bids.write("participants.tsv", "participant_id\tparticipant_name", "sub-01\tA/../b")
+    bids.write("sub-01/sub-01_scans.tsv", "filename\tacq_time", "/\t1", ".x\t2", "n/a\t3")
+    listing = bids.list()
+    assert {row["participant"] for row in listing.rows} == {"sub-01"}
+    assert "are ignored (A/../b)" in _findings(listing)

@@ -121,3 +121,22 @@ def test_video_of_trial_without_video_onset_needs_one_video_per_trial(bids):
     bids.video("b.mp4")
     assert _videos(bids) == [("a.mp4", 0.0), None, None]
     assert "each video is taken to start with its trial (a.mp4)" in _text(bids)
+
+
+def test_videos_without_eeg_are_listed_with_their_own_events(bids):
+    bids.recording(STEM, *TWO)
+    for camera in ("body", "face"):
+        bids.video(f"sub-02/beh/sub-02_task-film_recording-{camera}_video.mp4", 30)
+    bids.video("sub-01/beh/sub-01_task-talk_video.mp4", 30)
+    header = "onset\tduration\ttrial_type\tvalence\tarousal"
+    bids.write("sub-02/beh/sub-02_task-film_events.tsv", header, *TWO)
+    listing = bids.list()
+    rows = [row for row in listing.rows if row["participant"] == "sub-02"]
+    assert [(row["video"].stem[-10:], row["video_onset_s"], row["trial"]) for row in rows] == [
+        ("face_video", 5.0, 1),
+        ("face_video", 20.0, 2),
+    ]
+    assert not {"eeg", "eeg_onset_s"} & set(rows[0])
+    assert "sub-01_task-talk_video.mp4: It belongs to no EEG recording" in _text(bids)
+    (trial, _) = open_listing(listing, DataSettings()).trials("sub-02")
+    assert (trial.has_eeg, trial.duration_s, trial.ratings[0]) == (False, 2.0, 7.0)
