@@ -238,3 +238,37 @@ def test_read_json_never_waits_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(InputError, match="expected a regular file"):
         io.read_json(tmp_path / "pipe.json")
+
+
+def test_atomic_folder_appears_only_when_it_is_complete(tmp_path):
+    folder = tmp_path / "deep" / "out"
+    with io.atomic_folder(folder) as temporary:
+        (temporary / "a").write_text("1")
+        assert not folder.exists()
+    assert (folder / "a").read_text() == "1"
+    assert folder.stat().st_mode & 0o777 == (tmp_path / "deep").stat().st_mode & 0o777
+
+
+def test_atomic_folder_leaves_nothing_if_writing_fails(tmp_path):
+    def write():
+        with io.atomic_folder(tmp_path / "out") as temporary:
+            (temporary / "a").write_text("1")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_atomic_folder_never_replaces_a_folder_with_content(tmp_path):
+    folder = tmp_path / "out"
+
+    def write():
+        with io.atomic_folder(folder) as temporary:
+            (temporary / "a").write_text("1")
+            folder.mkdir()
+            (folder / "b").write_text("2")
+
+    with pytest.raises(MilmerError, match="out cannot be written"):
+        write()
+    assert [path.name for path in folder.iterdir()] == ["b"]

@@ -20,8 +20,8 @@ from milmer_cli.errors import InputError
 from milmer_cli.input_files import is_regular_file, read_input
 from milmer_cli.io import read_json_object, shorten
 
-MAX_TABLE_BYTES = 2**25
-"""Largest table of a BIDS data set that is read; 100,000 events have some 10 MB."""
+MAX_TABLE_BYTES = 2**23
+"""Largest table of a BIDS data set that is read; 100,000 events have some 5 MB."""
 
 # fmt: off
 _OTHER = (

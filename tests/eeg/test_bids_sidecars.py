@@ -53,6 +53,6 @@ def test_read_sidecars_ignores_an_impossible_line_frequency(recording, value):
 
 
 def test_read_sidecars_rejects_a_huge_table(recording):
-    _write(recording, 3, "channels.tsv", "name\n" + "x" * (2**25))
-    with pytest.raises(InputError, match=r"A BIDS sidecar of .* \(it has more than 32 MiB\)"):
+    _write(recording, 3, "channels.tsv", "name\n" + "x" * (2**23))
+    with pytest.raises(InputError, match=r"A BIDS sidecar of .* \(it has more than 8 MiB\)"):
         read_sidecars(recording)

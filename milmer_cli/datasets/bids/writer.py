@@ -241,7 +241,7 @@ class _Writer:
         self._write_properties(stem.with_name(f"{stem.name}_eeg.json"), raw, first)
 
     def _copy_eeg(self, recording: PlannedRecording, eeg: Path, raw: Any) -> Path:
-        """Copy the EEG file, or convert it to BDF if its format is not one of BIDS."""
+        """Copy the EEG file, or convert it to BDF if BIDS or mne-bids does not accept it."""
         path = self._mne_bids.BIDSPath(
             subject=recording.participant,
             session=recording.session,
@@ -257,7 +257,7 @@ class _Writer:
                 with contextlib.suppress(OSError, RuntimeError, ValueError):
                     return Path(self._mne_bids.write_raw_bids(raw, path, verbose="error").fpath)
             self._findings.add(
-                "EEG files in formats that BIDS does not allow are converted to BDF",
+                "EEG files that cannot be copied as they are are converted to BDF with 24 bits",
                 [eeg.name],
             )
             raw.load_data(verbose="error")

@@ -13,7 +13,7 @@ STEM = "sub-01/eeg/sub-01_task-film"
         (b'onset\tduration\tlabel\n1\t5\t"joy\n9\t5\tfear\n', "quotation mark before row 3"),
         (b"\xff\xfe\x00\xd8", "is not text"),
         (b"", "has no rows"),
-        (b"onset\tduration\n" + b" " * 2**25, "MiB: expected at most 32 MiB"),
+        (b"onset\tduration\n" + b" " * 2**23, "MiB: expected at most 8 MiB"),
     ],
 )
 def test_read_events_names_a_table_that_cannot_be_read(bids, content, reason):
