@@ -107,6 +107,8 @@ def test_list_dataset_has_every_usable_trial_once_with_its_class_and_ratings(lis
             given = [row.get(name) for name in ("valence", "arousal")]
             expected = np.round(trial.ratings[:2], 6)
             np.testing.assert_allclose([float(v) for v in given], expected, atol=1e-6)
+        if trial.eeg.endswith(".set"):
+            assert row["eeg_unit"] == "mV"  # of channels.tsv; the format states none
         assert float(row["duration_s"]) == pytest.approx(trial.duration_s, abs=0.01)
 
 
