@@ -148,6 +148,9 @@ def mahnob(
 ) -> None:
     """Write the manifest of MAHNOB-HCI's emotion experiment.
 
+    ROOT is the folder Sessions, or the folder that contains it. Files, ratings and onsets are those
+    of session.xml, of the Status channel and of the gaze file.
+
     Example:
       milmer manifest mahnob Sessions --check
 

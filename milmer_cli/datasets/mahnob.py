@@ -60,7 +60,7 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
         raise InputError(
             f"No session of the emotion experiment of MAHNOB-HCI in {root} can be used: "
             f"{shorten(reasons, 1) or 'all are neutral sessions or of the other experiment'}",
-            "See docs/mahnob.md for the files that are read.",
+            "A session needs session.xml, a rating, and a BDF file with events or a color video.",
         )
     findings.summarize_files()
     _compare_with_published(by_person, names, settings.participants, findings)
@@ -70,7 +70,11 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
 def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
     """Return the folders of the sessions, by their number."""
     for parent in (root.absolute(), root.absolute() / "Sessions"):
-        children = sorted(parent.iterdir(), key=_by_number) if parent.is_dir() else []
+        try:
+            children = sorted(parent.iterdir(), key=_by_number) if parent.is_dir() else []
+        except OSError as error:
+            problem = f"{parent} cannot be read: {error.strerror or error}."
+            raise InputError(problem, "Check its permissions.") from error
         folders = [path for path in children if is_regular_file(path / SESSION_FILE)]
         for path in children if folders else ():
             if path not in folders and path.name.isdecimal() and path.is_dir():

@@ -180,7 +180,7 @@ def _find_video(session: Session, what: str, findings: SessionFindings) -> _Vide
     if len(tracks) > 1:
         findings.add("several_videos", session.folder.name)
     try:
-        path = session.file(tracks[0].attributes.get("filename", ""))
+        path = session.file(tracks[0].filename)
     except InputError as error:
         findings.add_missing(what, f"Only the EEG can be used: {error.message}", error.hint)
         return None

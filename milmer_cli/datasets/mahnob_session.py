@@ -45,6 +45,11 @@ class Track:
     attributes: Mapping[str, str]
     gaze: str = ""
 
+    @property
+    def filename(self) -> str:
+        """Name of the file; empty without one."""
+        return self.attributes.get("filename", "")
+
 
 @dataclass(frozen=True)
 class EegName:
@@ -130,7 +135,7 @@ class Session:
     @property
     def eeg_filename(self) -> str:
         """File name of the physiological signals; empty without one."""
-        names = [t.attributes.get("filename", "") for t in self._tracks("physiological")]
+        names = (track.filename for track in self._tracks("physiological"))
         return next(filter(None, names), "")
 
     @property
@@ -156,17 +161,8 @@ class Session:
         Raises
         ------
         InputError
-            The name leads out of the folder, or there is no such file.
+            There is no such file.
         """
-        flavors = (PurePosixPath(name), PureWindowsPath(name))
-        # a manifest cannot contain spaces around a path
-        inside = all(path.name == name == name.strip() for path in flavors)
-        if not inside or name in ("", ".", ".."):
-            raise InputError(
-                f"{self.folder / SESSION_FILE} names a file that cannot be in its folder: "
-                f"{quoted(name)}.",
-                _COPY,
-            )
         path = self.folder / name
         if not is_regular_file(path):
             raise InputError(f"There is no file {quoted(name)} in {self.folder}.", _COPY)
@@ -183,7 +179,8 @@ def read_session(folder: Path) -> Session:
     Raises
     ------
     InputError
-        The file cannot be read, is too large, or is not the XML of a session.
+        The file cannot be read, is too large, is not the XML of a session, or names a file outside
+        of its folder.
     """
     path = folder / SESSION_FILE
     try:
@@ -205,7 +202,17 @@ def read_session(folder: Path) -> Session:
             f"{path} is not the XML of a session: {first_line(error)}.", _COPY
         ) from error
     tracks = tuple(Track(track, gaze) for track, gaze in collected.tracks)
+    names = [name for track in tracks for name in (track.filename, track.gaze) if name]
+    if outside := [name for name in names if not _is_file_name(name)]:
+        raise InputError(f"{path} names a file outside of its folder: {quoted(outside[0])}.", _COPY)
     return Session(folder, collected.session, collected.subject.strip(), tracks)
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a name has no folder, on any system, and no spaces around it."""
+    flavors = (PurePosixPath(name), PureWindowsPath(name))
+    plain = all(path.name == name == name.strip() for path in flavors)
+    return plain and name not in (".", "..")  # a manifest cannot contain spaces around a path
 
 
 @dataclass

@@ -25,6 +25,7 @@ def write_marked_video(path: Path, mark_s: float, seconds: float, fps: int = VID
     with av.open(f"file:{path}", "w") as container:
         stream = container.add_stream("mpeg4", rate=fps)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.thread_count = 1
         for number in range(round(seconds * fps)):
             level = 230 if number == round(mark_s * fps) else 20
             image = np.full((48, 64, 3), level, np.uint8)
@@ -69,6 +70,8 @@ def write_session(write_bdf, status_words) -> Callable[..., Path]:
     ``gaze`` (text of the file, None for none), ``without`` (files that are named but not written),
     ``fps`` of the video, ``subject`` if it is not ``person``.
     """
+
+    videos: dict[tuple[float, float, int], bytes] = {}  # content by mark, length and frame rate
 
     def write(
         root: Path,
@@ -129,7 +132,10 @@ def write_session(write_bdf, status_words) -> Callable[..., Path]:
             (folder / gaze_name).write_text(gaze or gaze_text(), encoding="utf-8")
         if "video" not in without:
             seconds = CLIP_S + video_onset_s
-            write_marked_video(folder / video_name, video_onset_s + MARK_S, seconds, fps)
+            content = video_onset_s + MARK_S, seconds, fps
+            if content not in videos:
+                videos[content] = write_marked_video(folder / video_name, *content).read_bytes()
+            (folder / video_name).write_bytes(videos[content])
         if "eeg" not in without:
             n = round((30.0 + CLIP_S + after_s) * EEG_HZ)
             rng = np.random.default_rng(number)

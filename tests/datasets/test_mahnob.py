@@ -37,11 +37,6 @@ def listing(sessions):
     return list_mahnob(sessions.parent, SETTINGS)
 
 
-def row_of(listing, session):
-    [row] = [r for r in listing.rows if r.get("eeg", r.get("video")).parent.name == str(session)]
-    return row
-
-
 def findings_about(listing, text):
     return [sentence for sentence in listing.findings if text in sentence]
 
@@ -356,16 +351,19 @@ def test_list_mahnob_hostile_xml_costs_only_its_session(tmp_path, write_session,
         " x_emotion.bdf",
     ],
 )
-def test_list_mahnob_file_names_stay_in_the_folder(tmp_path, write_session, name):
+@pytest.mark.parametrize(
+    "replaced", ["Part_1_S_Trial2_emotion.bdf", "P1-Rec1-All-Data-New_Section_4.tsv"]
+)
+def test_list_mahnob_file_names_stay_in_the_folder(tmp_path, write_session, name, replaced):
     for number in (2, 4):
         folder = write_session(tmp_path, number)
     path = folder / "session.xml"
-    text = path.read_text(encoding="utf-8").replace("Part_1_S_Trial2_emotion.bdf", name)
+    text = path.read_text(encoding="utf-8").replace(replaced, name)
     path.write_text(text, encoding="utf-8")
     listing = list_mahnob(tmp_path, SETTINGS)
-    row = row_of(listing, 4)
-    assert "eeg" not in row
-    assert any("names a file that cannot be in its folder" in item.why for item in listing.missing)
+    assert len(listing.rows) == 1
+    [item] = [item for item in listing.missing if item.what == "Session 4"]
+    assert f"names a file outside of its folder: {name!r}" in item.why
 
 
 def test_list_mahnob_formulas_in_names_are_not_evaluated(one_session, tmp_path):
@@ -390,6 +388,15 @@ def test_list_mahnob_other_folders(tmp_path, write_session):
     folder = write_session(tmp_path / "Sessions", 2)
     with pytest.raises(InputError, match="is one session of MAHNOB-HCI"):
         list_mahnob(folder, SETTINGS)
+
+
+def test_list_mahnob_folder_without_permission(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(InputError, match="cannot be read: Permission denied"):
+        list_mahnob(tmp_path, SETTINGS)
 
 
 def test_list_mahnob_only_neutral_sessions(tmp_path, write_session):
