@@ -103,13 +103,13 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         (1, Trap("EEG and video start 5 s before the stimulus", "all", "handled")),
         (NEW_FORMAT, Trap("a file of version 7.3", "P02", "handled")),
         (SURPLUS, Trap("surplus bytes in compressed elements", "P08", "handled")),
-        (SURPLUS, Trap("long trials without data", "P08", "reported", ("8", "18"))),
-        (ALL_NAN, Trap("all trials are NaN", "P09", "reported", ("9",))),
+        (SURPLUS, Trap("long trials without data", "P08", "reported", ("P08", "18"))),
+        (ALL_NAN, Trap("all trials are NaN", "P09", "reported", ("P09", "NaN"))),
     ]
     if config.video:
         group = Trap("a video of a group", "P(1,2,3,4)_A1_face.mov", "reported", ("group",))
         traps += [
-            (1, Trap("a face video is missing", "P01", "reported", ("1", "video"))),
+            (1, Trap("a face video is missing", "P01", "reported", ("P01", "video"))),
             (1, group),
         ]
     used = NUMBERS[: config.participants]

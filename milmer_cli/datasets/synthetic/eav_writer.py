@@ -100,11 +100,23 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         Trap("the variable of the array is seg1", "subject02", "handled"),
         Trap("the number of the participant has two digits", "subject02", "handled"),
         Trap("the spellings Aud and aud", "subject1/Audio", "handled"),
-        Trap("the axes of the array are reversed", "subject3", "reported", ("3",)),
-        Trap("a label column has two ones", "subject3", "reported", ("4", "one-hot")),
+        Trap(
+            "the axes of the array are reversed",
+            "subject3",
+            "reported",
+            ("subject03", "transposed"),
+        ),
+        Trap(
+            "a label column has two ones",
+            "subject3",
+            "reported",
+            ("subject03", "trial 4", "one-hot"),
+        ),
     ]
     if config.video:
-        traps.append(Trap("an mp4 is missing", "subject02", "reported", ("5", "video")))
+        traps.append(
+            Trap("an mp4 is missing", "subject02", "reported", ("subject02", "trial 5", "video"))
+        )
     found = {_name(number) for number in range(1, config.participants + 1)}
     return tuple(trap for trap in traps if trap.where.partition("/")[0] in found)
 

@@ -141,12 +141,14 @@ def _traps(config: ListedConfig) -> tuple[Trap, ...]:
         Trap("names of videos have spaces", "Sessions", "handled"),
         Trap("neutral sessions", "Sessions/1", "reported", ("neutral",)),
         Trap("sessions of the second experiment", "Sessions", "reported", ("other experiment",)),
-        Trap("a participant has only the second experiment", "12", "reported", ("12",)),
+        Trap("a participant has only the second experiment", "P12", "reported", ("P12",)),
     ]
     if config.video and config.trials >= WITHOUT_GAZE[1]:
         traps.append(Trap("a gaze file is missing", gaze, "reported", (gaze, "gaze")))
     if config.participants >= WITH_FEWER_SESSIONS and config.trials > 3:
-        traps.append(Trap("a participant has fewer sessions", "2", "reported", ("2",)))
+        traps.append(
+            Trap("a participant has fewer sessions", "P02", "reported", ("P02", "sessions"))
+        )
     if config.participants >= WITH_ENTITY[0]:
         traps.append(Trap("XML with an entity", f"Sessions/{entity}", "reported", (entity,)))
         traps.append(Trap("XML with a path outside", f"Sessions/{escape}", "reported", (escape,)))
