@@ -43,7 +43,7 @@ DOORS = {
     "pydantic": ("settings/", "datasets/synthetic/"),
     "yaml": ("settings/",),
     "pandas": ("store/",),
-    "h5py": ("store/", "eeg/mat_process.py"),
+    "h5py": ("store/", "eeg/mat_process.py", "datasets/synthetic/"),
     "filelock": ("folder_lock.py", "preparation/", "weights/"),
     "pooch": ("weights/",),
     "requests": ("weights/",),

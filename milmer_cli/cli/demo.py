@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from milmer_cli.cli.options import CommandContext, command, out_option
 from milmer_cli.cli.setting_names import complete_setting
 
+LikeDataSet = Literal["eav", "mahnob", "amigos", "bids"]
+
 
 @command(flags={"--device": "run.device"}, any_setting=False)
 def demo(
     context: CommandContext,
     out: Annotated[Path, out_option("Folder for data, store, runs and pages.")] = Path("demo"),
+    like: Annotated[
+        LikeDataSet | None,
+        typer.Option(
+            "--like",
+            help="Data set whose files are written and read; default: DEAP.",
+            show_default=False,
+        ),
+    ] = None,
     signal: Annotated[
         float,
         typer.Option(
@@ -40,12 +50,17 @@ def demo(
     The EEG depends on arousal only and the facial expressions depend on valence only, so that one
     modality cannot distinguish the four quadrants and both together can.
 
+    --like writes EAV, MAHNOB-HCI, AMIGOS or a BIDS data set instead of DEAP, with the
+    irregularities of their files (data/truth.json lists them), and runs prepare, train and
+    evaluate.
+
     Takes a few minutes on two cores and needs no data and no network. If interrupted, the same
     command continues and keeps finished stages.
 
     Example:
       milmer demo --out demo
       milmer demo --out null --signal 0
+      milmer demo --like mahnob --out demo-mahnob
 
     Writes:
       demo/data/                     BDF, AVI and ratings, as in DEAP
@@ -58,6 +73,7 @@ def demo(
     device = context.given.get("run.device")
     result = run_demo(
         out,
+        like=like or "",
         signal=signal,
         seed=context.settings.seed,
         overrides=[*(overrides or ()), *([f"run.device={device.value}"] if device else [])],

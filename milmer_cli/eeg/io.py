@@ -121,7 +121,7 @@ def open_eeg(
     rename_channels(raw, options.renames, path)
     with explain_errors(path):
         _set_types(raw, listed)
-        set_unit(raw, options.unit)
+        set_unit(raw, path, options.unit)
     bads = {*raw.info["bads"], *find_channels(options.bads, raw.ch_names, str(path))}
     raw.info["bads"] = [name for name in raw.ch_names if name in bads]
     if options.line_freq_hz is not None:

@@ -82,14 +82,15 @@ def header_units(raw: mne.io.BaseRaw, path: Path) -> dict[str, str]:
     return stated or dict.fromkeys(raw.ch_names if path.suffix.lower() == ".set" else (), "uV")
 
 
-def set_unit(raw: mne.io.BaseRaw, unit: str) -> None:
+def set_unit(raw: mne.io.BaseRaw, path: Path, unit: str) -> None:
     """Interpret the numbers of the EEG and EOG channels in a unit instead of the header's."""
     if not unit:
         return
+    units = header_units(raw, path)
     kinds = zip(raw.ch_names, raw.get_channel_types(), strict=True)
     for index, (name, channel_type) in enumerate(kinds):
         if channel_type in ("eeg", "eog"):
-            stated = parse_unit((raw._orig_units or {}).get(name, "V")) or "V"
+            stated = parse_unit(units.get(name, "V")) or "V"
             scale_channel(raw, index, UNITS[unit] / UNITS[stated])
 
 

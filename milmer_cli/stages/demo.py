@@ -1,4 +1,4 @@
-"""Run the whole pipeline on the synthetic data set, each stage as a user would call it."""
+"""Run the whole pipeline on a synthetic data set, each stage as a user would call it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import joblib
 
-from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
+from milmer_cli.datasets.synthetic import (
+    ListedTruth,
+    SyntheticConfig,
+    SyntheticTruth,
+    generate_dataset,
+    generate_listed,
+)
 from milmer_cli.datasets.synthetic.config import TrialTruth
-from milmer_cli.errors import MilmerError
+from milmer_cli.datasets.synthetic.listed_truth import DEFAULT_SIZES
+from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import read_json_object
 from milmer_cli.process_end import Terminated, child_environment
@@ -26,6 +33,11 @@ from milmer_cli.stage_result import StageResult
 from milmer_cli.training.distributed import INTERRUPTED
 
 FOLDERS = ("data", "prepared", "swin", "run", "evaluation", "prediction")
+LISTED_FOLDERS = ("data", "prepared", "run", "evaluation")
+"""Folders of the demo of another data set than DEAP."""
+LABELED = ("eav", "bids")
+"""Data sets whose trials have a class instead of ratings, or in addition."""
+WITHOUT_SHARED_STIMULI = ("eav",)
 MAX_WORKERS = 4
 """Parallel trainings of the evaluation at most; starting a process takes longer than training one
 of the small networks."""
@@ -49,6 +61,8 @@ class DemoResult(StageResult):
         What explains the accuracy.
     seconds
         Duration of the data set's generation (``data``) and of each stage.
+    folders
+        Names of the folders below ``out``.
     """
 
     out: Path
@@ -57,11 +71,13 @@ class DemoResult(StageResult):
     conclusion: str
     verdict: str
     seconds: dict[str, float]
+    folders: tuple[str, ...] = FOLDERS
 
     @property
-    def pages(self) -> tuple[Path, Path]:
-        """The report pages of the evaluation and of the prediction."""
-        return self.out / "evaluation" / "report.html", self.out / "prediction" / "report.html"
+    def pages(self) -> tuple[Path, ...]:
+        """The report pages: of the evaluation and, if there is one, of the prediction."""
+        names = [name for name in ("evaluation", "prediction") if name in self.folders]
+        return tuple(self.out / name / "report.html" for name in names)
 
     def to_json(self) -> dict[str, Any]:
         """Return the output of ``--json``."""
@@ -84,9 +100,8 @@ class DemoResult(StageResult):
             ("conclusion", self.conclusion),
             ("verdict", self.verdict),
             ("time", f"{sum(self.seconds.values()):.0f} s: {durations}"),
-            *((name, str(self.out / name)) for name in FOLDERS),
-            ("pages to open", str(self.pages[0])),
-            ("", str(self.pages[1])),
+            *((name, str(self.out / name)) for name in self.folders),
+            *zip(("pages to open", ""), map(str, self.pages), strict=False),
         ]
 
 
@@ -115,6 +130,28 @@ def stage_arguments(
     bdf = data / "data_original" / f"{participant}.bdf"
     files = [data / str(trial.video), bdf, "--trial", trial.trial]
     yield [*map(str, ["predict", *files, "--model", run, "--out", prediction]), *preset]
+
+
+def listed_arguments(out: Path, truth: ListedTruth, options: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the command-line arguments of the stages on a copy of another data set than DEAP.
+
+    ``options`` are added to every stage and take precedence.
+    """
+    data, prepared, run, evaluation = (out / name for name in LISTED_FOLDERS)
+    name = truth.config.data_set
+    workers = min(MAX_WORKERS, joblib.cpu_count())
+    protocols = ["trial", "participant"] if name in WITHOUT_SHARED_STIMULI else []
+    preset = ["--preset", "demo"]
+    if name in LABELED:
+        preset += ["--set", "data.target=label"]
+    stages: list[list[object]] = [
+        ["prepare", f"--{name}-root", data, *truth.options, "--out", prepared],
+        ["train", "--prepared", prepared, "--fusion", "cross_attention", "--out", run],
+        ["evaluate", "--prepared", prepared, "--workers", workers, "--out", evaluation],
+    ]
+    stages[2] += [word for protocol in protocols for word in ("--protocol", protocol)]
+    for stage in stages:
+        yield [*map(str, stage), *preset, *options]
 
 
 def trial_to_predict(truth: SyntheticTruth, run: Path) -> tuple[str, TrialTruth]:
@@ -152,18 +189,21 @@ def run_stage(arguments: Sequence[str], stdout: TextIO | None) -> int:
 def run_demo(
     out: Path | str,
     *,
+    like: str = "",
     signal: float = 1.0,
     seed: int = 0,
     overrides: Sequence[str] = (),
     stdout: TextIO | None = None,
     progress: Progress = SILENT,
 ) -> DemoResult:
-    """Generate the synthetic data set in ``out/data`` and run each stage in its own process.
+    """Generate a synthetic data set in ``out/data`` and run each stage in its own process.
 
     Parameters
     ----------
     out
         Folder of the demo. Results of an earlier demo with the same arguments are kept.
+    like
+        Data set whose files are generated, one of `DEFAULT_SIZES`; empty for DEAP.
     signal
         As `SyntheticConfig.signal`: strength of the class information; 0 for none.
     seed
@@ -178,7 +218,7 @@ def run_demo(
     Raises
     ------
     InputError
-        ``out`` contains other files.
+        ``out`` contains other files, or ``like`` is unknown.
     SettingsError
         An override is invalid.
     MilmerError
@@ -187,24 +227,41 @@ def run_demo(
     out = Path(out)
     load_settings("demo", overrides=overrides)  # reports an invalid override before any work
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
-    config = SyntheticConfig(signal=signal, seed=seed)
+    start = _start_function(out, like, signal, seed)
     with FolderLock(out, f"The demo in {out} is being run"), RunLog(progress) as log:
-        return _run_stages(out, config, options, stdout, log)
+        return _run_stages(out, lambda: start(options, log), bool(like), stdout, log)
+
+
+def _start_function(
+    out: Path, like: str, signal: float, seed: int
+) -> Callable[[Sequence[str], RunLog], Iterator[list[str]]]:
+    """Return the function that generates the data set and returns the arguments of the stages."""
+    if not like:
+        config = SyntheticConfig(signal=signal, seed=seed)
+        return lambda options, log: stage_arguments(
+            out, generate_dataset(out / "data", config, log), options
+        )
+    if like not in DEFAULT_SIZES:
+        raise InputError(f"--like: expected one of {', '.join(DEFAULT_SIZES)}, got {like}.")
+    listed = replace(DEFAULT_SIZES[like], signal=signal, seed=seed)
+    return lambda options, log: listed_arguments(
+        out, generate_listed(out / "data", listed, log), options
+    )
 
 
 def _run_stages(
     out: Path,
-    config: SyntheticConfig,
-    options: Sequence[str],
+    generate: Callable[[], Iterator[list[str]]],
+    is_listed: bool,
     stdout: TextIO | None,
     progress: RunLog,
 ) -> DemoResult:
     """Run all stages in a locked folder; see `run_demo`."""
     start = time.monotonic()
-    truth = generate_dataset(out / "data", config, progress)
+    stages = generate()
     progress.open(out)
     seconds = {"data": time.monotonic() - start}
-    for arguments in stage_arguments(out, truth, options):
+    for arguments in stages:
         progress.note(f"\n$ {shlex.join(['milmer', *arguments])}", "step")
         start = time.monotonic()
         exit_code = run_stage(arguments, stdout)
@@ -225,4 +282,5 @@ def _run_stages(
         conclusion=metrics["conclusion"],
         verdict=metrics["verdict"],
         seconds=seconds,
+        folders=LISTED_FOLDERS if is_listed else FOLDERS,
     )

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from helpers import event_onsets
 from milmer_cli.eeg.gaps import Gap, find_gaps
-from milmer_cli.eeg.io import open_eeg, signal_digests, source_files
+from milmer_cli.eeg.io import ReadOptions, open_eeg, signal_digests, source_files
 from milmer_cli.errors import InputError
 
 RATE_HZ, NAMES = 100.0, ("Fz", "Cz", "Pz")
@@ -83,6 +83,22 @@ def test_open_eeglab_reads_matlab_7_3(tmp_path, data, fdt, as_fields):
     renamed = write_set(tmp_path / "y.set", data, fdt and "y.fdt", as_fields)
     assert len(signal_digests(raw)) == 1
     assert signal_digests(raw) == signal_digests(open_eeg(renamed))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("uV", 1.0), ("mV", 1e3), ("V", 1e6)])
+@pytest.mark.parametrize("version", ["5", "7.3"])
+def test_open_eeg_reads_eeglab_in_the_stated_unit(tmp_path, data, version, unit, factor):
+    path = tmp_path / "x.set"
+    if version == "5":
+        eeg = {"srate": RATE_HZ, "nbchan": 3, "pnts": 1000, "trials": 1, "data": data}
+        locations = np.array([(name,) for name in NAMES], dtype=[("labels", object)])
+        empty = {name: np.zeros((0, 0)) for name in ("event", "icawinv")}
+        extra = {"setname": "x", "xmin": 0.0, "ref": "common", "chanlocs": locations}
+        savemat(path, {"EEG": eeg | extra | empty}, appendmat=False)
+    else:
+        write_set(path, data)
+    raw = open_eeg(path, ReadOptions(unit=unit))
+    np.testing.assert_allclose(raw.get_data() * 1e6, data * factor, rtol=1e-5)
 
 
 def test_open_eeglab_uses_a_renamed_fdt_file(tmp_path, data):

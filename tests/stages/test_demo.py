@@ -6,17 +6,25 @@ import json
 import os
 import signal
 import threading
+from itertools import pairwise
 
 import pytest
 
 from milmer_cli.datasets.synthetic import SyntheticConfig
+from milmer_cli.datasets.synthetic.generate_listed import plan_listed
+from milmer_cli.datasets.synthetic.listed_truth import DEFAULT_SIZES
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import write_json
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
-from milmer_cli.stages.demo import run_demo, stage_arguments, trial_to_predict
+from milmer_cli.stages.demo import (
+    listed_arguments,
+    run_demo,
+    stage_arguments,
+    trial_to_predict,
+)
 from milmer_cli.store.sources import TrialSource
 
 
@@ -27,6 +35,58 @@ def test_stage_arguments_pass_preset_and_options_to_every_stage(tmp_path):
         "prepare", "finetune-swin", "train", "evaluate", "predict",
     ]  # fmt: skip
     assert all(stage[-4:] == ["--preset", "demo", "--seed", "3"] for stage in stages)
+
+
+@pytest.mark.parametrize("name", DEFAULT_SIZES)
+def test_listed_arguments_read_the_data_set_with_its_classes_and_protocols(tmp_path, name):
+    truth = plan_listed(DEFAULT_SIZES[name])
+    prepare, train, evaluate = listed_arguments(tmp_path, truth, ["--seed", "3"])
+    assert prepare[:3] == ["prepare", f"--{name}-root", str(tmp_path / "data")]
+    assert set(truth.options) <= set(prepare)
+    assert (train[0], evaluate[0]) == ("train", "evaluate")
+    for stage in (prepare, train, evaluate):
+        assert stage[-2:] == ["--seed", "3"]
+        assert ("data.target=label" in stage) == (name in ("eav", "bids"))
+    protocols = [b for a, b in pairwise(evaluate) if a == "--protocol"]
+    # EAV shares no clip between trials; for the others, the preset has three protocols.
+    assert protocols == (["trial", "participant"] if name == "eav" else [])
+
+
+def test_run_demo_like_reports_the_folders_and_the_page_of_its_stages(tmp_path, monkeypatch):
+    generated = []
+
+    def generate(folder, config, _):
+        generated.append((folder, config.data_set, config.signal, config.seed))
+        return plan_listed(config)
+
+    def run_stage(arguments, _):
+        if "evaluate" in arguments:
+            (tmp_path / "evaluation").mkdir()
+            models = {"Milmer": {"trial": {"accuracy": {"value": 0.5}}}}
+            metrics = {
+                "protocol": "trial",
+                "headline": "trial protocol: accuracy 50 %",
+                "conclusion": "Above chance.",
+                "verdict": "The emotion.",
+                "protocols": {"trial": {"models": models}},
+            }
+            (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(metrics))
+        return 0
+
+    monkeypatch.setattr(demo, "generate_listed", generate)
+    monkeypatch.setattr(demo, "run_stage", run_stage)
+    result = run_demo(tmp_path, like="mahnob", signal=0.5, seed=4)
+    assert generated == [(tmp_path / "data", "mahnob", 0.5, 4)]
+    assert result.to_json()["pages"] == [str(tmp_path / "evaluation" / "report.html")]
+    rows = dict(result.summary())
+    assert {"data", "prepared", "run", "evaluation"} <= set(rows)
+    assert not {"swin", "prediction"} & set(rows)
+
+
+def test_run_demo_rejects_an_unknown_data_set(tmp_path):
+    with pytest.raises(InputError, match="expected one of eav, mahnob, amigos, bids, got seed"):
+        run_demo(tmp_path / "demo", like="seed")
+    assert not (tmp_path / "demo").exists()
 
 
 def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path):

@@ -288,6 +288,7 @@ def _signal_columns(recording: _Recording, trial: BidsTrial) -> dict[str, object
         **columns,
         "eeg": recording.file.path.absolute(),
         "eeg_onset_s": trial.onset_s,
+        "eeg_unit": signal.unit,
         "eog": ";".join(signal.eog),
         "eeg_bads": ";".join(signal.bads),
         "line_freq_hz": "" if signal.line_freq_hz is None else signal.line_freq_hz,

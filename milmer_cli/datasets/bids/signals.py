@@ -41,6 +41,9 @@ class BidsSignal:
         Bad EEG channels.
     line_freq_hz
         Power line frequency; None if it is not stated.
+    unit
+        Unit of the EEG that channels.tsv states if the format of the file has none (EEGLAB), and
+        that is not microvolts; else empty.
     """
 
     duration_s: float
@@ -50,6 +53,7 @@ class BidsSignal:
     eog: tuple[str, ...]
     bads: tuple[str, ...]
     line_freq_hz: float | None
+    unit: str
 
 
 def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSignal:
@@ -89,9 +93,10 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
     stated_hz = sidecars.properties.get("PowerLineFrequency", "n/a")
     if stated_hz != "n/a" and sidecars.line_freq_hz is None:
         findings.add("PowerLineFrequency is no number from 1 to 1000, and is ignored", [path.name])
+    unit = ""
     if not options.unit:
         units = {name: unit for name, unit in header_units(raw, path).items() if name in eeg}
-        _compare_units(units, {name: c.unit for name, c in stated.items()}, path, findings)
+        unit = _compare_units(units, {name: c.unit for name, c in stated.items()}, path, findings)
     return BidsSignal(
         duration_s=raw.n_times / float(raw.info["sfreq"]),
         sfreq_hz=float(raw.info["sfreq"]),
@@ -100,24 +105,38 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
         eog=_eog(sidecars, types, path, findings),
         bads=tuple(name for name in raw.info["bads"] if name in eeg and ";" not in name),
         line_freq_hz=sidecars.line_freq_hz,
+        unit=unit,
     )
 
 
 def _compare_units(
     units: dict[str, str], stated: dict[str, str], path: Path, findings: Findings
-) -> None:
-    """Report units of channels.tsv that contradict those of the file."""
+) -> str:
+    """Report units of channels.tsv that contradict those of the file.
+
+    Returns the unit of channels.tsv if all EEG channels have it and the file states none, else an
+    empty text.
+    """
     different: dict[tuple[str, str], list[str]] = {}
     for name, unit in units.items():
         text = stated.get(name, "")
         if text and parse_unit(text) != parse_unit(unit):
             different.setdefault((text, unit), []).append(name)
+    if path.suffix.lower() == ".set" and [len(n) for n in different.values()] == [len(units)]:
+        ((text, _),) = different
+        if parsed := parse_unit(text):
+            findings.add(
+                f"channels.tsv states the unit {text}, which is used: EEGLAB files state none",
+                [path.name],
+            )
+            return parsed
     for (text, unit), names in different.items():
         findings.add(
             f"channels.tsv states the unit {text} for {shorten(names, 4)}, and the file {unit}, "
             "which is used; --eeg-unit states another one",
             [path.name],
         )
+    return ""
 
 
 def _eog(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 
 import edfio
@@ -44,22 +45,22 @@ def write_bdf(
     order = TWENTE if participant.site == "A" else GENEVA
     rows = [signals.electrodes[GENEVA.index(name)] for name in order]
     channels = [
-        _analog_channel(row, name)
+        analog_channel(row, name)
         for name, row in zip((*order, *AUXILIARY), (*rows, *signals.auxiliary), strict=True)
     ]
     if participant.number >= FIRST_NUMBER_WITH_EXTRA_CHANNEL:
-        channels.append(_analog_channel(np.zeros(participant.n_samples, dtype=np.float32), ""))
-    channels.append(
-        edfio.BdfSignal.from_digital(
-            status_values(config, participant),
-            SFREQ_HZ,
-            label="Status" if participant.number < FIRST_NUMBER_WITH_HIGH_BITS else "",
-            physical_dimension="Boolean",
-            prefiltering="No filtering",
-        )
-    )
-    recording = edfio.Recording(startdate=datetime.date(2010, 3, 1), equipment_code="BioSemi")
-    bdf = edfio.Bdf(channels, recording=recording, data_record_duration=1)
+        channels.append(analog_channel(np.zeros(participant.n_samples, dtype=np.float32), ""))
+    label = "Status" if participant.number < FIRST_NUMBER_WITH_HIGH_BITS else ""
+    channels.append(status_channel(status_values(config, participant), label))
+    write_channels(path, channels, datetime.datetime(2010, 3, 1))
+
+
+def write_channels(
+    path: Path, channels: Sequence[edfio.BdfSignal], start: datetime.datetime
+) -> None:
+    """Write a BDF file as BioSemi does."""
+    recording = edfio.Recording(startdate=start.date(), equipment_code="BioSemi")
+    bdf = edfio.Bdf(channels, recording=recording, starttime=start.time(), data_record_duration=1)
     with atomic_path(path) as temporary:
         bdf.write(temporary)
         with open_partial(temporary) as file:  # edfio leaves the field empty, BioSemi: 24BIT
@@ -67,15 +68,23 @@ def write_bdf(
             file.write(b"24BIT".ljust(44))
 
 
-def _analog_channel(row: np.ndarray, label: str) -> edfio.BdfSignal:
+def analog_channel(row: np.ndarray, label: str, sfreq_hz: int = SFREQ_HZ) -> edfio.BdfSignal:
+    """Return a channel of a BDF file; ``row`` is in microvolts."""
     return edfio.BdfSignal(
         row.astype(np.float64),
-        SFREQ_HZ,
+        sfreq_hz,
         label=label,
         physical_dimension="Ohm" if label.startswith("GSR") else "uV",
         physical_range=PHYSICAL_RANGE_UV,
         digital_range=DIGITAL_RANGE,
         prefiltering="HP: DC; LP: 104 Hz",
+    )
+
+
+def status_channel(values: np.ndarray, label: str, sfreq_hz: int = SFREQ_HZ) -> edfio.BdfSignal:
+    """Return the Status channel of a BDF file; ``values`` are integers."""
+    return edfio.BdfSignal.from_digital(
+        values, sfreq_hz, label=label, physical_dimension="Boolean", prefiltering="No filtering"
     )
 
 

@@ -20,6 +20,8 @@ Site = Literal["A", "B"]
 
 QUADRANTS = ("HAHV", "LAHV", "LALV", "HALV")
 """Quadrants in the order of their class numbers in the published code."""
+NEUTRAL_PATTERN = len(QUADRANTS)
+"""Index of the pattern without arousal and valence: no change of the EEG, a neutral face."""
 SFREQ_HZ = 512
 """Sampling rate of the BDF files, as in DEAP."""
 SLOT_S = 0.3
@@ -170,8 +172,9 @@ class TrialTruth:
     onset_sample, onset_s
         Start of the stimulus in the BDF file, in samples at `SFREQ_HZ` and in seconds.
     pattern
-        Index of the pattern in EEG and face: the quadrant's index in `QUADRANTS`, or an index that
-        is unique to the participant, the trial or the stimulus (`SyntheticConfig.signal_kind`).
+        Index of the pattern in EEG and face: the quadrant's index in `QUADRANTS`,
+        `NEUTRAL_PATTERN`, or an index that is unique to the participant, the trial or the stimulus
+        (`SyntheticConfig.signal_kind`).
     video
         Path relative to the data set; None without a video. The first frame is at the stimulus
         onset.

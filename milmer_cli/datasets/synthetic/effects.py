@@ -6,7 +6,12 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 
-from milmer_cli.datasets.synthetic.config import RandomStream, SyntheticConfig, random_generator
+from milmer_cli.datasets.synthetic.config import (
+    NEUTRAL_PATTERN,
+    RandomStream,
+    SyntheticConfig,
+    random_generator,
+)
 from milmer_cli.datasets.synthetic.schedule import quadrant_signs
 
 _TWENTE = (
@@ -111,8 +116,8 @@ def make_pattern(config: SyntheticConfig, index: int) -> Pattern:
     """Return the pattern with the index that `TrialTruth` and `ExpressionSpan` store.
 
     In the pattern of a quadrant, the EEG depends on arousal (alpha and beta amplitude, onsets of
-    both waves) and the expression shows valence. The pattern of a participant, a trial or a
-    stimulus is random.
+    both waves) and the expression shows valence. `NEUTRAL_PATTERN` is between them. The pattern of
+    a participant, a trial or a stimulus is random.
     """
     if config.signal_kind == "emotion":
         return _quadrant_pattern(index)
@@ -129,7 +134,8 @@ def make_pattern(config: SyntheticConfig, index: int) -> Pattern:
 
 
 def _quadrant_pattern(index: int) -> Pattern:
-    arousal = quadrant_signs(index)[1]
+    is_neutral = index == NEUTRAL_PATTERN
+    arousal = 0 if is_neutral else quadrant_signs(index)[1]
     right, front = POSITIONS.T
     frontal, posterior = np.clip(front, 0.0, None), np.clip(-front, 0.0, None)
     return Pattern(
@@ -137,9 +143,9 @@ def _quadrant_pattern(index: int) -> Pattern:
         beta=0.2 * arousal * np.clip(np.abs(right) + frontal, 0.0, 1.0),
         early=_normalize_topography(front),
         late=_normalize_topography(np.exp(-4.0 * (right**2 + front**2))),
-        early_onset_s=EARLY_ONSETS_S[arousal < 0],
-        late_onset_s=LATE_ONSETS_S[arousal < 0],
-        expression=QUADRANT_EXPRESSIONS[index],
+        early_onset_s=float(np.interp(-arousal, (-1, 1), EARLY_ONSETS_S)),
+        late_onset_s=float(np.interp(-arousal, (-1, 1), LATE_ONSETS_S)),
+        expression=NEUTRAL if is_neutral else QUADRANT_EXPRESSIONS[index],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -178,16 +178,44 @@ def render_frames(
     config: SyntheticConfig, participant: ParticipantTruth, trial: TrialTruth
 ) -> Iterator[np.ndarray]:
     """Yield the frames of a trial's video, (HEIGHT, WIDTH, 3) uint8 RGB."""
-    appearance = draw_appearance(config, participant.number)
-    faces = _face_renderer(config, participant.number)
-    rng = random_generator(config, RandomStream.HEAD_MOTION, participant.number, trial.trial)
-    motion_hz = rng.uniform(0.1, 0.5, 4)
-    phases = rng.uniform(0, 2 * np.pi, 4)
-    background = appearance.background.copy()
+    background = draw_appearance(config, participant.number).background.copy()
     if trial.mark_hz is not None:
         draw_mark(background, trial.stimulus)
-    for frame in range(round(config.stimulus_s * FPS)):
-        span = _span_at(trial.spans, (frame + 0.5) / FPS)
+    frames = range(round(config.stimulus_s * FPS))
+    yield from render_spans(
+        config, (participant.number, trial.trial), trial.spans, frames, background
+    )
+
+
+def render_spans(
+    config: SyntheticConfig,
+    keys: tuple[int, int],
+    spans: Sequence[ExpressionSpan],
+    frames: Iterable[int],
+    background: np.ndarray,
+) -> Iterator[np.ndarray]:
+    """Yield frames of a face that shows the given expressions.
+
+    Parameters
+    ----------
+    config
+    keys
+        Number of the participant, who has one appearance, and of the video, for the movements of
+        the head.
+    spans
+        The face is neutral outside of them.
+    frames
+        Times of the frames in units of 1 / `FPS` seconds; may be negative.
+    background
+        (HEIGHT, WIDTH, 3) uint8. It is a frame without a face, and is not to be changed.
+    """
+    appearance = draw_appearance(config, keys[0])
+    faces = _face_renderer(config, keys[0])
+    rng = random_generator(config, RandomStream.HEAD_MOTION, *keys)
+    motion_hz = rng.uniform(0.1, 0.5, 4)
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    for frame in frames:
+        span = _span_at(spans, (frame + 0.5) / FPS)
         if span is not None and span.pattern is None:
             yield background
             continue
@@ -199,7 +227,7 @@ def render_frames(
         yield _compose(background, face, appearance, _head_motion(frame / FPS, motion_hz, phases))
 
 
-def _span_at(spans: tuple[ExpressionSpan, ...], seconds: float) -> ExpressionSpan | None:
+def _span_at(spans: Sequence[ExpressionSpan], seconds: float) -> ExpressionSpan | None:
     return next((span for span in spans if span.start_s <= seconds < span.stop_s), None)
 
 
@@ -231,23 +259,23 @@ def _compose(
     return composed
 
 
-def draw_mark(frame: np.ndarray, stimulus: int) -> None:
-    """Draw a number from 0 to 63 into a corner: a white cell, a black cell, then six bits."""
-    bits = [1, 0, *(stimulus >> bit & 1 for bit in reversed(range(MARK_BITS)))]
-    for column, bit in enumerate(bits, start=1):
+def draw_mark(frame: np.ndarray, number: int, bits: int = MARK_BITS) -> None:
+    """Draw a number from 0 to 2 ** bits - 1: a white cell, a black cell, then its bits."""
+    cells = [1, 0, *(number >> bit & 1 for bit in reversed(range(bits)))]
+    for column, cell in enumerate(cells, start=1):
         left = column * MARK_CELL
-        frame[MARK_CELL : 2 * MARK_CELL, left : left + MARK_CELL] = 235 if bit else 20
+        frame[MARK_CELL : 2 * MARK_CELL, left : left + MARK_CELL] = 235 if cell else 20
 
 
-def read_mark(frame: np.ndarray) -> int | None:
+def read_mark(frame: np.ndarray, bits: int = MARK_BITS) -> int | None:
     """Return the number that `draw_mark` drew into a frame, (height, width, 3) uint8, or None."""
     center = MARK_CELL + MARK_CELL // 2
-    columns = center + MARK_CELL * np.arange(MARK_BITS + 2)
+    columns = center + MARK_CELL * np.arange(bits + 2)
     cells = frame[center - 4 : center + 4, :][:, columns].mean(axis=(0, 2))
-    white, black, *bits = cells
+    white, black, *values = cells
     if white < 180 or black > 70:
         return None
-    return sum(int(cell > 127) << bit for bit, cell in enumerate(reversed(bits)))
+    return sum(int(cell > 127) << bit for bit, cell in enumerate(reversed(values)))
 
 
 def write_video(

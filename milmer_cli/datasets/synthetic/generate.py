@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -74,32 +75,55 @@ def generate_dataset(
         ``folder`` contains anything else or is not writable.
     """
     truth = draw_truth(config)
+    with explained_errors(folder):
+        found = find_truth(folder, lambda path: read_truth(path).spec == config)
+        if found != TRUTH_NAME:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_truth(folder / UNFINISHED_NAME, truth)
+            _write_files(folder, truth, progress, workers)
+            (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)
+    return truth
+
+
+@contextmanager
+def explained_errors(folder: Path) -> Iterator[None]:
+    """Raise an InputError if ``folder`` cannot be written."""
     try:
-        if _is_finished(folder, config):
-            return truth
-        folder.mkdir(parents=True, exist_ok=True)
-        write_truth(folder / UNFINISHED_NAME, truth)
-        _write_files(folder, truth, progress, workers)
-        (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)
+        yield
     except OSError as error:
         raise InputError(
             f"The demo data set cannot be written to {folder}: {error}.",
             "Choose a writable folder on a disk with free space.",
         ) from error
-    return truth
 
 
-def _is_finished(folder: Path, config: SyntheticConfig) -> bool:
-    """Return whether ``folder`` contains the finished data set; InputError for any other content.
+def find_truth(folder: Path, is_own: Callable[[Path], bool]) -> str | None:
+    """Find the ground truth of an earlier run, which proves that the folder is that of the demo.
 
-    A real DEAP has the same file names. Therefore nothing is overwritten unless a ground-truth file
-    proves that it was generated from the same config.
+    Real data sets have the same file names. Therefore nothing is overwritten without this proof.
+
+    Parameters
+    ----------
+    folder
+        Folder of the data set.
+    is_own
+        Whether a ground-truth file is of the same config.
+
+    Returns
+    -------
+    str or None
+        `TRUTH_NAME` if the data set is finished, `UNFINISHED_NAME` if not, None for a new folder.
+
+    Raises
+    ------
+    InputError
+        ``folder`` contains anything else.
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
+        return None
     for name in (TRUTH_NAME, UNFINISHED_NAME):
-        if (folder / name).exists() and read_truth(folder / name).spec == config:
-            return name == TRUTH_NAME
+        if (folder / name).exists() and is_own(folder / name):
+            return name
     raise InputError(
         f"{folder} already contains files that do not belong to this demo data set.",
         "Choose a new or an empty folder.",
@@ -110,16 +134,22 @@ def _write_files(folder: Path, truth: SyntheticTruth, progress: Progress, worker
     ratings = folder / "metadata_csv" / "participant_ratings.csv"
     ratings.parent.mkdir(exist_ok=True)
     write_ratings(ratings, truth)
-    writers = list(_file_writers(folder, truth))
+    write_in_parallel(list(_file_writers(folder, truth)), progress, workers)
+    progress.note(
+        f"Wrote {len(truth.participants)} participants with {truth.spec.trials} trials each.",
+        "detail",
+    )
+
+
+def write_in_parallel(
+    writers: Sequence[Callable[[], None]], progress: Progress, workers: int
+) -> None:
+    """Call functions that write files, in ``workers`` processes; 0 for one per core."""
     progress.start(TASK, total=len(writers), unit="files")
     parallel = Parallel(n_jobs=workers or -1, return_as="generator_unordered")
     for _ in parallel(delayed(_run_on_one_thread)(writer) for writer in writers):
         progress.advance(TASK)
     progress.done(TASK)
-    progress.note(
-        f"Wrote {len(truth.participants)} participants with {truth.spec.trials} trials each.",
-        "detail",
-    )
 
 
 def _file_writers(folder: Path, truth: SyntheticTruth) -> Iterator[Callable[[], None]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from milmer_cli.datasets.synthetic.config import (
+    NEUTRAL_PATTERN,
     QUADRANTS,
     SFREQ_HZ,
     SLOT_S,
@@ -58,27 +59,44 @@ def draw_truth(config: SyntheticConfig) -> SyntheticTruth:
     """
     numbers = _participant_numbers(config.participants)
     rng = random_generator(config, RandomStream.STIMULI)
-    stimulus_quadrants = rng.permutation(_balanced_quadrants(config.trials, rng))
+    stimulus_quadrants = rng.permutation(balanced_quadrants(config.trials, rng))
     ties = _draw_ties(config, rng)
     without_video = numbers[min(1, len(numbers) - 1)]
     participants = []
     for index, number in enumerate(numbers):
         preferred = index % len(QUADRANTS)
-        quadrants = _draw_quadrants(config, number, stimulus_quadrants, preferred)
+        quadrants = draw_quadrants(config, number, stimulus_quadrants, preferred)
         participants.append(
             _draw_participant(config, number, quadrants, ties[index], number == without_video)
         )
     return SyntheticTruth(config, tuple(participants))
 
 
-def _balanced_quadrants(count: int, rng: np.random.Generator) -> np.ndarray:
+def balanced_quadrants(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return ``count`` indices of quadrants, as equally often as possible, (count,) int."""
     return np.resize(rng.permutation(len(QUADRANTS)), count)
 
 
-def _draw_quadrants(
+def draw_quadrants(
     config: SyntheticConfig, number: int, stimulus_quadrants: np.ndarray, preferred: int
 ) -> np.ndarray:
-    """Draw the quadrant that a participant rates each stimulus into, (n_stimuli,) int."""
+    """Draw the quadrant that a participant rates each stimulus into.
+
+    Parameters
+    ----------
+    config
+        ``signal_kind`` states how far the participants agree.
+    number
+        Number of the participant.
+    stimulus_quadrants
+        (n_stimuli,) indices in `QUADRANTS`.
+    preferred
+        Quadrant that the participant prefers if ``signal_kind`` is ``participant``.
+
+    Returns
+    -------
+    (n_stimuli,) int
+    """
     rng = random_generator(config, RandomStream.STIMULI, number)
     quadrants = stimulus_quadrants.copy()
     if config.signal_kind == "emotion":
@@ -87,7 +105,7 @@ def _draw_quadrants(
         quadrants[individual] = rng.permutation(quadrants[individual])
     elif config.signal_kind == "participant":
         n_preferred = round(PREFERENCE_SHARE * min(config.signal, 1.0) * config.trials)
-        others = _balanced_quadrants(config.trials - n_preferred, rng)
+        others = balanced_quadrants(config.trials - n_preferred, rng)
         quadrants = rng.permutation(np.concatenate([np.full(n_preferred, preferred), others]))
     return quadrants
 
@@ -135,13 +153,13 @@ def _draw_participant(
                 trial=trial,
                 stimulus=stimulus,
                 quadrant=QUADRANTS[quadrant],
-                ratings=_draw_ratings(quadrant, ties.get(stimulus), rng),
+                ratings=draw_ratings(quadrant, ties.get(stimulus), rng),
                 tied=stimulus in ties,
                 onset_sample=onset_sample,
                 onset_s=onset_sample / SFREQ_HZ,
                 pattern=pattern,
                 video=None if video_missing else f"face_video/{name}/{name}_trial{trial:02d}.avi",
-                spans=_draw_spans(config, pattern, rng),
+                spans=draw_spans(config, pattern, rng),
                 mark_hz=5.0 + 0.9 * stimulus if config.marks else None,
             )
         )
@@ -166,9 +184,19 @@ def _draw_order(trials: int, rng: np.random.Generator) -> list[int]:
     return [int(stimulus) for stimulus in order]
 
 
-def _draw_ratings(
+def draw_ratings(
     quadrant: int, tied_rating: int | None, rng: np.random.Generator
 ) -> tuple[float, float, float, float]:
+    """Draw valence, arousal, dominance and liking, 1 to 9, within a quadrant.
+
+    Parameters
+    ----------
+    quadrant
+        Index in `QUADRANTS`.
+    tied_rating
+        Which rating is exactly 5: 0 for valence, 1 for arousal, None for none.
+    rng
+    """
     valence_sign, arousal_sign = quadrant_signs(quadrant)
     distance = rng.uniform(0.7, 3.9, size=2)
     ratings = [5.0 + valence_sign * distance[0], 5.0 + arousal_sign * distance[1]]
@@ -185,10 +213,19 @@ def quadrant_signs(quadrant: int) -> tuple[int, int]:
     return (1 if valence == "HV" else -1), (1 if arousal == "HA" else -1)
 
 
-def _draw_spans(
+def draw_spans(
     config: SyntheticConfig, own_pattern: int, rng: np.random.Generator
 ) -> tuple[ExpressionSpan, ...]:
-    """Of every ten slots, draw three with an expression and one without a face."""
+    """Of every ten slots of a trial, draw three with an expression and one without a face.
+
+    Parameters
+    ----------
+    config
+        ``stimulus_s`` is the duration, ``signal`` the share of expressions of the trial's pattern.
+    own_pattern
+        Pattern of the trial (see `TrialTruth`).
+    rng
+    """
     own_patterns, all_patterns = _expression_patterns(config, own_pattern)
     spans = []
     for block in range(0, round(config.stimulus_s / SLOT_S), SLOTS_PER_BLOCK):
@@ -217,6 +254,8 @@ def _expression_patterns(
     """
     if config.signal_kind == "emotion":
         quadrants = range(len(QUADRANTS))
+        if own_pattern == NEUTRAL_PATTERN:
+            return [own_pattern], quadrants
         valence = quadrant_signs(own_pattern)[0]
         return [q for q in quadrants if quadrant_signs(q)[0] == valence], quadrants
     first = own_pattern - own_pattern % PATTERNS_PER_PARTICIPANT + 1
