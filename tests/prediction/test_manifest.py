@@ -36,7 +36,7 @@ def test_read_requests_lists_all_errors(write):
         "z;gone.edf;;",
         "w;;;",
         "v;a.edf;;0",
-        "u;a.edf;-1;",
+        "u;a.edf;soon;",
     )
     with pytest.raises(InputError) as caught:
         read_requests(path)
@@ -48,7 +48,7 @@ def test_read_requests_lists_all_errors(write):
         "row 6: there is no eeg file",
         "row 7: eeg and video are both empty",
         "row 8: trial: expected 1, 2, 3, ... (at most 2147483647), got '0'",
-        "row 9: video_onset_s: expected seconds, 0 or more, got '-1'",
+        "row 9: video_onset_s: expected seconds, got 'soon'",
     ):
         assert text in caught.value.message
     with pytest.raises(InputError, match="the table has no rows"):
