@@ -37,7 +37,9 @@ LISTED_FOLDERS = ("data", "prepared", "run", "evaluation")
 """Folders of the demo of another data set than DEAP."""
 LABELED = ("eav", "bids")
 """Data sets whose trials have a class instead of ratings, or in addition."""
-WITHOUT_SHARED_STIMULI = ("eav",)
+PROTOCOLS = {"eav": ("trial", "participant"), "bids": ("trial", "stimulus")}
+"""Protocols of the demo where those of the preset do not apply: EAV shares no stimuli, and one
+participant of the BIDS data set has no faces, so a validation set could have none."""
 MAX_WORKERS = 4
 """Parallel trainings of the evaluation at most; starting a process takes longer than training one
 of the small networks."""
@@ -140,7 +142,6 @@ def listed_arguments(out: Path, truth: ListedTruth, options: Sequence[str]) -> I
     data, prepared, run, evaluation = (out / name for name in LISTED_FOLDERS)
     name = truth.config.data_set
     workers = min(MAX_WORKERS, joblib.cpu_count())
-    protocols = ["trial", "participant"] if name in WITHOUT_SHARED_STIMULI else []
     preset = ["--preset", "demo"]
     if name in LABELED:
         preset += ["--set", "data.target=label"]
@@ -149,7 +150,7 @@ def listed_arguments(out: Path, truth: ListedTruth, options: Sequence[str]) -> I
         ["train", "--prepared", prepared, "--fusion", "cross_attention", "--out", run],
         ["evaluate", "--prepared", prepared, "--workers", workers, "--out", evaluation],
     ]
-    stages[2] += [word for protocol in protocols for word in ("--protocol", protocol)]
+    stages[2] += [word for protocol in PROTOCOLS.get(name, ()) for word in ("--protocol", protocol)]
     for stage in stages:
         yield [*map(str, stage), *preset, *options]
 
