@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from milmer_cli.arrays import read_arrays
 from milmer_cli.audit.predictions import read_predictions
 from milmer_cli.audit.splits import read_splits
 from milmer_cli.data.labeled_segments import LabeledSegments
@@ -163,6 +164,8 @@ def _resume(path: Path, corpus: Path) -> None:
 
 
 def _evaluation(path: Path, corpus: Path) -> None:
+    if read_arrays(path) is None:
+        return  # the result is computed again, as if the file was missing
     evaluate(corpus / "store", corpus / "evaluation", _settings(corpus))
 
 
