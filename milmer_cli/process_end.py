@@ -52,9 +52,17 @@ def interrupted_by_sigterm() -> Iterator[None]:
 def _repeat_interruption(interruption: KeyboardInterrupt) -> None:
     is_sigterm = isinstance(interruption, Terminated)
     number = signal.SIGTERM if is_sigterm else signal.SIGINT
-    timer = threading.Timer(REPEAT_S, signal.raise_signal, (number,))
+    timer = threading.Timer(REPEAT_S, _signal_main_thread, (number,))
     timer.daemon = True
     timer.start()
+
+
+def _signal_main_thread(number: int) -> None:
+    main = threading.main_thread().ident
+    if sys.platform == "win32" or main is None:
+        signal.raise_signal(number)
+    else:
+        signal.pthread_kill(main, number)  # a signal of this thread would not end a wait
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -67,9 +68,16 @@ def test_interrupted_by_sigterm_repeats_a_discarded_interruption(number, interru
             signal.raise_signal(number)
             time.sleep(0)  # the handler runs here, and Python discards its exception
 
+    given_up = threading.Event()
+    blocked = threading.Event()
+    watchdog = threading.Timer(5.0, lambda: (given_up.set(), blocked.set()))
+    watchdog.start()
+
     def wait() -> None:
         Finalized()
-        time.sleep(5)
+        blocked.wait()
 
     with pytest.raises(interruption), interrupted_by_sigterm():
         wait()
+    watchdog.cancel()
+    assert not given_up.is_set(), "the interruption did not end the wait"

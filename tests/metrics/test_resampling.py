@@ -14,6 +14,7 @@ def test_sampled_axes_of_each_protocol():
         "participant": ("participant",),
         "stimulus": ("stimulus",),
         "participant-stimulus": ("participant", "stimulus"),
+        "cross-dataset": ("participant",),
     }
     assert GENERALIZES_TO.keys() == SAMPLED_AXES.keys()
 
