@@ -64,6 +64,7 @@ def at_chance(metrics, protocol: str, model: str = BAND_POWER) -> bool:
     return low <= 0.25 and (chance["p_value"] is None or chance["p_value"] > 0.05)
 
 
+@pytest.mark.slow
 def test_evaluate_without_signal_is_at_chance(made_once):
     metrics, page = evaluate_synthetic(
         made_once, "synthetic-null", VALID, participants=4, trials=16, stimulus_s=6.0, signal=0.0
@@ -75,6 +76,7 @@ def test_evaluate_without_signal_is_at_chance(made_once):
     assert n_at_chance + page.count("Not comparable with chance") == len(VALID)
 
 
+@pytest.mark.slow
 def test_evaluate_detects_a_leak_of_trials(made_once):
     metrics, page = evaluate_synthetic(
         made_once,
