@@ -49,7 +49,7 @@ from milmer_cli.metrics.significance import Comparison, compare_models
 from milmer_cli.settings import Settings
 from milmer_cli.settings.schema import Protocol
 from milmer_cli.training.calibration import undo_calibration
-from milmer_cli.training.run_dir import package_versions
+from milmer_cli.training.run_environment import package_versions
 
 
 def summarize_evaluation(

@@ -30,7 +30,7 @@ from milmer_cli.reports.plots.style import (
 )
 from milmer_cli.reports.plots.sync import plot_sync
 from milmer_cli.reports.text import QUADRANT_WORDS
-from milmer_cli.training.run_dir import package_versions
+from milmer_cli.training.run_environment import package_versions
 
 _SYNC_WIDE_IN = 9.0
 _MIN_POSITIONS = 3

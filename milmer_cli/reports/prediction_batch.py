@@ -8,7 +8,7 @@ from milmer_cli.prediction.batch import BatchResult
 from milmer_cli.prediction.result import PAGE
 from milmer_cli.reports.html import render, split_settings
 from milmer_cli.reports.plots.style import class_color_indices
-from milmer_cli.training.run_dir import package_versions
+from milmer_cli.training.run_environment import package_versions
 
 
 def batch_page(result: BatchResult, rated: Mapping[str, str]) -> str:

@@ -19,13 +19,11 @@ A folder that contains `MARKER` is a run that has not finished; see `begin_run`.
 
 from __future__ import annotations
 
-import platform
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,6 @@ import numpy as np
 from accelerate import PartialState
 from transformers import PreTrainedModel
 
-import milmer_cli
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
@@ -41,7 +38,7 @@ from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.integrity import folder_checksums
 from milmer_cli.io import atomic_files, read_json_object, write_json
-from milmer_cli.models import MilmerModel
+from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree
@@ -50,6 +47,7 @@ from milmer_cli.settings import Settings, load_settings
 from milmer_cli.settings.schema import STORE_SECTIONS
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
+from milmer_cli.training.run_environment import package_versions, read_environment
 from milmer_cli.training.run_marker import MARKER, starting_command
 from milmer_cli.training.sources import UsedTrial, read_sources
 
@@ -60,7 +58,6 @@ CURVE, MODEL = "learning-curve.png", "model"
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
 FILES = (SETTINGS, REQUESTED_SETTINGS, SPLITS, METRICS, HISTORY, CURVE, MODEL, TENSORBOARD)
 """What a training writes besides environment.json and the checkpoints."""
-PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
 
 
 @dataclass(frozen=True)
@@ -104,14 +101,7 @@ class Run:
                 f"{path} is not a run folder: it has no {missing[0]}.",
                 "Give a folder that `milmer train` wrote.",
             )
-        hint = "Train again, or restore the file from a copy of the run."
-        environment = read_json_object(path / ENVIRONMENT, ("classes", "label_rule", "store"), hint)
-        store = environment["store"]
-        names = ("channels", "sfreq", "segment_s", "instances", "face_size")
-        if not isinstance(store, dict) or not set(names) <= set(store):
-            raise InputError(
-                f"{path / ENVIRONMENT} is damaged: expected a store with {', '.join(names)}.", hint
-            )
+        environment = read_environment(path / ENVIRONMENT)
         settings = load_settings(file=path / SETTINGS)
         # `auto` must not choose another detector on a machine with other weights
         detector = environment["store"].get("detector") or settings.faces.detector
@@ -168,14 +158,28 @@ class Run:
             settings of the EEG.
         """
         model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)
-        eeg, n_samples = self.settings.eeg, model.config.n_samples
-        if round(eeg.segment_s * eeg.sfreq_hz) != n_samples:
+        for file, expected, got in self._contradictions(model.config):
             raise InputError(
-                f"{self.path / SETTINGS} does not belong to the model: expected segments of "
-                f"{n_samples} samples, got {eeg.segment_s:g} s at {eeg.sfreq_hz:g} Hz.",
+                f"{self.path / file} does not belong to the model: expected {expected}, got {got}.",
                 "Restore the file from a copy of the run, or train again.",
             )
         return model
+
+    def _contradictions(self, config: MilmerConfig) -> Iterator[tuple[str, str, str]]:
+        """Yield the files that do not belong to the model: name, expected and given value."""
+        eeg = self.settings.eeg
+        segments = {
+            SETTINGS: (eeg.segment_s, eeg.sfreq_hz),
+            ENVIRONMENT: (self.segment_s, self.sfreq),
+        }
+        for file, (segment_s, sfreq) in segments.items():
+            if round(segment_s * sfreq) != config.n_samples:
+                got = f"{segment_s:g} s at {sfreq:g} Hz"
+                yield file, f"segments of {config.n_samples} samples", got
+        if len(self.channels) not in (0, config.n_channels):  # none without EEG
+            yield ENVIRONMENT, f"{config.n_channels} EEG channels", str(len(self.channels))
+        if len(self.class_names) != config.num_labels:
+            yield ENVIRONMENT, f"{config.num_labels} classes", str(len(self.class_names))
 
     def sources(self) -> list[UsedTrial] | None:
         """Read the parts of files in the sets of the run; None if the run does not record them.
@@ -267,17 +271,6 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
         "face_size": first.face_size,
         "detector": first.detector,
     }
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of Milmer, Python and the packages that determine the results."""
-    versions = {"milmer": milmer_cli.__version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
 
 
 @contextmanager

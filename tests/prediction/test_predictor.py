@@ -88,6 +88,37 @@ def test_load_model_refuses_settings_of_another_model(tmp_path, untrained_run, l
         load_model(run)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("channels", [*GENEVA[:-1]], "does not belong to the model: expected 32 EEG channels"),
+        ("channels", [*GENEVA[:-1], 3.5], r"store\.channels: expected a list of different names"),
+        ("channels", [*GENEVA[:-1], "Fp1"], r"store\.channels: expected a list of different names"),
+        ("sfreq", 1e9, "does not belong to the model: expected segments of"),
+        ("sfreq", "128", r"store\.sfreq: expected a positive number"),
+        ("sfreq", float("inf"), r"store\.sfreq: expected a positive number"),
+        ("instances", True, r"store\.instances: expected a positive integer"),
+        ("face_size", 0, r"store\.face_size: expected a positive integer"),
+        ("cleaned", "s01", r"store\.cleaned: expected a list of different names"),
+        ("eog_methods", {"ica": "many"}, r"store\.eog_methods: expected counts by method"),
+        ("detector", ["sfd"], r"store\.detector: expected a name"),
+        (None, ["a", "b"], "does not belong to the model: expected 4 classes, got 2"),
+        (None, ["a", "b", "c", 4], "classes: expected a list of different names"),
+    ],
+)
+def test_load_model_refuses_a_damaged_environment(tmp_path, untrained_run, key, value, message):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    environment = json.loads((run / "environment.json").read_text())
+    if key is None:
+        environment["classes"] = value
+    else:
+        environment["store"][key] = value
+    (run / "environment.json").write_text(json.dumps(environment))
+    with pytest.raises(InputError, match=message) as caught:
+        load_model(run)
+    assert "environment.json" in caught.value.message
+
+
 def test_predictor_detects_faces_on_the_device_of_the_model(
     recording_files, untrained_run, monkeypatch
 ):
