@@ -34,12 +34,15 @@ from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.prediction.manifest import read_requests
 from milmer_cli.prediction.recording import open_block
 from milmer_cli.preparation.input_check import check_manifest
+from milmer_cli.progress import SILENT
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.evaluate import evaluate
 from milmer_cli.stages.predict import load_model
 from milmer_cli.stages.train import train
 from milmer_cli.store import PreparedStore, validate_store
+from milmer_cli.training.checkpoints import checkpoint_to_resume, required_parts
 from milmer_cli.training.fit_fold import new_model, open_bags
+from milmer_cli.training.run_dir import CHECKPOINTS
 from milmer_cli.video.frames import VideoReader
 from milmer_cli.video.probe import probe_video
 
@@ -159,6 +162,8 @@ def _run(path: Path, corpus: Path) -> None:
 
 
 def _resume(path: Path, corpus: Path) -> None:
+    # the check of `train` that refuses a damaged checkpoint, without what `train` does before
+    checkpoint_to_resume(corpus / "unfinished" / CHECKPOINTS, required_parts(1, False), SILENT)
     overrides = ("train.epochs=3", "run.checkpoint_interval_min=1e-9")
     train(corpus / "store", corpus / "unfinished", _settings(corpus, *overrides))
 
