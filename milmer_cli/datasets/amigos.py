@@ -77,9 +77,7 @@ def list_amigos(root: Path, settings: DataSettings) -> DatasetListing:
         try:
             participant = _Participant.read(name, arrays[name], findings)
         except InputError as error:
-            findings.add_missing(
-                f"EEG of {name}", f"{name} is left out: {error.message}", error.hint
-            )
+            findings.add_error(f"EEG of {name}", error, f"{name} is left out: {{}}")
             continue
         own = participant.rows(videos, unit or _UNIT, findings)
         if not own:
@@ -131,8 +129,8 @@ def _videos(files: Sequence[Path], findings: Findings) -> Mapping[tuple[int, str
     for (number, clip), own in videos.items():
         if len(own) > 1:
             findings.add(
-                "There is more than one video of this clip, and none of them is used.",
-                f"P{number:02d} clip {clip.upper()}",
+                "{}: There is more than one video of this clip, and none of them is used.",
+                [f"P{number:02d} clip {clip.upper()}"],
             )
     return {key: own[0] for key, own in videos.items() if len(own) == 1}
 
@@ -179,8 +177,9 @@ class _Participant:
         content, labels = read_mat(path, [_LABELS, _IDS], unverified=True)
         if meta.get("unverified") or content.get("unverified"):
             findings.add(
-                "The file contains more bytes than its compressed variables need; they were read.",
-                name,
+                "{}: The file contains more bytes than its compressed variables need; they were "
+                "read.",
+                [name],
             )
         return cls(name, path, signals, labels, content["texts"])
 
@@ -220,13 +219,15 @@ class _Participant:
         for reason, trials in excluded.items():
             findings.add_missing(list_trials(self._name, trials), f"Left out, because {reason}.")
         if len(self._trials) != N_TRIALS:
-            findings.add(f"Expected {N_TRIALS} trials, got {len(self._trials)}.", self._name)
+            findings.add(
+                f"{{}}: Expected {N_TRIALS} trials, got {len(self._trials)}.", [self._name]
+            )
         for sentence, trials in (
             ("These trials have no video.", silent),
             ("A self-assessment is missing or not between 1 and 9, so it is empty.", unrated),
         ):
             if trials:
-                findings.add(sentence, list_trials(self._name, trials))
+                findings.add(f"{{}}: {sentence}", [list_trials(self._name, trials)])
         return rows
 
     def _eeg_columns(self, trial: int, unit: str) -> dict[str, object]:

@@ -68,7 +68,7 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
             measured = _measure(name, axes, options, findings)
         if videos and not filmed:
             if sentence := video_finding(next(iter(videos.values()))[0]):
-                findings.add(sentence, name)
+                findings.add(f"{{}}: {sentence}", [name])
             filmed = True
     if not options.eeg_channels and not options.renames:
         findings.add(
@@ -112,7 +112,7 @@ def _rows(
         ("These trials have no EEG.", [trial for trial in used if trial > n_arrays]),
     ):
         if listed:
-            findings.add(sentence, list_trials(name, listed))
+            findings.add(f"{{}}: {sentence}", [list_trials(name, listed)])
     array_columns = _array_columns(axes, options, name)
     rows = []
     for trial in used:
@@ -169,9 +169,10 @@ def _measure(name: str, axes: ArrayAxes, options: ReadOptions, findings: Finding
         array = EegArray.parse(axes.trial(1), SFREQ_HZ, unit=unit)
         deviation, step_ratio = measure_array(axes.path, array)
     except InputError as error:
-        findings.add_missing(f"EEG of {name}", error.message, error.hint)
+        findings.add_error(f"EEG of {name}", error)
         return False
-    findings.add(unit_finding(deviation, unit, bool(options.unit)), name)
+    sentence = unit_finding(deviation, unit, bool(options.unit))
+    findings.add(f"{{}}: {sentence}", [name])
     if not np.isnan(step_ratio):
-        findings.add(contiguity_finding(step_ratio), name)
+        findings.add(f"{{}}: {contiguity_finding(step_ratio)}", [name])
     return True

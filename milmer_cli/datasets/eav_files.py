@@ -108,7 +108,7 @@ def _array_file(folder: Path, name: str, ending: str, findings: Findings) -> Pat
     found = [path for path in _files(folder, "EEG") if pattern.fullmatch(path.name)]
     if len(found) > 1:
         names = shorten([path.name for path in found])
-        findings.add(f"{names} have the same meaning: the first one is used.", name)
+        findings.add(f"{{}}: {names} have the same meaning: the first one is used.", [name])
     return found[0] if found else None
 
 
@@ -128,7 +128,7 @@ def read_labels(folder: Path, name: str, findings: Findings) -> dict[int, TrialC
     try:
         labels = read_mat(path, ["label"], unverified=True)[1].get("label", np.zeros(0))
     except InputError as error:
-        findings.add_missing(path.name, f"{error.message} {instead}", error.hint)
+        findings.add_error(path.name, error, f"{{}} {instead}")
         return {}
     n_classes = len(EMOTIONS) * len(CONDITIONS)
     if labels.ndim == 2 and labels.shape[0] != n_classes:
@@ -168,18 +168,18 @@ def find_array(folder: Path, name: str, n_labels: int, findings: Findings) -> Ar
     try:
         axes = _axes(path, n_labels or N_TRIALS)
     except InputError as error:
-        findings.add_missing(f"EEG of {name}", error.message, error.hint)
+        findings.add_error(f"EEG of {name}", error)
         return None
     if not re.fullmatch(r"\w+\(time,channel,\{\}\)", axes.pattern):
         findings.add(
-            f"The array is transposed: it is read as {axes.pattern.format('trial')}.", name
+            f"{{}}: The array is transposed: it is read as {axes.pattern.format('trial')}.", [name]
         )
     lengths, expected = (axes.n_samples, axes.n_channels, axes.n_trials), _expected_lengths()
     if lengths != expected:
         findings.add(
-            f"Expected {_describe(expected)}, got {_describe(lengths)}; {SFREQ_HZ:g} Hz is "
+            f"{{}}: Expected {_describe(expected)}, got {_describe(lengths)}; {SFREQ_HZ:g} Hz is "
             "assumed.",
-            name,
+            [name],
         )
     return axes
 
@@ -242,7 +242,8 @@ def find_videos(
         differ |= int(match[1]) != int(match[2])
     unexpected += [p.name for p in _files(folder, "Audio") if not _AUDIO.fullmatch(p.name)]
     if unexpected:
-        findings.add(f"Files with unexpected names are not used: {shorten(unexpected)}.", name)
+        sentence = f"{{}}: Files with unexpected names are not used: {shorten(unexpected)}."
+        findings.add(sentence, [name])
     if differ:
         findings.add(
             "The number after Trial_ in the names of videos is not the index of the trial: the "
@@ -250,7 +251,7 @@ def find_videos(
         )
     if twice := [trial for trial, own in by_trial.items() if len(own) > 1]:
         findings.add(
-            "These trials have more than one video, and none of them is used.",
-            list_trials(name, twice),
+            "{}: These trials have more than one video, and none of them is used.",
+            [list_trials(name, twice)],
         )
     return {trial: own[0] for trial, own in by_trial.items() if len(own) == 1}

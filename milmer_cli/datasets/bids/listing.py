@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from milmer_cli.datasets.bids.events import EventsTable, read_events
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, find_files, find_participants
 from milmer_cli.datasets.bids.signals import BidsSignal, channels_to_list, read_signal
 from milmer_cli.datasets.bids.tables import read_names
@@ -24,6 +23,7 @@ from milmer_cli.datasets.bids.videos import (
     video_of_trial,
     videos_without_eeg,
 )
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME
 from milmer_cli.datasets.manifest_eeg import electrodes_to_store
@@ -126,7 +126,7 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
             "Name the events that are trials: --trial-type NAME[,NAME].",
         )
     if not any(row.get("video") for row in rows):
-        findings.add("No trial has a video of the participant: only the EEG can be used")
+        findings.add("No trial has a video of the participant: only the EEG can be used.")
     return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
 
 
@@ -150,27 +150,28 @@ def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -
     table = root / "participants.tsv"
     stated = read_names(table, "participant_id", PARTICIPANT_COLUMN, findings)
     if not table.is_file():
-        findings.add("There is no participants.tsv; the participants are the folders sub-*")
+        findings.add("There is no participants.tsv; the participants are the folders sub-*.")
     elif stated:
         for participant in sorted(set(stated) - set(folders)):
             findings.add_missing(
                 participant, "participants.tsv lists it, and it has no folder.", "Copy its folder."
             )
         if unlisted := sorted(set(folders) - set(stated)):
-            findings.add("participants.tsv does not list all folders", unlisted)
+            findings.add("participants.tsv does not list all folders ({}).", unlisted)
     names = {folder: stated.get(folder) or folder for folder in folders}
     if wrong := [name for name in names.values() if not re.fullmatch(PARTICIPANT_NAME, name)]:
         findings.add(
             f"Names of {PARTICIPANT_COLUMN} that contain other characters than letters, "
-            "digits and . _ - are ignored",
+            "digits and . _ - are ignored ({}).",
             wrong,
         )
         names = {folder: folder if name in wrong else name for folder, name in names.items()}
     if len(set(names.values())) < len(names):
-        findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it")
+        findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it.")
         names = {folder: folder for folder in folders}
     for folder in [f for f, name in names.items() if not re.fullmatch(PARTICIPANT_NAME, name)]:
-        findings.add("Left out, because the name is no name of a participant", [names.pop(folder)])
+        sentence = "Left out, because the name is no name of a participant ({})."
+        findings.add(sentence, [names.pop(folder)])
     return names
 
 
@@ -269,7 +270,7 @@ def _session_rows(
         }
         rows.append(row)
         if rule.stimulus_column and not trial.stimulus:
-            sentence = "Trials without a stimulus (n/a) have a stimulus of their own"
+            sentence = "Trials without a stimulus (n/a) have a stimulus of their own ({})."
             findings.add(sentence, [own_stimulus])
     return rows
 
@@ -299,16 +300,17 @@ def _is_within(recording: _Recording, trial: BidsTrial, findings: Findings) -> b
     """Report trials beyond the end of the recording, and onsets that contradict ``sample``."""
     where = f"{trial.row.errors.path.name} row {trial.row.line}"
     if trial.onset_s >= recording.duration_s:
-        findings.add("Trials that start after the end of the recording are left out", [where])
+        findings.add("Trials that start after the end of the recording are left out ({}).", [where])
         return False
     if trial.onset_s + trial.duration_s > recording.duration_s + _END_TOLERANCE_S:
-        findings.add("Trials that end after the recording are cut to its end", [where])
+        findings.add("Trials that end after the recording are cut to its end ({}).", [where])
     sample = trial.row.value("sample", finite_number, "a number")
     if sample and recording.signal is not None:
         difference_s = abs(sample / recording.signal.sfreq_hz - trial.onset_s)
         if difference_s > _SAMPLE_TOLERANCE_S:
             findings.add(
-                "The columns onset and sample of events.tsv contradict each other; onset is used",
+                "The columns onset and sample of events.tsv contradict each other; "
+                "onset is used ({}).",
                 [f"{difference_s:.2f} s in {where}"],
             )
     return True
@@ -324,7 +326,7 @@ def _trial_numbers(
     if stated:
         findings.add(
             "The column trial does not number the trials of a session, so they are numbered in the "
-            "order of their onsets",
+            "order of their onsets ({}).",
             [session[0].file.stem],
         )
     return list(range(1, len(trials) + 1))

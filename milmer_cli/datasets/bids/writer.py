@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import EEG_FORMATS
 from milmer_cli.datasets.bids.listing import PARTICIPANT_COLUMN, SESSION_COLUMN
 from milmer_cli.datasets.bids.names import require_label
@@ -32,6 +31,7 @@ from milmer_cli.datasets.bids.sessions import (
 )
 from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows, unlisted_types
 from milmer_cli.datasets.bids.tables import names_text, read_tsv, tsv_text
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import COLUMNS, manifest_errors
 from milmer_cli.datasets.manifest_eeg import row_options
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
@@ -258,7 +258,7 @@ class _Writer:
         if start is None:
             self._findings.add(
                 f"Recordings without a date have the acq_time {UNKNOWN_START:%Y-%m-%d}, which only "
-                "relates them to their videos",
+                "relates them to their videos ({}).",
                 [eeg_file.name],
             )
         self._add_scans(recording, f"eeg/{eeg_file.name}", videos, start or UNKNOWN_START)
@@ -286,7 +286,8 @@ class _Writer:
                 with contextlib.suppress(OSError, RuntimeError, ValueError):
                     return Path(self._mne_bids.write_raw_bids(raw, path, verbose="error").fpath)
             self._findings.add(
-                "EEG files that cannot be copied as they are are converted to BDF with 24 bits",
+                "EEG files that cannot be copied as they are are converted to BDF with 24 bits "
+                "({}).",
                 [eeg.name],
             )
             try:
