@@ -14,11 +14,11 @@ from milmer_cli.arrays import read_arrays
 from milmer_cli.audit.predictions import read_predictions
 from milmer_cli.audit.splits import read_splits
 from milmer_cli.data.labeled_segments import LabeledSegments
-from milmer_cli.datasets.amigos import list_amigos
+from milmer_cli.datasets.amigos.listing import list_amigos
 from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
 from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.ratings import read_ratings
-from milmer_cli.datasets.mahnob import list_mahnob
+from milmer_cli.datasets.mahnob.listing import list_mahnob
 from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.device import Device
 from milmer_cli.eeg.array_layout import EegArray

@@ -20,7 +20,9 @@ from milmer_cli.datasets.synthetic.bdf_writer import (
     write_channels,
 )
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
@@ -32,8 +34,6 @@ from milmer_cli.datasets.synthetic.schedule import (
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 from milmer_cli.io import atomic_write
 
 SFREQ_HZ = 256

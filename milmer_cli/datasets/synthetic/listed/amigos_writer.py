@@ -9,21 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.mat_writer import Variables, write_mat5, write_mat73
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
     Trap,
 )
-from milmer_cli.datasets.synthetic.mat_writer import Variables, write_mat5, write_mat73
 from milmer_cli.datasets.synthetic.schedule import (
     balanced_quadrants,
     draw_quadrants,
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 
 SFREQ_HZ = 128
 FPS = 10

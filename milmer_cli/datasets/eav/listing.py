@@ -17,7 +17,7 @@ from milmer_cli.datasets.array_facts import (
     unit_finding,
     video_finding,
 )
-from milmer_cli.datasets.eav_files import (
+from milmer_cli.datasets.eav.files import (
     SFREQ_HZ,
     TRIAL_S,
     ArrayAxes,

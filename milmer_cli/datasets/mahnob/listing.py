@@ -8,9 +8,9 @@ from pathlib import Path
 
 from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.listing import DatasetListing
-from milmer_cli.datasets.mahnob_findings import SENTENCES, summarize_files
-from milmer_cli.datasets.mahnob_rows import SessionRow, participant_name, session_row
-from milmer_cli.datasets.mahnob_session import EMOTION, SESSION_FILE, Session, read_session
+from milmer_cli.datasets.mahnob.rows import SessionRow, participant_name, session_row
+from milmer_cli.datasets.mahnob.sentences import SENTENCES, summarize_files
+from milmer_cli.datasets.mahnob.session import EMOTION, SESSION_FILE, Session, read_session
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.errors import InputError

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from milmer_cli.datasets.findings import Findings
-from milmer_cli.datasets.mahnob_findings import SENTENCES
-from milmer_cli.datasets.mahnob_session import Session
-from milmer_cli.datasets.mahnob_times import (
+from milmer_cli.datasets.mahnob.sentences import SENTENCES
+from milmer_cli.datasets.mahnob.session import Session
+from milmer_cli.datasets.mahnob.times import (
     DURATION_TOLERANCE_S,
     LEAD_S,
     LEAD_TOLERANCE_S,

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.synthetic.eeg_writer import EEG_WRITERS, START
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.eeg_writer import EEG_WRITERS, START
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
@@ -24,8 +26,6 @@ from milmer_cli.datasets.synthetic.schedule import (
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 from milmer_cli.io import atomic_write, write_json
 
 SFREQ_HZ = 256

@@ -16,8 +16,8 @@ from milmer_cli.datasets.synthetic.config import (
 )
 from milmer_cli.datasets.synthetic.eeg_signals import simulate_signals
 from milmer_cli.datasets.synthetic.effects import GENEVA, POSITIONS
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTrial
-from milmer_cli.datasets.synthetic.trial_marks import mark_wave
+from milmer_cli.datasets.synthetic.listed.trial_marks import mark_wave
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTrial
 
 CLEAN_BAND_HZ = (4.0, 45.0)
 MAX_OFFSET_UV = 100.0

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from milmer_cli.datasets.synthetic.face_video import FPS, draw_appearance, render_spans
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTrial
-from milmer_cli.datasets.synthetic.trial_marks import draw_time_mark
+from milmer_cli.datasets.synthetic.listed.trial_marks import draw_time_mark
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTrial
 from milmer_cli.io import atomic_path
 from milmer_cli.video.decode import file_url
 
