@@ -37,6 +37,11 @@ class Findings:
         """
         self._places.setdefault(sentence, {}).update(dict.fromkeys(map(str, places)))
 
+    def add_trials(self, sentence: str, participant: str, trials: list[int]) -> None:
+        """Add a finding on trials of a participant, unless there are none."""
+        if trials:
+            self.add(f"{{}}: {sentence}", [list_trials(participant, trials)])
+
     def add_missing(self, what: str, why: str, fix: str = "") -> None:
         """Add a missing input; see `MissingInput`."""
         self.missing.append(MissingInput(what, why, fix))

@@ -10,7 +10,7 @@ from typing import Any
 
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.manifest import COLUMNS
-from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.missing import MissingInput, group_missing, missing_rows
 from milmer_cli.errors import InputError
 from milmer_cli.io import atomic_write
 from milmer_cli.stage_result import StageResult
@@ -81,10 +81,9 @@ class ListingResult(StageResult):
         """Return rows of label and value."""
         listing = self.listing
         participants = len({row["participant"] for row in listing.rows})
-        missing = group_missing(listing.missing)
         return [
             (listing.name, f"{len(listing.rows)} trials of {participants} participants"),
-            *(("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in missing),
+            *missing_rows(group_missing(listing.missing)),
             *(("finding", sentence) for sentence in listing.findings),
             ("then", f"milmer prepare --manifest {self.manifest} --check"),
             ("manifest", str(self.manifest)),

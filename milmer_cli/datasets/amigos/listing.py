@@ -16,6 +16,7 @@ import numpy as np
 from milmer_cli.datasets.array_facts import unit_finding
 from milmer_cli.datasets.findings import Findings, list_trials
 from milmer_cli.datasets.listing import DatasetListing
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.eeg.array_layout import describe_variable
@@ -172,7 +173,7 @@ class _Participant:
             raise InputError(
                 f"{path}: expected the cells {_SIGNALS}, {_LABELS} and {_IDS}, got "
                 f"{shorten(meta['variables']) or 'none'}.",
-                "Copy or download it again.",
+                COPY_AGAIN,
             )
         content, labels = read_mat(path, [_LABELS, _IDS], unverified=True)
         if meta.get("unverified") or content.get("unverified"):
@@ -222,12 +223,9 @@ class _Participant:
             findings.add(
                 f"{{}}: Expected {N_TRIALS} trials, got {len(self._trials)}.", [self._name]
             )
-        for sentence, trials in (
-            ("These trials have no video.", silent),
-            ("A self-assessment is missing or not between 1 and 9, so it is empty.", unrated),
-        ):
-            if trials:
-                findings.add(f"{{}}: {sentence}", [list_trials(self._name, trials)])
+        findings.add_trials("These trials have no video.", self._name, silent)
+        sentence = "A self-assessment is missing or not between 1 and 9, so it is empty."
+        findings.add_trials(sentence, self._name, unrated)
         return rows
 
     def _eeg_columns(self, trial: int, unit: str) -> dict[str, object]:

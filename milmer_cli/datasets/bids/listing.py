@@ -187,37 +187,31 @@ def _recordings(
     times = read_start_times(
         root, dict.fromkeys((root / folder, *(f.folder for f in files))), findings
     )
-    for file in files:
+    for file, video in [*((file, None) for file in files), *alone]:
         try:
             events = read_events(file.path, findings)
-            signal = read_signal(file.path, options, findings)
+            signal = None if video else read_signal(file.path, options, findings)
         except InputError as error:
             findings.add_error(file.path.name, error)
             continue
         if events is None or not events.rows:
-            findings.add_missing(
-                file.path.name,
-                "It has no events.tsv, so its trials are unknown and it is left out."
-                if events is None
-                else "Its events.tsv has no rows, so it is left out.",
-                "Add its events.tsv.",
-            )
+            findings.add_missing(file.path.name, *_without_events(events, video))
             continue
-        aligned = align_videos(file, videos, times, findings)
+        aligned = [video] if video else align_videos(file, videos, times, findings)
         start = parse_time(times.get(file_key(file.path), ""))
         yield _Recording(file, signal, events, tuple(aligned), start)
-    for file, video in alone:
-        try:
-            events = read_events(file.path, findings)
-        except InputError as error:
-            findings.add_error(file.path.name, error)
-            continue
-        if events is None or not events.rows:
-            why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
-            findings.add_missing(file.path.name, why, "Add its events.tsv, or its EEG.")
-            continue
-        start = parse_time(times.get(file_key(file.path), ""))
-        yield _Recording(file, None, events, (video,), start)
+
+
+def _without_events(events: EventsTable | None, video: AlignedVideo | None) -> tuple[str, str]:
+    """Return why a recording without events is left out, and what the user can do."""
+    if video is not None:
+        why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
+        return why, "Add its events.tsv, or its EEG."
+    if events is None:
+        why = "It has no events.tsv, so its trials are unknown and it is left out."
+    else:
+        why = "Its events.tsv has no rows, so it is left out."
+    return why, "Add its events.tsv."
 
 
 def _sessions(recordings: Sequence[_Recording]) -> list[list[_Recording]]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.findings import Findings, list_trials
+from milmer_cli.datasets.findings import Findings
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.eeg.array_layout import describe_variable
 from milmer_cli.eeg.mat_file import read_mat
 from milmer_cli.errors import InputError
@@ -24,7 +25,6 @@ _FOLDER = re.compile(r"subject0*([1-9]\d*)", re.IGNORECASE)
 _NAME = r"(\d+)_Trial_(\d+)_({})_({})".format("|".join(CONDITIONS), "|".join(EMOTIONS))
 _VIDEO = re.compile(rf"{_NAME}\.mp4", re.IGNORECASE)
 _AUDIO = re.compile(rf"{_NAME}_aud\.wav", re.IGNORECASE)
-_COPY = "Copy or download it again."
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def read_labels(folder: Path, name: str, findings: Findings) -> dict[int, TrialC
     instead = "The classes are those of the names of the videos."
     path = _array_file(folder, name, "_eeg_label", findings)
     if path is None:
-        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg_label.mat", instead, _COPY)
+        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg_label.mat", instead, COPY_AGAIN)
         return {}
     try:
         labels = read_mat(path, ["label"], unverified=True)[1].get("label", np.zeros(0))
@@ -135,7 +135,7 @@ def read_labels(folder: Path, name: str, findings: Findings) -> dict[int, TrialC
         labels = labels.T
     if labels.ndim != 2 or labels.shape[0] != n_classes:
         why = f"Expected an array label of {n_classes} x {N_TRIALS}. {instead}"
-        findings.add_missing(path.name, why, _COPY)
+        findings.add_missing(path.name, why, COPY_AGAIN)
         return {}
     return {trial: _class_of(column) for trial, column in enumerate(labels.T, start=1)}
 
@@ -163,7 +163,7 @@ def find_array(folder: Path, name: str, n_labels: int, findings: Findings) -> Ar
     path = _array_file(folder, name, "_eeg", findings)
     if path is None:
         why = "Without it, only the faces of this participant can be used."
-        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg.mat", why, _COPY)
+        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg.mat", why, COPY_AGAIN)
         return None
     try:
         axes = _axes(path, n_labels or N_TRIALS)
@@ -205,7 +205,7 @@ def _axes(path: Path, n_trials: int) -> ArrayAxes:
         raise InputError(
             f"{path}: expected one array with 3 dimensions, seg or seg1, got "
             f"{shorten(found) or 'none'}.",
-            _COPY,
+            COPY_AGAIN,
         )
     ((variable, shape),) = cubes
     time = int(np.argmax(shape))
@@ -217,7 +217,7 @@ def _axes(path: Path, n_trials: int) -> ArrayAxes:
         raise InputError(
             f"{path}: the axes of {variable} ({sizes[variable]}) cannot be identified: expected "
             f"{n_trials} trials, and other numbers of channels and samples.",
-            _COPY,
+            COPY_AGAIN,
         )
     (trial,) = trial_axes
     (channel,) = set(others) - {trial}
@@ -249,9 +249,7 @@ def find_videos(
             "The number after Trial_ in the names of videos is not the index of the trial: the "
             "first number is, and is used."
         )
-    if twice := [trial for trial, own in by_trial.items() if len(own) > 1]:
-        findings.add(
-            "{}: These trials have more than one video, and none of them is used.",
-            [list_trials(name, twice)],
-        )
+    twice = [trial for trial, own in by_trial.items() if len(own) > 1]
+    sentence = "These trials have more than one video, and none of them is used."
+    findings.add_trials(sentence, name, twice)
     return {trial: own[0] for trial, own in by_trial.items() if len(own) == 1}

@@ -103,16 +103,14 @@ def _rows(
             "Find out which of the two is right.",
         )
     used = [trial for trial in present if trial not in contradictory]
-    for sentence, listed in (
-        (
-            "The column of the label array is not one-hot, so these trials have no label.",
-            [trial for trial in used if labels and labels.get(trial) is None],
-        ),
-        ("These trials have no video.", [trial for trial in used if trial not in videos]),
-        ("These trials have no EEG.", [trial for trial in used if trial > n_arrays]),
-    ):
-        if listed:
-            findings.add(f"{{}}: {sentence}", [list_trials(name, listed)])
+    findings.add_trials(
+        "The column of the label array is not one-hot, so these trials have no label.",
+        name,
+        [trial for trial in used if labels and labels.get(trial) is None],
+    )
+    silent = [trial for trial in used if trial not in videos]
+    findings.add_trials("These trials have no video.", name, silent)
+    findings.add_trials("These trials have no EEG.", name, [t for t in used if t > n_arrays])
     array_columns = _array_columns(axes, options, name)
     rows = []
     for trial in used:

@@ -11,6 +11,7 @@ from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.mahnob.rows import SessionRow, participant_name, session_row
 from milmer_cli.datasets.mahnob.sentences import SENTENCES, summarize_files
 from milmer_cli.datasets.mahnob.session import EMOTION, SESSION_FILE, Session, read_session
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.errors import InputError
@@ -22,7 +23,6 @@ PUBLISHED = dict.fromkeys(range(1, 31), 20) | {3: 17, 9: 14, 16: 16, 12: 0, 15: 
 """Participant -> number of published stimulus sessions with EEG and video."""
 
 _LISTED = 12
-_COPY = "Copy or download it again."
 
 
 def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
@@ -89,7 +89,7 @@ def _session_folders(root: Path, findings: Findings) -> list[Path]:
         for path in children if folders else ():
             if path not in folders and path.name.isdecimal() and path.is_dir():
                 findings.add_missing(
-                    f"Session {path.name}", f"It is left out: it has no {SESSION_FILE}.", _COPY
+                    f"Session {path.name}", f"It is left out: it has no {SESSION_FILE}.", COPY_AGAIN
                 )
         if folders:
             return folders
@@ -141,19 +141,19 @@ def _select(sessions: Sequence[Session], findings: Findings) -> list[Session]:
             others[session.text("experimentType")[:40] or "no experimentType"] += 1
         elif stimulus not in ("0", "1"):
             findings.add_missing(
-                what, "It is left out: expected isStim 0 or 1 in session.xml.", _COPY
+                what, "It is left out: expected isStim 0 or 1 in session.xml.", COPY_AGAIN
             )
         elif _contradicts(session, stimulus == "1"):
             findings.add_missing(
                 what,
                 "It is left out: isStim and the name of the BDF file disagree on whether a clip "
                 "was shown.",
-                _COPY,
+                COPY_AGAIN,
             )
         elif stimulus == "0":
             n_neutral += 1
         elif not participant_name(session):
-            findings.add_missing(what, "It is left out: expected the id of a subject.", _COPY)
+            findings.add_missing(what, "It is left out: expected the id of a subject.", COPY_AGAIN)
         else:
             selected.append(session)
             if EMOTION not in (stated := session.text("experimentType")).casefold():

@@ -23,6 +23,7 @@ from milmer_cli.datasets.mahnob.times import (
     read_gaze_clip,
 )
 from milmer_cli.datasets.manifest import MAX_DURATION_S, PARTICIPANT_NAME
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import MISSING_CELLS
 from milmer_cli.eeg.channels import GENEVA, canonical_name
 from milmer_cli.eeg.io import ReadOptions
@@ -40,7 +41,6 @@ _RATINGS = {"valence": "feltVlnc", "arousal": "feltArsl", "dominance": "feltCtrl
 """feltPred is the predictability of the clip, for which a manifest has no column."""
 _MAX_DRIFT_S = 0.1
 _MAX_NAME = 200
-_COPY = "Copy or download it again."
 
 
 def participant_name(session: Session) -> str:
@@ -108,7 +108,7 @@ def session_row(
     what = f"{participant_name(session)} trial {trial} (session {session.folder.name})"
     stimulus = session.text("mediaFile")
     if not 0 < len(stimulus) <= _MAX_NAME or stimulus in MISSING_CELLS:
-        findings.add_missing(what, "It is left out: session.xml has no mediaFile.", _COPY)
+        findings.add_missing(what, "It is left out: session.xml has no mediaFile.", COPY_AGAIN)
         return None
     clip_s = session.value("cutLenSec")
     if clip_s is not None and not 0 < clip_s <= MAX_DURATION_S:
@@ -170,7 +170,7 @@ def _find_eeg(
     """Return the BDF file with its clip; None if it is missing or cannot be used."""
     if not session.eeg_filename:
         findings.add_missing(
-            what, "session.xml names no BDF file: only the faces can be used.", _COPY
+            what, "session.xml names no BDF file: only the faces can be used.", COPY_AGAIN
         )
         return None
     try:
@@ -193,7 +193,7 @@ def _find_video(session: Session, what: str, findings: Findings) -> SessionVideo
     tracks = session.color_tracks
     if not tracks:
         findings.add_missing(
-            what, "session.xml names no color video: only the EEG can be used.", _COPY
+            what, "session.xml names no color video: only the EEG can be used.", COPY_AGAIN
         )
         return None
     if len(tracks) > 1:
@@ -226,7 +226,7 @@ def _filmed_clip(
             what,
             f"Only the EEG can be used: the clip would start {onset_s:.4g} s after the first frame "
             "of the video (gaze file, audBeginSmp), expected about 0.",
-            _COPY,
+            COPY_AGAIN,
         )
         return None
     return video
