@@ -10,6 +10,7 @@ Modules in data-flow order:
 - `missing`: missing and unusable inputs, as `prepare --check` reports them
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
+- `manifest_template`: an example of a manifest with comments
 - `listing`: what a reader finds in the folder of a data set, as rows of a manifest
 - `findings`: what such a reader reports, grouped over participants and files
 - `array_facts`: unit and contiguity of arrays of EEG, measured
@@ -23,7 +24,8 @@ Modules in data-flow order:
 - `open_recordings`: open a data set by its path
 - `synthetic`: synthetic data sets in the format of DEAP and the others, with known effects
 
-To add a column to the manifest: add it to `manifest.COLUMNS`, `ManifestRow` and the template.
+To add a column to the manifest: add it to `manifest.COLUMNS`, `ManifestRow` and the
+module `manifest_template`.
 
 To add a data set, first write a manifest of it, which needs no code. If others need it too:
 

@@ -18,12 +18,8 @@ from milmer_cli.datasets.bids.layout import BidsFile, file_within
 from milmer_cli.datasets.bids.tables import read_tsv, report_errors
 from milmer_cli.datasets.bids.trials import BidsTrial
 from milmer_cli.datasets.findings import Findings
-from milmer_cli.datasets.table import (
-    POSITIVE_INTEGER,
-    finite_number,
-    positive_integer,
-    positive_number,
-)
+from milmer_cli.datasets.manifest import read_video_options
+from milmer_cli.datasets.table import finite_number
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 from milmer_cli.video.decode import AS_STORED, VideoOptions
@@ -251,10 +247,7 @@ def _named_video(name: str, trial: BidsTrial, root: Path) -> Path | None:
 def _named_columns(path: Path, trial: BidsTrial, findings: Findings) -> dict[str, object]:
     """Return the columns of a video that events.tsv names; empty if its start is unknown."""
     row = trial.row
-    options = VideoOptions(
-        row.value("video_stream", positive_integer, POSITIVE_INTEGER),
-        row.value("video_fps", positive_number, "frames per second, more than 0"),
-    )
+    options = read_video_options(row)
     named = {"video": path, "video_stream": options.stream, "video_fps": options.fps}
     columns = {name: value for name, value in named.items() if value is not None}
     if VIDEO_ONSET not in row.cells and not trial.shares_video:
