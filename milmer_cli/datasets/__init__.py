@@ -8,11 +8,11 @@ Modules in data-flow order:
 - `table`: the reader of tables, which reports all errors of a file at once
 - `read_options`: what the user states about EEG files: electrodes, channel names, unit
 - `missing`: missing and unusable inputs, as `prepare --check` reports them
+- `findings`: what the reader of a data set reports, grouped over participants and files
 - `deap`: DEAP
 - `manifest`: columns and rows of a manifest, the table of any other recordings
 - `manifest_template`: an example of a manifest with comments
 - `listing`: what a reader finds in the folder of a data set, as rows of a manifest
-- `findings`: what such a reader reports, grouped over participants and files
 - `array_facts`: unit and contiguity of arrays of EEG, measured
 - `eav`, `mahnob`, `amigos`, `bids`: EAV, MAHNOB-HCI, AMIGOS and BIDS as such rows
 - `event_manifest`: a manifest with one row per event of an EEG file

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from milmer_cli.csv_cells import csv_text
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import COLUMNS
 from milmer_cli.datasets.missing import MissingInput, group_missing, missing_rows
 from milmer_cli.errors import InputError
@@ -41,6 +42,13 @@ class DatasetListing:
     rows: tuple[Mapping[str, object], ...]
     missing: tuple[MissingInput, ...] = ()
     findings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, name: str, root: Path, rows: Iterable[Mapping[str, object]], findings: Findings
+    ) -> DatasetListing:
+        """Return the rows of a data set with what its reader reports."""
+        return cls(name, root, tuple(rows), tuple(findings.missing), findings.sentences())
 
     def manifest_text(self, folder: Path) -> str:
         """Return the manifest as CSV text, with paths relative to the folder that contains it."""

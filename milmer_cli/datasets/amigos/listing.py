@@ -92,9 +92,7 @@ def list_amigos(root: Path, settings: DataSettings) -> DatasetListing:
             "The order of presentation is not in the files: the number of a trial is its place "
             "in the file."
         )
-    return DatasetListing(
-        "AMIGOS", root, tuple(rows), tuple(findings.missing), findings.sentences()
-    )
+    return DatasetListing.of("AMIGOS", root, rows, findings)
 
 
 def _array_files(root: Path, files: Sequence[Path], findings: Findings) -> dict[str, Path]:

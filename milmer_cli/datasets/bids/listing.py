@@ -127,7 +127,7 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
         )
     if not any(row.get("video") for row in rows):
         findings.add("No trial has a video of the participant: only the EEG can be used.")
-    return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
+    return DatasetListing.of("BIDS", root, rows, findings)
 
 
 def _with_electrodes(

@@ -191,11 +191,7 @@ def event_rows(
             "stimulus": row.stimulus,
             LABEL: row.label,
             CONDITION: text.text(CONDITION),
-            **{
-                name: text.given(name)
-                for rating in zip(RATINGS, RANGES, strict=True)
-                for name in rating
-            },
+            **{name: text.given(name) for name in _RATING_COLUMNS},
         }
         options = row.video_options
         if row.video is not None and not (sufficient and options.stream is options.fps is None):

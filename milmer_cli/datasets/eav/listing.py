@@ -76,7 +76,7 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
             "of the arrays, and prepare refuses the EEG. Name them in this order with "
             "--eeg-channels, or in a table with --channels."
         )
-    return DatasetListing("EAV", root, tuple(rows), tuple(findings.missing), findings.sentences())
+    return DatasetListing.of("EAV", root, rows, findings)
 
 
 def _rows(

@@ -71,10 +71,7 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
     ):
         findings.add(sentence)
     _compare_with_published(by_person, names, settings.participants, findings)
-    columns = tuple(row.columns for row in rows)
-    return DatasetListing(
-        "MAHNOB-HCI", root, columns, tuple(findings.missing), findings.sentences()
-    )
+    return DatasetListing.of("MAHNOB-HCI", root, [row.columns for row in rows], findings)
 
 
 def _session_folders(root: Path, findings: Findings) -> list[Path]:
