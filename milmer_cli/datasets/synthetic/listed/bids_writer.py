@@ -19,9 +19,9 @@ from milmer_cli.datasets.synthetic.listed.truth import (
     ListedTrial,
     ListedTruth,
     Trap,
+    draw_clips,
 )
 from milmer_cli.datasets.synthetic.schedule import (
-    balanced_quadrants,
     draw_quadrants,
     draw_ratings,
     draw_spans,
@@ -94,8 +94,7 @@ class Run:
 
 def plan_bids(config: ListedConfig) -> ListedTruth:
     """Return the ground truth of the data set; ``config.trials`` is per session."""
-    rng = config.generator()
-    clips = rng.permutation(balanced_quadrants(config.trials, rng))
+    clips = draw_clips(config, config.trials)
     trials: list[ListedTrial] = []
     for participant in range(1, config.participants + 1):
         for session in _sessions(participant):

@@ -18,6 +18,7 @@ from milmer_cli.datasets.synthetic.config import (
     read_json_as,
     require_values,
 )
+from milmer_cli.datasets.synthetic.schedule import balanced_quadrants
 from milmer_cli.io import atomic_write
 
 DataSet = Literal["eav", "mahnob", "amigos", "bids"]
@@ -202,6 +203,13 @@ class ListedTruth:
     def of_participant(self, participant: int) -> list[ListedTrial]:
         """Return the trials of a participant."""
         return [trial for trial in self.trials if trial.participant == participant]
+
+
+def draw_clips(config: ListedConfig, n_clips: int) -> np.ndarray:
+    """Return the quadrant of each clip, (n_clips,) int: as many of each as possible, shuffled."""
+    rng = config.generator()
+    clips: np.ndarray = rng.permutation(balanced_quadrants(n_clips, rng))
+    return clips
 
 
 def read_listed_truth(path: Path) -> ListedTruth:
