@@ -62,7 +62,7 @@ class Findings:
         """Return what is missing last, or the last finding, as a reason for an error."""
         if self.missing:
             return f"{self.missing[-1].what}: {self.missing[-1].why}"
-        return (self.sentences() or ("it has no recording.",))[-1]
+        return (self.sentences() or ("it has no EEG file.",))[-1]
 
 
 def _with_places(sentence: str, places: list[str]) -> str:
