@@ -88,6 +88,8 @@ def build(folder: Path) -> None:
     _write_images(folder / "images")
     _write_tables(folder / "tables", folder)
     _write_mahnob(folder / "mahnob" / "Sessions" / "2", folder)
+    _write_eav(folder / "eav" / "subject1", folder)
+    _write_bids(folder / "bids", folder)
     torch.save({"weight": torch.zeros(3)}, folder / "weights.pth")
 
 
@@ -131,9 +133,9 @@ def _write_arrays(folder: Path, microvolts: np.ndarray) -> None:
         cells["joined_data"][0, trial] = microvolts[:17].T
         cells["VideoIDs"][0, trial] = str(10 + trial)
         cells["labels_selfassessment"][0, trial] = np.full((1, 12), 5.0)
-    (folder / "amigos").mkdir()
-    path = folder / "amigos" / "Data_Preprocessed_P01.mat"
-    scipy.io.savemat(path, cells, do_compression=True)
+    amigos = folder.parent / "amigos"
+    amigos.mkdir()
+    scipy.io.savemat(amigos / "Data_Preprocessed_P01.mat", cells, do_compression=True)
 
 
 def _write_brainvision(folder: Path, microvolts: np.ndarray) -> None:
@@ -255,6 +257,61 @@ def _write_mahnob(folder: Path, corpus: Path) -> None:
     header = [f"Line {n}:\tx" for n in range(23)]
     lines = [*header, "Timestamp\tEvent\tAudioSampleNumber", *rows]
     (folder / "gaze.tsv").write_text("\n".join(lines) + "\n")
+
+
+def _write_eav(folder: Path, corpus: Path) -> None:
+    """Write a participant with four trials of 2 s."""
+    (folder / "EEG").mkdir(parents=True)
+    (folder / "Video").mkdir()
+    shutil.copyfile(
+        corpus / "video" / "face.mp4", folder / "Video" / "001_Trial_01_Listening_Neutral.mp4"
+    )
+    array = 20 * np.random.default_rng(0).standard_normal((1000, 30, 4))
+    labels = np.zeros((10, 4))
+    labels[range(4), range(4)] = 1
+    scipy.io.savemat(folder / "EEG" / "subject1_eeg.mat", {"seg": array})
+    scipy.io.savemat(folder / "EEG" / "subject1_eeg_label.mat", {"label": labels})
+
+
+def _write_bids(root: Path, corpus: Path) -> None:
+    """Write a participant with two trials of 2 s, the first of which has a video."""
+    participant = root / "sub-01"
+    (participant / "eeg").mkdir(parents=True)
+    (participant / "beh").mkdir()
+    shutil.copyfile(
+        corpus / "eeg" / "recording.edf", participant / "eeg" / "sub-01_task-film_eeg.edf"
+    )
+    shutil.copyfile(
+        corpus / "video" / "face.mp4", participant / "beh" / "sub-01_task-film_video.mp4"
+    )
+    documents = {
+        "dataset_description": {"Name": "Fuzz", "BIDSVersion": "1.9.0"},
+        "sub-01/eeg/sub-01_task-film_eeg": {
+            "TaskName": "film", "SamplingFrequency": RATE_HZ, "PowerLineFrequency": 50,
+            "EEGReference": "Cz", "EOGDerivations": ["Fp1-Fp2"],
+        },
+        "sub-01/eeg/sub-01_task-film_events": {"valence": {"Minimum": 1, "Maximum": 9}},
+    }  # fmt: skip
+    for name, document in documents.items():
+        (root / f"{name}.json").write_text(json.dumps(document, indent=1))
+    tables = {
+        "participants": "participant_id\tage\tparticipant_name\nsub-01\t31\tAnna\n",
+        "sub-01/sub-01_scans": (
+            "filename\tacq_time\n"
+            "eeg/sub-01_task-film_eeg.edf\t2025-01-02T03:04:05.000000Z\n"
+            "beh/sub-01_task-film_video.mp4\t2025-01-02T03:04:06.250000Z\n"
+        ),
+        "sub-01/eeg/sub-01_task-film_events": (
+            "onset\tduration\tsample\ttrial_type\ttrial\tstim_file\tlabel\tvalence\n"
+            "1.5\t2.0\t192\tstimulus\t1\tjoy.mp4\tjoy\t7\n"
+            "4.5\t2.0\t576\tstimulus\t2\tfear.mp4\tfear\t2\n"
+            "7.0\tn/a\tn/a\tpause\tn/a\tn/a\tn/a\tn/a\n"
+        ),
+        "sub-01/eeg/sub-01_task-film_channels": "name\ttype\tunits\tstatus\n"
+        + "".join(f"{name}\tEEG\tuV\t{'bad' if name == 'T7' else 'good'}\n" for name in GENEVA),
+    }
+    for name, text in tables.items():
+        (root / f"{name}.tsv").write_text(text)
 
 
 def _write_csv(path: Path, rows: list[dict[str, object]]) -> None:

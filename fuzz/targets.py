@@ -14,12 +14,10 @@ from milmer_cli.arrays import read_arrays
 from milmer_cli.audit.predictions import read_predictions
 from milmer_cli.audit.splits import read_splits
 from milmer_cli.data.labeled_segments import LabeledSegments
-from milmer_cli.datasets.amigos import list_amigos
 from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
 from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.ratings import read_ratings
-from milmer_cli.datasets.mahnob import list_mahnob
-from milmer_cli.datasets.open_recordings import open_listing
+from milmer_cli.datasets.open_recordings import list_dataset, open_listing
 from milmer_cli.device import Device
 from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.channels import GENEVA
@@ -85,13 +83,21 @@ def _array(path: Path, corpus: Path) -> None:
     preprocess_eeg(block, _settings(corpus).eeg)
 
 
-def _amigos(path: Path, corpus: Path) -> None:
-    settings = _settings(corpus).data
-    listing = list_amigos(path.parent, settings)
-    if not listing.rows:
-        raise InputError("No trial can be used.")
-    for block in open_listing(listing, settings).eeg_blocks("P01"):
-        block.raw.get_data()
+def _listed(name: str, *overrides: str) -> Reader:
+    """Return the reader of a data set whose folder in the corpus has its name."""
+
+    def read(path: Path, corpus: Path) -> None:
+        settings = _settings(corpus, *overrides).data
+        listing = list_dataset(name, corpus / name, settings)
+        if not listing.rows:
+            raise InputError("No trial can be used.")
+        recordings = open_listing(listing, settings)
+        for participant in recordings.participants():
+            recordings.trials(participant)
+            for block in recordings.eeg_blocks(participant):
+                block.raw.get_data()
+
+    return read
 
 
 def _eeg_header(path: Path, corpus: Path) -> None:
@@ -100,13 +106,6 @@ def _eeg_header(path: Path, corpus: Path) -> None:
 
 def _deap_bdf(path: Path, corpus: Path) -> None:
     open_deap_bdf(path, read_stimulus_marks(path)).raw.get_data(picks=[0], verbose="error")
-
-
-def _mahnob(path: Path, corpus: Path) -> None:
-    settings = _settings(corpus).data
-    recordings = open_listing(list_mahnob(corpus / "mahnob", settings), settings)
-    for name in recordings.participants():
-        recordings.trials(name)
 
 
 def _video(path: Path, corpus: Path) -> None:
@@ -202,7 +201,11 @@ def targets(corpus: Path) -> dict[str, Target]:
         **eeg,
         "array mat": Target("eeg/array.mat", _array),
         "array mat 7.3": Target("eeg/array73.mat", _array),
-        "amigos mat": Target("eeg/amigos/Data_Preprocessed_P01.mat", _amigos),
+        "amigos mat": Target("amigos/Data_Preprocessed_P01.mat", _listed("amigos")),
+        "eav label mat": Target(
+            "eav/subject1/EEG/subject1_eeg_label.mat",
+            _listed("eav", f"data.eeg_channels={';'.join(GENEVA[:30])}"),
+        ),
         "edf+d": Target("eeg/gaps.edf", _eeg),
         "fif": Target("eeg/recording_raw.fif", _eeg),
         "vmrk": Target("eeg/recording.vmrk", _eeg_header),
@@ -219,8 +222,14 @@ def targets(corpus: Path) -> dict[str, Target]:
         "manifest": Target(
             "tables/manifest.csv", lambda path, corpus: check_manifest(path, _settings(corpus))
         ),
-        "mahnob session": Target("mahnob/Sessions/2/session.xml", _mahnob),
-        "mahnob gaze": Target("mahnob/Sessions/2/gaze.tsv", _mahnob),
+        "mahnob session": Target("mahnob/Sessions/2/session.xml", _listed("mahnob")),
+        "mahnob gaze": Target("mahnob/Sessions/2/gaze.tsv", _listed("mahnob")),
+        "bids participants": Target("bids/participants.tsv", _listed("bids")),
+        "bids scans": Target("bids/sub-01/sub-01_scans.tsv", _listed("bids")),
+        **{
+            f"bids {name}": Target(f"bids/sub-01/eeg/sub-01_task-film_{name}", _listed("bids"))
+            for name in ("events.tsv", "events.json", "channels.tsv", "eeg.json")
+        },
         "predict manifest": Target("tables/manifest.csv", _single(read_requests)),
         "audit csv": Target("tables/predictions.csv", _single(read_predictions)),
         "audit splits": Target("tables/splits.csv", _single(read_splits)),

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 FORMATS = (
     "edf,bdf,vhdr,edf+d,fif,vmrk,eeg,deap bdf,deap dat,ratings csv,mp4,avi,mkv,mov,ts,webm,"
     "png,jpg,tif,gif,bmp,webp,ppm,png 16 bit,expression folder,expression csv,manifest,"
-    "mahnob session,mahnob gaze,predict manifest,audit csv,audit splits,settings,store index,store,"
-    "published checkpoint"
+    "mahnob session,mahnob gaze,bids participants,bids scans,bids events.tsv,bids events.json,"
+    "bids channels.tsv,bids eeg.json,predict manifest,audit csv,audit splits,settings,store index,"
+    "store,published checkpoint"
 )
 """The formats that are only read; the content of the others depends on paths and times."""
 

@@ -89,7 +89,7 @@ def prepare(
       prepared/coverage.csv               one row per trial: EEG, faces, why faces are missing
     """
     if manifest_template:
-        from milmer_cli.datasets.manifest import manifest_template as template
+        from milmer_cli.datasets.manifest_template import manifest_template as template
 
         typer.echo(template(), nl=False)
         return
@@ -149,7 +149,8 @@ def _data_set(
     (flag, path), settings, progress = given[0], context.settings, context.progress
 
     from milmer_cli.datasets.open_recordings import list_dataset, open_listing, open_recordings
-    from milmer_cli.preparation.input_check import check_deap, check_listing, check_manifest
+    from milmer_cli.preparation.deap_check import check_deap
+    from milmer_cli.preparation.input_check import check_listing, check_manifest
 
     if flag in ("--deap-root", "--manifest"):
         check = check_deap if flag == "--deap-root" else check_manifest

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from milmer_cli.csv_cells import csv_text
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import COLUMNS
-from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.missing import MissingInput, group_missing, missing_rows
 from milmer_cli.errors import InputError
 from milmer_cli.io import atomic_write
 from milmer_cli.stage_result import StageResult
@@ -41,6 +42,13 @@ class DatasetListing:
     rows: tuple[Mapping[str, object], ...]
     missing: tuple[MissingInput, ...] = ()
     findings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, name: str, root: Path, rows: Iterable[Mapping[str, object]], findings: Findings
+    ) -> DatasetListing:
+        """Return the rows of a data set with what its reader reports."""
+        return cls(name, root, tuple(rows), tuple(findings.missing), findings.sentences())
 
     def manifest_text(self, folder: Path) -> str:
         """Return the manifest as CSV text, with paths relative to the folder that contains it."""
@@ -81,10 +89,9 @@ class ListingResult(StageResult):
         """Return rows of label and value."""
         listing = self.listing
         participants = len({row["participant"] for row in listing.rows})
-        missing = group_missing(listing.missing)
         return [
             (listing.name, f"{len(listing.rows)} trials of {participants} participants"),
-            *(("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in missing),
+            *missing_rows(group_missing(listing.missing)),
             *(("finding", sentence) for sentence in listing.findings),
             ("then", f"milmer prepare --manifest {self.manifest} --check"),
             ("manifest", str(self.manifest)),

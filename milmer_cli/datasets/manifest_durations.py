@@ -12,6 +12,7 @@ from milmer_cli.datasets.manifest import ManifestRow
 from milmer_cli.datasets.manifest_eeg import EegHeaders
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.errors import InputError
+from milmer_cli.io import shorten
 from milmer_cli.video.decode import VideoOptions
 from milmer_cli.video.probe import stated_duration
 
@@ -85,3 +86,40 @@ def video_duration_s(path: Path, options: VideoOptions) -> float:
     except InputError:  # `prepare --check` and the extraction of the faces report it
         return math.inf
     return duration_s if duration_s > 0 else math.inf
+
+
+def overrun_notes(rows: Sequence[ManifestRow], headers: EegHeaders) -> list[str]:
+    """Return sentences on trials of which the EEG or the video contains only a part."""
+    notes = []
+    for row in rows:
+        if row.source is None or row.duration_s is None:
+            continue
+        end_s = (row.eeg_onset_s or 0.0) + row.duration_s
+        if (overrun_s := end_s - headers[row.source].duration_s) > OVERRUN_S:
+            notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
+    if early := [text for row in rows if (text := _early_video(row))]:
+        notes.append(
+            f"The video ends before the trial in row{'s' * (len(early) > 1)} {shorten(early)}: "
+            "the rest has no faces."
+        )
+    if late := [text for row in rows if (text := _late_video(row))]:
+        notes.append(
+            f"The video starts after the trial in row{'s' * (len(late) > 1)} {shorten(late)}: the "
+            "time before has no faces."
+        )
+    return notes
+
+
+def _early_video(row: ManifestRow) -> str:
+    """Return the row and how early its video ends, such as ``18 (3.0 s)``; empty if it does not."""
+    if row.video is None or row.duration_s is None:
+        return ""
+    end_s = (row.video_onset_s or 0.0) + row.duration_s
+    overrun_s = end_s - video_duration_s(row.video, row.video_options)
+    return f"{row.line} ({overrun_s:.1f} s)" if overrun_s > OVERRUN_S else ""
+
+
+def _late_video(row: ManifestRow) -> str:
+    """Return the row and how late its video starts, such as ``18 (3.0 s)``; empty if in time."""
+    late_s = -(row.video_onset_s or 0.0)
+    return f"{row.line} ({late_s:.1f} s)" if late_s > OVERRUN_S else ""

@@ -14,7 +14,7 @@ from milmer_cli.datasets.manifest import (
     manifest_errors,
     read_manifest,
 )
-from milmer_cli.datasets.manifest_durations import OVERRUN_S, limit_durations, video_duration_s
+from milmer_cli.datasets.manifest_durations import limit_durations, overrun_notes
 from milmer_cli.datasets.manifest_eeg import (
     EegHeaders,
     channels_to_store,
@@ -324,37 +324,5 @@ def _notes(
     notes = list(dict.fromkeys(filter(None, (headers[source].warning for source in sources))))
     if renumbered:
         notes.append(f"Trials of {shorten(renumbered)} are numbered consecutively over sessions.")
-    for row in (row for rows in rows_of.values() for row in rows):
-        if row.source is None or row.duration_s is None:
-            continue
-        end_s = (row.eeg_onset_s or 0.0) + row.duration_s
-        if (overrun_s := end_s - headers[row.source].duration_s) > OVERRUN_S:
-            notes.append(f"Row {row.line}: the EEG ends {overrun_s:.1f} s before the trial.")
-    early = [text for rows in rows_of.values() for row in rows if (text := _early_video(row))]
-    if early:
-        notes.append(
-            f"The video ends before the trial in row{'s' * (len(early) > 1)} {shorten(early)}: "
-            "the rest has no faces."
-        )
-    late = [text for rows in rows_of.values() for row in rows if (text := _late_video(row))]
-    if late:
-        notes.append(
-            f"The video starts after the trial in row{'s' * (len(late) > 1)} {shorten(late)}: the "
-            "time before has no faces."
-        )
-    return notes
-
-
-def _early_video(row: ManifestRow) -> str:
-    """Return the row and how early its video ends, such as ``18 (3.0 s)``; empty if it does not."""
-    if row.video is None or row.duration_s is None:
-        return ""
-    end_s = (row.video_onset_s or 0.0) + row.duration_s
-    overrun_s = end_s - video_duration_s(row.video, row.video_options)
-    return f"{row.line} ({overrun_s:.1f} s)" if overrun_s > OVERRUN_S else ""
-
-
-def _late_video(row: ManifestRow) -> str:
-    """Return the row and how late its video starts, such as ``18 (3.0 s)``; empty if in time."""
-    late_s = -(row.video_onset_s or 0.0)
-    return f"{row.line} ({late_s:.1f} s)" if late_s > OVERRUN_S else ""
+    rows = [row for own in rows_of.values() for row in own]
+    return [*notes, *overrun_notes(rows, headers)]

@@ -11,7 +11,8 @@ from milmer_cli.io import shorten
 from milmer_cli.video.probe import VideoProbe
 
 _LISTED = 6
-_COPY = "Copy or download it again."
+COPY_AGAIN = "Copy or download it again."
+"""What the user can do about a damaged file of a published data set."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ def group_missing(missing: Iterable[MissingInput]) -> list[MissingInput]:
     ]
 
 
+def missing_rows(missing: Iterable[MissingInput]) -> list[tuple[str, str]]:
+    """Return rows of label and value for `StageResult.summary`."""
+    return [("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in missing]
+
+
 def probe_or_problem(
     path: Path, probe: Callable[[Path], VideoProbe]
 ) -> tuple[VideoProbe | None, MissingInput | None]:
@@ -61,4 +67,4 @@ def probe_or_problem(
     if properties.first_decodable:
         return properties, None
     why = f"The first frame of {path} cannot be decoded."
-    return properties, MissingInput(path.name, why, _COPY)
+    return properties, MissingInput(path.name, why, COPY_AGAIN)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from milmer_cli.datasets.amigos import list_amigos
+from milmer_cli.datasets.amigos.listing import list_amigos
 from milmer_cli.datasets.base import Recordings
 from milmer_cli.datasets.bids.listing import list_bids
 from milmer_cli.datasets.deap.recordings import DeapRecordings
-from milmer_cli.datasets.eav import list_eav
+from milmer_cli.datasets.eav.listing import list_eav
 from milmer_cli.datasets.listing import DatasetListing
-from milmer_cli.datasets.mahnob import list_mahnob
+from milmer_cli.datasets.mahnob.listing import list_mahnob
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.read_options import deap_channels, read_options
 from milmer_cli.errors import InputError

@@ -26,6 +26,7 @@ Modules in data-flow order:
 - `robustness_curves`: accuracy against the number of deleted faces and of missing electrodes
 - `adaptation_curve`: accuracy against the number of labeled trials of a new participant
 - `results`: result classes, which reports render and metrics.json contains
+- `robustness_scores`: these predictions as scores and curves
 - `summary`: from predictions to the results under one protocol
 
 To add a baseline: add a `Baseline` to `baselines.CATALOG`. Features and classifiers are functions

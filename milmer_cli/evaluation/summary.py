@@ -17,7 +17,6 @@ from milmer_cli.evaluation.adaptation_curve import score_adaptation
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.costs import ModelCost
 from milmer_cli.evaluation.fold_predictions import FoldPredictions, Predictions
-from milmer_cli.evaluation.missing_electrodes import INTERPOLATED, MASKED, missing_levels
 from milmer_cli.evaluation.probes import NOT_PREDICTED, TARGETS, predict_probe, score_probe
 from milmer_cli.evaluation.results import (
     EvaluationResult,
@@ -25,18 +24,10 @@ from milmer_cli.evaluation.results import (
     ProbeResult,
     ProtocolResult,
 )
-from milmer_cli.evaluation.robustness import (
-    COMPLETE,
-    CONDITIONS,
-    DELETED_SHARES,
-    RANDOM_DELETED,
-    SELECTED_DELETED,
-)
-from milmer_cli.evaluation.robustness_curves import (
-    AccuracyRange,
-    DeletionCurve,
-    ElectrodeCurve,
-    average_over_shares,
+from milmer_cli.evaluation.robustness_scores import (
+    deletion_curve,
+    electrode_curve,
+    score_missing_modality,
 )
 from milmer_cli.inference.scoring import TestedSegments
 from milmer_cli.metrics import Scores
@@ -146,9 +137,9 @@ def summarize_protocol(
         comparisons=comparisons,
         explanation=_explain(main.protocol, scores[MAIN], comparisons),
         conditions=tested.score_by_condition(main.probabilities, settings),
-        missing_modality=_missing_modality(main, tested, settings),
-        deletion=_deletion_curve(main, tested, options),
-        electrodes=_electrode_curve(main, tested),
+        missing_modality=score_missing_modality(main, tested, settings),
+        deletion=deletion_curve(main, tested, options),
+        electrodes=electrode_curve(main, tested),
         probes=_probes(main, labeled, power),
         adaptation=score_adaptation(predictions, tested, settings),
         reliability=_reliability(main, tested),
@@ -225,74 +216,6 @@ def _accuracy_by_seed(main: FoldPredictions, tested: TestedSegments) -> dict[int
     trials = tested.trials
     correct, seeds = trials.correct(tested.truth, main.probabilities), tested.seed[trials.first]
     return {int(seed): float(correct[seeds == seed].mean()) for seed in np.unique(seeds)}
-
-
-def _missing_modality(
-    main: FoldPredictions, tested: TestedSegments, settings: Settings
-) -> dict[str, Scores]:
-    """Score the conditions on the segments with all modalities, so that they are comparable."""
-    complete = main.robustness(COMPLETE)
-    if complete is None or not complete.any():
-        return {}
-    conditions = {name: main.robustness(name) for name in CONDITIONS}
-    return {
-        name: tested.at(complete).score(probabilities[complete], settings)
-        for name, probabilities in conditions.items()
-        if probabilities is not None
-    }
-
-
-def _deletion_curve(
-    main: FoldPredictions, tested: TestedSegments, options: ResamplingOptions
-) -> DeletionCurve | None:
-    selected, random, complete = (
-        main.robustness(name) for name in (SELECTED_DELETED, RANDOM_DELETED, COMPLETE)
-    )
-    if selected is None or random is None or complete is None or not complete.any():
-        return None
-    truth = tested.truth[complete]
-    correct = random[complete] == truth[:, None, None]
-    selected_correct = selected[complete] == truth[:, None]
-    by_order = correct.mean(axis=0)  # (n_orders, n_shares)
-    mean_correct = {
-        RANDOM_DELETED: average_over_shares(correct.mean(axis=1), DELETED_SHARES),
-        SELECTED_DELETED: average_over_shares(selected_correct, DELETED_SHARES),
-    }
-    at = tested.at(complete)
-    (comparison,) = compare_models(
-        {name: at.trials.mean(values[:, None])[:, 0] for name, values in mean_correct.items()},
-        at.clusters.at(at.trials.first),
-        RANDOM_DELETED,
-        options,
-    )
-    return DeletionCurve(
-        share=DELETED_SHARES,
-        selected=selected_correct.mean(axis=0),
-        random=by_order.mean(axis=0),
-        random_low=by_order.min(axis=0),
-        random_high=by_order.max(axis=0),
-        comparison=comparison,
-    )
-
-
-def _electrode_curve(main: FoldPredictions, tested: TestedSegments) -> ElectrodeCurve | None:
-    complete, masked = main.robustness(COMPLETE), main.robustness(MASKED)
-    if complete is None or masked is None or not complete.any():
-        return None
-    truth = tested.truth[complete, None, None]
-    store, names = tested.labeled.store, np.unique(tested.labeled.segments.participant)
-    n_channels = max(len(store.participant(str(name)).channels) for name in names)
-    interpolated = main.robustness(INTERPOLATED)
-    return ElectrodeCurve(
-        n_missing=missing_levels(n_channels),
-        n_channels=n_channels,
-        n_draws=masked.shape[1],
-        n_segments=int(complete.sum()),
-        masked=AccuracyRange.of((masked[complete] == truth).mean(axis=0)),
-        interpolated=None
-        if interpolated is None
-        else AccuracyRange.of((interpolated[complete] == truth).mean(axis=0)),
-    )
 
 
 def _probes(

@@ -1,8 +1,7 @@
-"""`milmer prepare --check`: the inputs of a data set, as a table with the trials per class."""
+"""`milmer prepare --check`: the inputs of a manifest or of a listed data set, as a table."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,23 +16,20 @@ from milmer_cli.data.labels import (
     describe_label_rule,
     make_labels,
 )
-from milmer_cli.datasets.deap.inventory import FILMED, ParticipantInventory, inventory_deap
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest_inventory import ParticipantFiles, inventory_manifest
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
-from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.missing import MissingInput, group_missing, missing_rows
 from milmer_cli.datasets.open_recordings import open_listing
-from milmer_cli.datasets.read_options import deap_channels, read_options
+from milmer_cli.datasets.read_options import read_options
 from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
 from milmer_cli.preparation.listing_counts import count_rows
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings, Settings
 from milmer_cli.stage_result import StageResult
 
-_LISTED = 6
-_NONE = "-"
-_NO_CLASS = "no class"
+NONE = "-"
+NO_CLASS = "no class"
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,52 +66,9 @@ class InputCheck(StageResult):
 
     def summary(self) -> list[tuple[str, str]]:
         """Return rows of label and value: missing inputs, notes, whether anything is usable."""
-        rows = [("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in self.missing]
-        rows += [("note", note) for note in self.notes]
-        return [*rows, ("can be used", "yes" if self.usable else "no")]
-
-
-def check_deap(root: Path, settings: Settings, progress: Progress = SILENT) -> InputCheck:
-    """Check DEAP below a folder: headers, stimulus marks, labels, first and last video frames.
-
-    Parameters
-    ----------
-    root
-        Any folder above DEAP's files.
-    settings
-        Section ``data``: source, participants, and how labels are derived.
-    progress
-        Advances by participants.
-
-    Raises
-    ------
-    InputError
-        ``root``, the ratings file or a setting cannot be used, or a participant is unknown.
-    """
-    data = settings.data
-    deap_channels(data)  # reports settings that do not apply to DEAP
-    found = inventory_deap(root, data.source, data.participants, progress)
-    counts = {
-        entry.participant: _TrialCounts.of(list(entry.ratings.values()), [], data)
-        for entry in found.participants
-    }
-    columns = ("", "raw", "preproc.", "ratings", "videos", "video", "usable", "EEG", "faces")
-    rows = [(*_deap_row(entry), *counts[entry.participant].cells) for entry in found.participants]
-    of_participants = (
-        entry
-        for participant in found.participants
-        for entry in participant.missing
-        if not any(_implies(general.why, entry.why) for general in found.missing)
-    )
-    return InputCheck(
-        f"DEAP below {root}",
-        (*columns, *class_names(data.target), _NO_CLASS),
-        (*rows, _totals(rows)),
-        (*found.missing, *group_missing(of_participants)),
-        (*found.notes, *_deap_notes(found.participants), *_tie_notes(counts.values(), data)),
-        found.usable,
-        found.to_json() | {"classes": {name: own.to_json() for name, own in counts.items()}},
-    )
+        notes = [("note", note) for note in self.notes]
+        usable = ("can be used", "yes" if self.usable else "no")
+        return [*missing_rows(self.missing), *notes, usable]
 
 
 def check_manifest(path: Path, settings: Settings, progress: Progress = SILENT) -> InputCheck:
@@ -192,7 +145,7 @@ def _check_unusable(
         "usable": False,
     }
     columns = ("", *next(iter(counts.values()), {}))
-    table = (*rows, _totals(rows)) if rows else ()
+    table = (*rows, totals(rows)) if rows else ()
     return InputCheck(title, columns, table, (missing,), (), False, facts)
 
 
@@ -207,7 +160,7 @@ def _check_rows(
     entries = inventory_manifest(recordings, progress)
     given = np.array([trial.label or "" for entry in entries for trial in entry.trials])
     counts = {
-        entry.participant: _TrialCounts.of(
+        entry.participant: TrialCounts.of(
             [trial.ratings for trial in entry.usable],
             [trial.label or "" for trial in entry.usable],
             data,
@@ -231,17 +184,17 @@ def _check_rows(
     }
     return InputCheck(
         title,
-        (*columns, *class_names(data.target, given), _NO_CLASS),
-        (*rows, _totals(rows, {columns.index("Hz"), columns.index("seconds")})),
+        (*columns, *class_names(data.target, given), NO_CLASS),
+        (*rows, totals(rows, {columns.index("Hz"), columns.index("seconds")})),
         tuple(group_missing(missing)),
-        (*notes, *_tie_notes(counts.values(), data), *_label_notes(given, data)),
+        (*notes, *tie_notes(counts.values(), data), *_label_notes(given, data)),
         usable,
         facts,
     )
 
 
 @dataclass(frozen=True)
-class _TrialCounts:
+class TrialCounts:
     """Number of trials of a participant: per class, without a class, with a rating at the tie."""
 
     per_class: Mapping[str, int]
@@ -255,7 +208,8 @@ class _TrialCounts:
         given: Sequence[str],
         data: DataSettings,
         all_given: np.ndarray | None = None,
-    ) -> _TrialCounts:
+    ) -> TrialCounts:
+        """Count the trials by the rule of ``data``; ``all_given`` are the labels of all trials."""
         table = np.array([list(row) for row in ratings], np.float32).reshape(-1, 4)
         names = class_names(data.target, all_given)
         if data.target == "label":
@@ -268,41 +222,12 @@ class _TrialCounts:
 
     @property
     def cells(self) -> tuple[str, ...]:
+        """Cells of the table."""
         return tuple(str(count) for count in (*self.per_class.values(), self.no_class))
 
     def to_json(self) -> dict[str, int]:
-        return {**self.per_class, _NO_CLASS: self.no_class}
-
-
-def _deap_row(entry: ParticipantInventory) -> tuple[str, ...]:
-    rates = [video.fps for video in entry.videos if video.fps]
-    lengths = [video.duration_s for video in entry.videos if video.duration_s]
-    video = (
-        f"{statistics.median(rates):.4g} fps, {statistics.median(lengths):.0f} s"
-        if rates and lengths
-        else _NONE
-    )
-    videos = f"{len(entry.videos)}/{entry.videos_expected}"
-    return (
-        entry.participant,
-        _eeg_cell(entry, ["bdf"]),
-        _eeg_cell(entry, ["dat", "mat"]),
-        str(entry.ratings_rows),
-        videos if entry.videos_expected or entry.videos else _NONE,
-        video,
-        str(entry.usable_trials),
-        str(entry.eeg_trials),
-        str(entry.video_trials),
-    )
-
-
-def _eeg_cell(entry: ParticipantInventory, formats: Sequence[str]) -> str:
-    cells = []
-    for file in entry.eeg:
-        if file.format in formats:
-            rate = f" {file.sfreq_hz:g} Hz" if file.sfreq_hz else ""
-            cells.append(f"{file.format}{' broken' if file.problem else rate}")
-    return ", ".join(cells) or _NONE
+        """Return plain values."""
+        return {**self.per_class, NO_CLASS: self.no_class}
 
 
 def _manifest_row(entry: ParticipantFiles) -> tuple[str, ...]:
@@ -312,9 +237,9 @@ def _manifest_row(entry: ParticipantFiles) -> tuple[str, ...]:
         entry.participant,
         str(len(entry.trials)),
         str(sum(trial.has_eeg for trial in entry.trials)),
-        " ".join(f"{rate:g}" for rate in entry.rates_hz) or _NONE,
+        " ".join(f"{rate:g}" for rate in entry.rates_hz) or NONE,
         str(entry.videos),
-        f"{seconds[0]:.0f}{longest}" if seconds else _NONE,
+        f"{seconds[0]:.0f}{longest}" if seconds else NONE,
     )
 
 
@@ -330,43 +255,8 @@ def _manifest_facts(entry: ParticipantFiles) -> dict[str, Any]:
     }
 
 
-def _implies(general: str, why: str) -> bool:
-    """Whether what all participants lack makes the entry of one participant redundant."""
-    pairs = {
-        "Nothing can be used: ": "Nothing of this participant can be used: ",
-        "Only faces can be used.": "This participant has no EEG.",
-        "Only EEG can be used.": "These trials have no faces.",
-    }
-    return any(general.startswith(a) and why.startswith(b) for a, b in pairs.items())
-
-
-def _deap_notes(entries: Sequence[ParticipantInventory]) -> list[str]:
-    notes = []
-    never = [
-        f"{entry.participant} trial{'s' * (len(trials) > 1)} {', '.join(map(str, trials))}"
-        for entry in entries
-        if (trials := entry.videos_never_published)
-    ]
-    if never:
-        notes.append(f"DEAP has no video of {'; '.join(never)}.")
-    not_filmed = [
-        entry.participant
-        for entry in entries
-        if int(entry.participant[1:]) not in FILMED and not entry.videos
-    ]
-    if not_filmed:
-        listed = shorten(not_filmed, _LISTED)
-        notes.append(f"DEAP has no face videos of {listed}: EEG only.")
-    sources = {entry.source for entry in entries if entry.source}
-    if len(sources) > 1:
-        notes.append(
-            f"EEG would be read from {' and '.join(sorted(sources))} files, some of which DEAP's "
-            "authors cleaned; --source selects one."
-        )
-    return notes
-
-
-def _tie_notes(counts: Iterable[_TrialCounts], data: DataSettings) -> list[str]:
+def tie_notes(counts: Iterable[TrialCounts], data: DataSettings) -> list[str]:
+    """Return a sentence on trials whose rating is the threshold; none without such trials."""
     tied = sum(own.tied for own in counts)
     if not tied or data.target == "label":
         return []
@@ -384,14 +274,14 @@ def _label_notes(given: np.ndarray, data: DataSettings) -> list[str]:
     return [f"The manifest states classes ({listed}): use them with --set data.target=label."]
 
 
-def _totals(rows: Sequence[tuple[str, ...]], units: Set[int] = frozenset()) -> tuple[str, ...]:
+def totals(rows: Sequence[tuple[str, ...]], units: Set[int] = frozenset()) -> tuple[str, ...]:
     """Return the sums of the columns that contain counts, or fractions such as 3/40.
 
     ``units`` are the numbers of the columns that contain quantities with a unit.
     """
     cells = ["all"]
     for number, column in enumerate(list(zip(*rows, strict=True))[1:], start=1):
-        parts = [cell.split("/") for cell in column if cell != _NONE]
+        parts = [cell.split("/") for cell in column if cell != NONE]
         is_text = not parts or not all(part.isdigit() for cell in parts for part in cell)
         numeric = number not in units and not is_text
         sums = [str(sum(map(int, place))) for place in zip(*parts, strict=True)] if numeric else []

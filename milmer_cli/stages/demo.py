@@ -21,7 +21,7 @@ from milmer_cli.datasets.synthetic import (
     generate_listed,
 )
 from milmer_cli.datasets.synthetic.config import TrialTruth
-from milmer_cli.datasets.synthetic.listed_truth import DEFAULT_SIZES
+from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.io import read_json_object

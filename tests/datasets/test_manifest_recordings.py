@@ -9,9 +9,9 @@ import pytest
 import scipy.io
 
 from helpers import write_numbered_video
-from milmer_cli.datasets.manifest import manifest_template
 from milmer_cli.datasets.manifest_inventory import inventory_manifest
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
+from milmer_cli.datasets.manifest_template import manifest_template
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.preprocess import preprocess_eeg
 from milmer_cli.eeg.segment import cut_segments

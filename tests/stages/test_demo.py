@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 
 from milmer_cli.datasets.synthetic import SyntheticConfig
-from milmer_cli.datasets.synthetic.generate_listed import plan_listed
-from milmer_cli.datasets.synthetic.listed_truth import DEFAULT_SIZES
+from milmer_cli.datasets.synthetic.listed.generate import plan_listed
+from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock

@@ -17,9 +17,9 @@ import pytest
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.open_recordings import list_dataset, open_listing
 from milmer_cli.datasets.synthetic import ListedConfig, ListedTruth, generate_listed
-from milmer_cli.datasets.synthetic.generate_listed import plan_listed
-from milmer_cli.datasets.synthetic.listed_truth import ListedTrial
-from milmer_cli.datasets.synthetic.trial_marks import SLOT_S, mark_wave, read_time_mark
+from milmer_cli.datasets.synthetic.listed.generate import plan_listed
+from milmer_cli.datasets.synthetic.listed.trial_marks import SLOT_S, mark_wave, read_time_mark
+from milmer_cli.datasets.synthetic.listed.truth import ListedTrial
 from milmer_cli.preparation.input_check import check_listing
 from milmer_cli.settings import load_settings
 from milmer_cli.settings.schema import Settings

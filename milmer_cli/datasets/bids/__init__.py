@@ -2,7 +2,6 @@
 
 Modules in data-flow order:
 
-- `findings`: findings that several files share, one sentence each
 - `layout`: recordings and videos below the folders ``sub-*``
 - `tables`: tables of the data set, such as participants.tsv
 - `events`: the events of a recording

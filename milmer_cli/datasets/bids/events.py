@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from milmer_cli.datasets.base import RATINGS
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.tables import read_tsv
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import rating_range
 from milmer_cli.datasets.table import (
     TableErrors,

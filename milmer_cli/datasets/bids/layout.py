@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import is_regular_file, open_input
 
@@ -135,7 +135,7 @@ def _bids_file(
     expected = [folder.parent.name, folder.name] if in_session else [folder.name]
     if labels != expected:
         findings.add(
-            "Left out, because the name of the file contradicts its folder",
+            "Left out, because the name of the file contradicts its folder ({}).",
             [path.relative_to(folder.parents[1] if in_session else folder.parent)],
         )
         return None
@@ -146,14 +146,15 @@ def _keep_preferred(recordings: dict[str, BidsFile], file: BidsFile, findings: F
     """Keep one file of each recording, in the preferred format."""
     if (suffix := file.path.suffix.lower()) not in EEG_FORMATS:
         findings.add(
-            f"{suffix or 'No extension'} is no format of EEG-BIDS; the file is read if MNE can",
+            f"{suffix or 'No extension'} is no format of EEG-BIDS; the file is read if MNE can "
+            "({}).",
             [file.path.name],
         )
     other = recordings.setdefault(file.stem, file)
     if other is not file:
         first = min((other, file), key=lambda f: _preference(f.path))
         recordings[file.stem] = first
-        findings.add("Of several formats of a recording, one is used", [first.path.name])
+        findings.add("Of several formats of a recording, one is used ({}).", [first.path.name])
 
 
 def _preference(path: Path) -> int:
@@ -177,7 +178,8 @@ def _is_downloaded(file: BidsFile, root: Path, findings: Findings) -> bool:
             )
             return False
         if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
-            findings.add("The file is a link that leaves the data set; it is followed", [shown])
+            sentence = "The file is a link that leaves the data set; it is followed ({})."
+            findings.add(sentence, [shown])
     return True
 
 

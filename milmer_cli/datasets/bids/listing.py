@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 from milmer_cli.datasets.bids.events import EventsTable, read_events
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, find_files, find_participants
 from milmer_cli.datasets.bids.signals import BidsSignal, channels_to_list, read_signal
 from milmer_cli.datasets.bids.tables import read_names
@@ -24,6 +23,7 @@ from milmer_cli.datasets.bids.videos import (
     video_of_trial,
     videos_without_eeg,
 )
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.listing import DatasetListing
 from milmer_cli.datasets.manifest import PARTICIPANT_NAME
 from milmer_cli.datasets.manifest_eeg import electrodes_to_store
@@ -126,8 +126,8 @@ def list_bids(root: Path, settings: DataSettings) -> DatasetListing:
             "Name the events that are trials: --trial-type NAME[,NAME].",
         )
     if not any(row.get("video") for row in rows):
-        findings.add("No trial has a video of the participant: only the EEG can be used")
-    return DatasetListing("BIDS", root, tuple(rows), tuple(findings.missing), findings.sentences())
+        findings.add("No trial has a video of the participant: only the EEG can be used.")
+    return DatasetListing.of("BIDS", root, rows, findings)
 
 
 def _with_electrodes(
@@ -150,27 +150,28 @@ def _participant_names(root: Path, folders: Sequence[str], findings: Findings) -
     table = root / "participants.tsv"
     stated = read_names(table, "participant_id", PARTICIPANT_COLUMN, findings)
     if not table.is_file():
-        findings.add("There is no participants.tsv; the participants are the folders sub-*")
+        findings.add("There is no participants.tsv; the participants are the folders sub-*.")
     elif stated:
         for participant in sorted(set(stated) - set(folders)):
             findings.add_missing(
                 participant, "participants.tsv lists it, and it has no folder.", "Copy its folder."
             )
         if unlisted := sorted(set(folders) - set(stated)):
-            findings.add("participants.tsv does not list all folders", unlisted)
+            findings.add("participants.tsv does not list all folders ({}).", unlisted)
     names = {folder: stated.get(folder) or folder for folder in folders}
     if wrong := [name for name in names.values() if not re.fullmatch(PARTICIPANT_NAME, name)]:
         findings.add(
             f"Names of {PARTICIPANT_COLUMN} that contain other characters than letters, "
-            "digits and . _ - are ignored",
+            "digits and . _ - are ignored ({}).",
             wrong,
         )
         names = {folder: folder if name in wrong else name for folder, name in names.items()}
     if len(set(names.values())) < len(names):
-        findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it")
+        findings.add(f"The column {PARTICIPANT_COLUMN} is ignored, because names repeat in it.")
         names = {folder: folder for folder in folders}
     for folder in [f for f, name in names.items() if not re.fullmatch(PARTICIPANT_NAME, name)]:
-        findings.add("Left out, because the name is no name of a participant", [names.pop(folder)])
+        sentence = "Left out, because the name is no name of a participant ({})."
+        findings.add(sentence, [names.pop(folder)])
     return names
 
 
@@ -186,37 +187,31 @@ def _recordings(
     times = read_start_times(
         root, dict.fromkeys((root / folder, *(f.folder for f in files))), findings
     )
-    for file in files:
+    for file, video in [*((file, None) for file in files), *alone]:
         try:
             events = read_events(file.path, findings)
-            signal = read_signal(file.path, options, findings)
+            signal = None if video else read_signal(file.path, options, findings)
         except InputError as error:
             findings.add_error(file.path.name, error)
             continue
         if events is None or not events.rows:
-            findings.add_missing(
-                file.path.name,
-                "It has no events.tsv, so its trials are unknown and it is left out."
-                if events is None
-                else "Its events.tsv has no rows, so it is left out.",
-                "Add its events.tsv.",
-            )
+            findings.add_missing(file.path.name, *_without_events(events, video))
             continue
-        aligned = align_videos(file, videos, times, findings)
+        aligned = [video] if video else align_videos(file, videos, times, findings)
         start = parse_time(times.get(file_key(file.path), ""))
         yield _Recording(file, signal, events, tuple(aligned), start)
-    for file, video in alone:
-        try:
-            events = read_events(file.path, findings)
-        except InputError as error:
-            findings.add_error(file.path.name, error)
-            continue
-        if events is None or not events.rows:
-            why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
-            findings.add_missing(file.path.name, why, "Add its events.tsv, or its EEG.")
-            continue
-        start = parse_time(times.get(file_key(file.path), ""))
-        yield _Recording(file, None, events, (video,), start)
+
+
+def _without_events(events: EventsTable | None, video: AlignedVideo | None) -> tuple[str, str]:
+    """Return why a recording without events is left out, and what the user can do."""
+    if video is not None:
+        why = "It belongs to no EEG recording and has no events.tsv, so it is left out."
+        return why, "Add its events.tsv, or its EEG."
+    if events is None:
+        why = "It has no events.tsv, so its trials are unknown and it is left out."
+    else:
+        why = "Its events.tsv has no rows, so it is left out."
+    return why, "Add its events.tsv."
 
 
 def _sessions(recordings: Sequence[_Recording]) -> list[list[_Recording]]:
@@ -269,7 +264,7 @@ def _session_rows(
         }
         rows.append(row)
         if rule.stimulus_column and not trial.stimulus:
-            sentence = "Trials without a stimulus (n/a) have a stimulus of their own"
+            sentence = "Trials without a stimulus (n/a) have a stimulus of their own ({})."
             findings.add(sentence, [own_stimulus])
     return rows
 
@@ -299,16 +294,17 @@ def _is_within(recording: _Recording, trial: BidsTrial, findings: Findings) -> b
     """Report trials beyond the end of the recording, and onsets that contradict ``sample``."""
     where = f"{trial.row.errors.path.name} row {trial.row.line}"
     if trial.onset_s >= recording.duration_s:
-        findings.add("Trials that start after the end of the recording are left out", [where])
+        findings.add("Trials that start after the end of the recording are left out ({}).", [where])
         return False
     if trial.onset_s + trial.duration_s > recording.duration_s + _END_TOLERANCE_S:
-        findings.add("Trials that end after the recording are cut to its end", [where])
+        findings.add("Trials that end after the recording are cut to its end ({}).", [where])
     sample = trial.row.value("sample", finite_number, "a number")
     if sample and recording.signal is not None:
         difference_s = abs(sample / recording.signal.sfreq_hz - trial.onset_s)
         if difference_s > _SAMPLE_TOLERANCE_S:
             findings.add(
-                "The columns onset and sample of events.tsv contradict each other; onset is used",
+                "The columns onset and sample of events.tsv contradict each other; "
+                "onset is used ({}).",
                 [f"{difference_s:.2f} s in {where}"],
             )
     return True
@@ -324,7 +320,7 @@ def _trial_numbers(
     if stated:
         findings.add(
             "The column trial does not number the trials of a session, so they are numbered in the "
-            "order of their onsets",
+            "order of their onsets ({}).",
             [session[0].file.stem],
         )
     return list(range(1, len(trials) + 1))

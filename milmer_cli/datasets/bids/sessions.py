@@ -191,11 +191,7 @@ def event_rows(
             "stimulus": row.stimulus,
             LABEL: row.label,
             CONDITION: text.text(CONDITION),
-            **{
-                name: text.given(name)
-                for rating in zip(RATINGS, RANGES, strict=True)
-                for name in rating
-            },
+            **{name: text.given(name) for name in _RATING_COLUMNS},
         }
         options = row.video_options
         if row.video is not None and not (sufficient and options.stream is options.fps is None):
@@ -207,7 +203,30 @@ def event_rows(
     return [{name: row.get(name) for name in ("onset", "duration", *used)} for row in rows]
 
 
-def acquisition_time(start: datetime, offset_s: float = 0.0) -> str:
+def scan_rows(
+    videos: Sequence[PlannedVideo], eeg_file: str = "", start: datetime | None = None
+) -> list[dict[str, object]]:
+    """Return the rows of scans.tsv of a recording.
+
+    Parameters
+    ----------
+    videos
+        Its videos.
+    eeg_file, start
+        Its EEG file relative to its folder, and the start of it; empty and None without EEG.
+    """
+    rows: list[dict[str, object]] = []
+    if start is not None:
+        rows.append({"filename": eeg_file, "acq_time": _acquisition_time(start)})
+    for video in videos:
+        time = None
+        if start is not None and video.start_s is not None:
+            time = _acquisition_time(start, video.start_s)
+        rows.append({"filename": f"beh/{video.name}", "acq_time": time})
+    return rows
+
+
+def _acquisition_time(start: datetime, offset_s: float = 0.0) -> str:
     """Return a time for scans.tsv, in UTC with microseconds."""
     time = (start + timedelta(seconds=offset_s)).astimezone(UTC)
     return f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest_eeg import match_file
 from milmer_cli.eeg.bids_sidecars import BidsSidecars, read_sidecars
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
@@ -70,7 +70,8 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
     stated = {new_names.get(c.name.lower(), c.name): c for c in sidecars.channels}
     if lacking := [name for name in stated if name not in raw.ch_names]:
         findings.add(
-            f"channels.tsv lists channels that the file lacks: {shorten(lacking)}", [path.name]
+            f"channels.tsv lists channels that the file lacks: {shorten(lacking)} ({{}}).",
+            [path.name],
         )
     types = dict(zip(raw.ch_names, raw.get_channel_types(), strict=True))
     eeg = tuple(name for name, kind in types.items() if kind == "eeg")
@@ -82,17 +83,19 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
     if named_otherwise:
         findings.add(
             "channels.tsv calls channels EEG that are not electrodes by their names, and which are "
-            f"not used as such: {shorten(named_otherwise)}",
+            f"not used as such: {shorten(named_otherwise)} ({{}}).",
             [path.name],
         )
     if not any(channel.type for channel in stated.values()):
         findings.add(
-            "No channels.tsv states the types of the channels; electrodes are found by their names",
+            "No channels.tsv states the types of the channels; electrodes are found by their names "
+            "({}).",
             [path.name],
         )
     stated_hz = sidecars.properties.get("PowerLineFrequency", "n/a")
     if stated_hz != "n/a" and sidecars.line_freq_hz is None:
-        findings.add("PowerLineFrequency is no number from 1 to 1000, and is ignored", [path.name])
+        sentence = "PowerLineFrequency is no number from 1 to 1000, and is ignored ({})."
+        findings.add(sentence, [path.name])
     unit = ""
     if not options.unit:
         units = {name: unit for name, unit in header_units(raw, path).items() if name in eeg}
@@ -126,14 +129,15 @@ def _compare_units(
         ((text, _),) = different
         if parsed := parse_unit(text):
             findings.add(
-                f"channels.tsv states the unit {text}, which is used: EEGLAB files state none",
+                f"channels.tsv states the unit {text}, which is used: EEGLAB files state none "
+                "({}).",
                 [path.name],
             )
             return parsed
     for (text, unit), names in different.items():
         findings.add(
             f"channels.tsv states the unit {text} for {shorten(names, 4)}, and the file {unit}, "
-            "which is used; --eeg-unit states another one",
+            "which is used; --eeg-unit states another one ({}).",
             [path.name],
         )
     return ""
@@ -151,7 +155,7 @@ def _eog(
     try:
         find_derivations(derivations, list(types), str(path))
     except InputError as error:
-        findings.add(f"EOG channels are not used: {error.message.rstrip('.')}")
+        findings.add(f"EOG channels are not used: {error.message.rstrip('.')}.")
         return ()
     return derivations
 
@@ -172,7 +176,7 @@ def channels_to_list(signals: Sequence[BidsSignal], findings: Findings) -> tuple
     if listed:
         findings.add(
             f"The {len(listed)} channels of type EEG that all recordings have are used; their "
-            "names are not those of the 10-05 system, so their positions are unknown"
+            "names are not those of the 10-05 system, so their positions are unknown."
         )
     return listed
 

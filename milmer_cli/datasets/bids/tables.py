@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from milmer_cli.csv_cells import neutral_cell
-from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.table import TableErrors, TableRow, read_table
 from milmer_cli.eeg.bids_sidecars import MAX_TABLE_BYTES
 from milmer_cli.errors import InputError
@@ -63,7 +63,7 @@ def read_tsv(path: Path, required: str) -> tuple[list[TableRow], TableErrors]:
 def report_errors(errors: TableErrors, findings: Findings) -> None:
     """Report the errors in the cells of a table."""
     for line, message in sorted(errors.found):
-        findings.add(f"In {errors.path.name}, {message}", [f"row {line}"])
+        findings.add(f"In {errors.path.name}, {message} ({{}}).", [f"row {line}"])
 
 
 def read_names(path: Path, key: str, column: str, findings: Findings) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from milmer_cli.datasets.base import RATINGS
 from milmer_cli.datasets.bids.events import CONDITION, LABEL, EventsTable
-from milmer_cli.datasets.bids.findings import Findings
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.table import TableRow, finite_number
 from milmer_cli.eeg.gaps import is_gap
 from milmer_cli.eeg.markings import is_bad_marking
@@ -87,7 +87,7 @@ def find_rule(
         types = frozenset()
         findings.add(
             f"events.tsv has no column trial_type: each event of at least {MIN_TRIAL_S:g} s is a "
-            "trial"
+            "trial."
         )
     label = _label_column(columns, type_column, types, settings.label_column, root)
     findings.add(_label_finding(label, columns))
@@ -96,7 +96,7 @@ def find_rule(
     if not stimulus:
         findings.add(
             f"None of the columns {', '.join(STIMULUS_COLUMNS)} identifies the clips, so each "
-            "trial has a stimulus of its own, and the protocols by stimulus are not possible"
+            "trial has a stimulus of its own, and the protocols by stimulus are not possible."
         )
     condition = len(types) > 1 and label != type_column and CONDITION not in columns
     return TrialRule(type_column, types, label, stimulus, condition)
@@ -135,7 +135,7 @@ def _trial_types(
             f"which last {MIN_TRIAL_S:g} s or longer: {listed or 'there are no events'}.",
             "Name those that are trials: --trial-type NAME[,NAME].",
         )
-    findings.add(f"The trials are the events whose {column} is {possible[0]}")
+    findings.add(f"The trials are the events whose {column} is {possible[0]}.")
     return frozenset(possible)
 
 
@@ -166,7 +166,7 @@ def _label_finding(label: str, columns: Collection[str]) -> str:
     rated = ", ".join(name for name in RATINGS if name in columns)
     parts = [f"the label is the column {label}"] if label else []
     parts += [f"the ratings are the columns {rated}"] if rated else []
-    return f"In events.tsv, {' and '.join(parts)}"
+    return f"In events.tsv, {' and '.join(parts)}."
 
 
 def event_seconds(row: TableRow) -> float:

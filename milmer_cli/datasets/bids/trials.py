@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from milmer_cli.datasets.base import RATINGS
 from milmer_cli.datasets.bids.events import CONDITION, TRIAL, VIDEO, EventsTable
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.tables import report_errors
 from milmer_cli.datasets.bids.trial_rule import TrialRule
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import MAX_DURATION_S, rating_range
 from milmer_cli.datasets.table import (
     POSITIVE_INTEGER,
@@ -73,25 +73,25 @@ def _trial(
     onset_s = row.value("onset", finite_number, "seconds")
     duration_s = row.value("duration", finite_number, "seconds")
     if onset_s is None:
-        findings.add("Trials without an onset are left out", [where])
+        findings.add("Trials without an onset are left out ({}).", [where])
         return None
     if duration_s is None or duration_s <= 0:
         findings.add(
             "Trials without a duration (n/a or 0) are left out, because their end is unknown; "
-            "state it in events.tsv",
+            "state it in events.tsv ({}).",
             [where],
         )
         return None
     if duration_s > MAX_DURATION_S:
-        findings.add("Trials of more than a day are left out", [where])
+        findings.add("Trials of more than a day are left out ({}).", [where])
         return None
     if onset_s < 0:
-        findings.add("Trials that start before the recording are left out", [where])
+        findings.add("Trials that start before the recording are left out ({}).", [where])
         return None
     condition = row.text(rule.type_column if rule.type_is_condition else CONDITION)
     label = row.text(rule.label_column)
     if rule.label_column and not label:
-        findings.add("Trials without a label cannot be used for training", [where])
+        findings.add("Trials without a label cannot be used for training ({}).", [where])
     return BidsTrial(
         row=row,
         onset_s=onset_s,
@@ -118,7 +118,7 @@ def _ratings(row: TableRow, table: EventsTable, findings: Findings) -> dict[str,
         if not low <= value <= high:
             findings.add(
                 f"Values of {name} outside of the scale {scale or '1-9'} are left out; state its "
-                "Minimum and Maximum in events.json",
+                "Minimum and Maximum in events.json ({}).",
                 [f"{value:g} in {table.path.name} row {row.line}"],
             )
             continue

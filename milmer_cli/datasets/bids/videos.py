@@ -14,16 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 from milmer_cli.datasets.bids.events import VIDEO, VIDEO_ONSET
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import BidsFile, file_within
 from milmer_cli.datasets.bids.tables import read_tsv, report_errors
 from milmer_cli.datasets.bids.trials import BidsTrial
-from milmer_cli.datasets.table import (
-    POSITIVE_INTEGER,
-    finite_number,
-    positive_integer,
-    positive_number,
-)
+from milmer_cli.datasets.findings import Findings
+from milmer_cli.datasets.manifest import read_video_options
+from milmer_cli.datasets.table import finite_number
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
 from milmer_cli.video.decode import AS_STORED, VideoOptions
@@ -146,7 +142,7 @@ def _of_one_camera(videos: Sequence[BidsFile], findings: Findings) -> list[BidsF
     others = [f"recording-{name}" if name else "without recording-" for name in cameras]
     others.remove(shown := f"recording-{used}" if used else "without recording-")
     findings.add(
-        f"Of several cameras, the videos {shown} are used, and not those {shorten(others)}",
+        f"Of several cameras, the videos {shown} are used, and not those {shorten(others)} ({{}}).",
         [video.path.name for video in videos if video.entities.get(_CAMERA, "") == used],
     )
     return [video for video in videos if video.entities.get(_CAMERA, "") == used]
@@ -181,7 +177,7 @@ def _start_s(
         return None
     if not all("." in text for text in texts):
         findings.add(
-            "acq_time has whole seconds, so EEG and video are aligned only to about a second",
+            "acq_time has whole seconds, so EEG and video are aligned only to about a second ({}).",
             [video.path.name],
         )
     return (starts[1] - starts[0]).total_seconds()
@@ -227,14 +223,15 @@ def video_of_trial(
         if (path := _named_video(name, trial, root)) is not None:
             return _named_columns(path, trial, findings)
         findings.add(
-            "The column video of events.tsv names no file of a participant in the data set", [name]
+            "The column video of events.tsv names no file of a participant in the data set ({}).",
+            [name],
         )
     best = max(aligned, key=lambda video: video.covered_s(trial), default=None)
     if best is None:
         return {}
     if best.covered_s(trial) <= 0:
         findings.add(
-            "By acq_time, no video of the recording shows the trial",
+            "By acq_time, no video of the recording shows the trial ({}).",
             [f"{trial.row.errors.path.name} row {trial.row.line}"],
         )
         return {}
@@ -250,25 +247,23 @@ def _named_video(name: str, trial: BidsTrial, root: Path) -> Path | None:
 def _named_columns(path: Path, trial: BidsTrial, findings: Findings) -> dict[str, object]:
     """Return the columns of a video that events.tsv names; empty if its start is unknown."""
     row = trial.row
-    options = VideoOptions(
-        row.value("video_stream", positive_integer, POSITIVE_INTEGER),
-        row.value("video_fps", positive_number, "frames per second, more than 0"),
-    )
+    options = read_video_options(row)
     named = {"video": path, "video_stream": options.stream, "video_fps": options.fps}
     columns = {name: value for name, value in named.items() if value is not None}
     if VIDEO_ONSET not in row.cells and not trial.shares_video:
         findings.add(
-            "events.tsv has no column video_onset, so each video is taken to start with its trial",
+            "events.tsv has no column video_onset, so each video is taken to start with its trial "
+            "({}).",
             [path.name],
         )
         return {**columns, "video_onset_s": 0.0}
     onset_s = row.value(VIDEO_ONSET, finite_number, "seconds")
     if onset_s is None:
-        findings.add("Without its video_onset, a video is left out", [path.name])
+        findings.add("Without its video_onset, a video is left out ({}).", [path.name])
         return {}
     duration_s = _duration_s(path, options, findings)
     if not -trial.duration_s < onset_s < duration_s:
-        sentence = "A video that does not show its trial, by video_onset, is left out"
+        sentence = "A video that does not show its trial, by video_onset, is left out ({})."
         findings.add(sentence, [path.name])
         return {}
     return {**columns, "video_onset_s": onset_s}

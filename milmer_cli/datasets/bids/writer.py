@@ -11,12 +11,10 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from milmer_cli.datasets.bids.findings import Findings
 from milmer_cli.datasets.bids.layout import EEG_FORMATS
 from milmer_cli.datasets.bids.listing import PARTICIPANT_COLUMN, SESSION_COLUMN
 from milmer_cli.datasets.bids.names import require_label
@@ -25,17 +23,18 @@ from milmer_cli.datasets.bids.sessions import (
     UNKNOWN_START,
     PlannedRecording,
     PlannedVideo,
-    acquisition_time,
     event_rows,
     plan_recordings,
     plan_videos,
+    scan_rows,
 )
 from milmer_cli.datasets.bids.signals import EOG_PROPERTY, channel_rows, unlisted_types
 from milmer_cli.datasets.bids.tables import names_text, read_tsv, tsv_text
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import COLUMNS, manifest_errors
 from milmer_cli.datasets.manifest_eeg import row_options
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
-from milmer_cli.datasets.missing import MissingInput, group_missing
+from milmer_cli.datasets.missing import MissingInput, group_missing, missing_rows
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.datasets.table import TableRow, read_table
 from milmer_cli.eeg.channels import find_derivations
@@ -85,10 +84,9 @@ class BidsWriteResult(StageResult):
             f"{self.trials} trials of {self.participants} participants, {self.recordings} "
             f"recordings, {self.videos} videos"
         )
-        missing = group_missing(self.missing)
         return [
             ("BIDS", counts),
-            *(("missing", f"{m.what}. {m.why} {m.fix}".strip()) for m in missing),
+            *missing_rows(group_missing(self.missing)),
             *(("finding", sentence) for sentence in self.findings),
             ("then", f"milmer manifest bids {self.root} --check"),
             ("data set", str(self.root)),
@@ -222,7 +220,7 @@ class _Writer:
         folder, stem = self._root / recording.folder, recording.stem(self._task)
         videos = plan_videos(recording, self._task)
         if recording.eeg is None:
-            self._add_scans(recording, "", videos, None)
+            self._add_scans(recording, scan_rows(videos))
         else:
             try:
                 self._write_eeg(recording, recording.eeg, videos)
@@ -258,10 +256,11 @@ class _Writer:
         if start is None:
             self._findings.add(
                 f"Recordings without a date have the acq_time {UNKNOWN_START:%Y-%m-%d}, which only "
-                "relates them to their videos",
+                "relates them to their videos ({}).",
                 [eeg_file.name],
             )
-        self._add_scans(recording, f"eeg/{eeg_file.name}", videos, start or UNKNOWN_START)
+        scans = scan_rows(videos, f"eeg/{eeg_file.name}", start or UNKNOWN_START)
+        self._add_scans(recording, scans)
         stem = eeg_file.with_name(recording.stem(self._task))
         channels = channel_rows(raw, header_units(raw, eeg))
         atomic_write(stem.with_name(f"{stem.name}_channels.tsv"), tsv_text(channels))
@@ -286,7 +285,8 @@ class _Writer:
                 with contextlib.suppress(OSError, RuntimeError, ValueError):
                     return Path(self._mne_bids.write_raw_bids(raw, path, verbose="error").fpath)
             self._findings.add(
-                "EEG files that cannot be copied as they are are converted to BDF with 24 bits",
+                "EEG files that cannot be copied as they are are converted to BDF with 24 bits "
+                "({}).",
                 [eeg.name],
             )
             try:
@@ -302,22 +302,8 @@ class _Writer:
                 ) from error
         return Path(written.fpath)
 
-    def _add_scans(
-        self,
-        recording: PlannedRecording,
-        eeg_file: str,
-        videos: Sequence[PlannedVideo],
-        start: datetime | None,
-    ) -> None:
-        """Add rows to scans.tsv; ``start`` is None, and ``eeg_file`` empty, without EEG."""
-        rows = self._scans.setdefault(recording.folder, [])
-        if start is not None:
-            rows.append({"filename": eeg_file, "acq_time": acquisition_time(start)})
-        for video in videos:
-            time = None
-            if start is not None and video.start_s is not None:
-                time = acquisition_time(start, video.start_s)
-            rows.append({"filename": f"beh/{video.name}", "acq_time": time})
+    def _add_scans(self, recording: PlannedRecording, rows: list[dict[str, object]]) -> None:
+        self._scans.setdefault(recording.folder, []).extend(rows)
 
     def _copy_videos(self, folder: Path, videos: Sequence[PlannedVideo]) -> None:
         for video in videos:

@@ -14,21 +14,10 @@ The modules, in data-flow order:
 - `face_video`: the video of a trial.
 - `expression_images`: face images by class, for `milmer finetune-swin`.
 - `generate`: `generate_dataset`, which writes all files of the copy of DEAP.
-
-Copies of EAV, MAHNOB-HCI, AMIGOS and BIDS, with the irregularities of their files:
-
-- `listed_truth`: `ListedConfig`, what to generate; `ListedTruth`, the ground truth (truth.json).
-- `trial_marks`: marks in EEG and video that state trial and time.
-- `trial_signals`: the EEG of a recording with several trials, at any sampling rate.
-- `trial_video`: a video with several trials.
-- `mat_writer`: MATLAB files of version 5, 7 and 7.3.
-- `eeg_writer`: EDF, BDF, BrainVision and EEGLAB files.
-- `eav_writer`, `mahnob_writer`, `amigos_writer`, `bids_writer`: ground truth and files of each.
-- `generate_listed`: `generate_listed`, which writes all files of one of them.
+- `listed`: copies of EAV, MAHNOB-HCI, AMIGOS and BIDS.
 
 To add an effect: add its strength to `effects.Pattern`, and apply it in `eeg_signals` or in
-`face_image`. To add a copy of a data set: write its ground truth and files in a module of its own,
-and add it to `generate_listed.PLANS` and `listed_truth.DEFAULT_SIZES`.
+`face_image`.
 """
 
 from milmer_cli.datasets.synthetic.config import (
@@ -41,8 +30,8 @@ from milmer_cli.datasets.synthetic.config import (
     read_truth,
 )
 from milmer_cli.datasets.synthetic.generate import generate_dataset
-from milmer_cli.datasets.synthetic.generate_listed import generate_listed
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTruth
+from milmer_cli.datasets.synthetic.listed.generate import generate_listed
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTruth
 
 __all__ = [
     "TRUTH_NAME",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -108,11 +109,24 @@ class SyntheticConfig:
             ),
             (set(self.formats) <= {"bdf", "dat", "mat"}, "formats", "bdf, dat or mat"),
         )
-        for is_met, name, expected in requirements:
-            if not is_met:
-                raise InputError(
-                    f"Synthetic data set: {name}: expected {expected}, got {getattr(self, name)}."
-                )
+        require_values(self, requirements)
+
+
+def require_values(config: object, requirements: Iterable[tuple[bool, str, str]]) -> None:
+    """Raise an InputError for the first value of a config that is outside its range.
+
+    Parameters
+    ----------
+    config
+        The config.
+    requirements
+        Whether a value is allowed, its name, and what is expected.
+    """
+    for is_met, name, expected in requirements:
+        if not is_met:
+            raise InputError(
+                f"Synthetic data set: {name}: expected {expected}, got {getattr(config, name)}."
+            )
 
 
 class RandomStream(IntEnum):
@@ -229,6 +243,9 @@ class ParticipantTruth:
         return tuple(sorted(self.trials, key=lambda trial: trial.stimulus))
 
 
+Truth = TypeVar("Truth")
+
+
 @dataclass(frozen=True)
 class SyntheticTruth:
     """Ground truth of a data set. ``spec`` is its config, under this name also in truth.json."""
@@ -245,8 +262,13 @@ def read_truth(path: Path) -> SyntheticTruth:
     InputError
         The file is missing, unreadable or of another format.
     """
+    return read_json_as(path, SyntheticTruth)
+
+
+def read_json_as(path: Path, truth: type[Truth]) -> Truth:
+    """Read a ground-truth file as an object of a class; see `read_truth`."""
     try:
-        return TypeAdapter(SyntheticTruth).validate_json(read_input(path))
+        return TypeAdapter(truth).validate_json(read_input(path))
     except (OSError, ValidationError) as error:
         raise InputError(
             f"{path} is not the ground truth of a synthetic data set.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -282,18 +283,37 @@ def write_video(
     path: Path, config: SyntheticConfig, participant: ParticipantTruth, trial: TrialTruth
 ) -> None:
     """Write the video of a trial; its first frame is at the stimulus onset."""
+    write_frames(path, render_frames(config, participant, trial), (WIDTH, HEIGHT), FPS)
+
+
+def write_frames(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], fps: int) -> None:
+    """Write a video as H.264; the extension of ``path`` states the container.
+
+    Parameters
+    ----------
+    path
+        The file.
+    frames
+        (height, width, 3) uint8 RGB.
+    size
+        Width and height.
+    fps
+        Frames per second.
+    """
+    container_format = path.suffix.removeprefix(".")
+    options = {"fflags": "+bitexact"}
     with (
         atomic_path(path) as temporary,
-        av.open(
-            file_url(temporary), "w", format="avi", options={"fflags": "+bitexact"}
-        ) as container,
+        av.open(file_url(temporary), "w", format=container_format, options=options) as container,
     ):
-        stream = container.add_stream("libx264", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream = container.add_stream("libx264", rate=fps)
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         stream.codec_context.thread_count = 1
         # No B-frames, because AVI stores no presentation timestamps.
-        stream.options = {"preset": "ultrafast", "crf": "26", "g": str(FPS), "bf": "0"}
-        for rgb in render_frames(config, participant, trial):
+        stream.options = {"preset": "ultrafast", "crf": "26", "g": str(fps), "bf": "0"}
+        for number, rgb in enumerate(frames):
             yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(yuv, format="yuv420p")))
+            frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, fps)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -75,18 +75,50 @@ def generate_dataset(
         ``folder`` contains anything else or is not writable.
     """
     truth = draw_truth(config)
-    with explained_errors(folder):
-        found = find_truth(folder, lambda path: read_truth(path).spec == config)
-        if found != TRUTH_NAME:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_truth(folder / UNFINISHED_NAME, truth)
-            _write_files(folder, truth, progress, workers)
-            (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)
+    write_once(
+        folder,
+        lambda path: read_truth(path).spec == config,
+        lambda path: write_truth(path, truth),
+        lambda: _write_files(folder, truth, progress, workers),
+    )
     return truth
 
 
+def write_once(
+    folder: Path,
+    is_own: Callable[[Path], bool],
+    write: Callable[[Path], None],
+    write_files: Callable[[], None],
+) -> None:
+    """Write a data set unless it is finished; its ground truth gets its name last.
+
+    Parameters
+    ----------
+    folder
+        Folder of the data set.
+    is_own
+        Whether a ground-truth file is of the same config.
+    write
+        Writes the ground truth.
+    write_files
+        Writes all other files.
+
+    Raises
+    ------
+    InputError
+        ``folder`` contains anything else or is not writable.
+    """
+    with _explained_errors(folder):
+        if _find_truth(folder, is_own) == TRUTH_NAME:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        write(folder / UNFINISHED_NAME)
+        write_files()
+        (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)
+
+
 @contextmanager
-def explained_errors(folder: Path) -> Iterator[None]:
+def _explained_errors(folder: Path) -> Iterator[None]:
     """Raise an InputError if ``folder`` cannot be written."""
     try:
         yield
@@ -97,7 +129,7 @@ def explained_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def find_truth(folder: Path, is_own: Callable[[Path], bool]) -> str | None:
+def _find_truth(folder: Path, is_own: Callable[[Path], bool]) -> str | None:
     """Find the ground truth of an earlier run, which proves that the folder is that of the demo.
 
     Real data sets have the same file names. Therefore nothing is overwritten without this proof.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.findings import Findings, list_trials
+from milmer_cli.datasets.findings import Findings
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.eeg.array_layout import describe_variable
 from milmer_cli.eeg.mat_file import read_mat
 from milmer_cli.errors import InputError
@@ -24,7 +25,6 @@ _FOLDER = re.compile(r"subject0*([1-9]\d*)", re.IGNORECASE)
 _NAME = r"(\d+)_Trial_(\d+)_({})_({})".format("|".join(CONDITIONS), "|".join(EMOTIONS))
 _VIDEO = re.compile(rf"{_NAME}\.mp4", re.IGNORECASE)
 _AUDIO = re.compile(rf"{_NAME}_aud\.wav", re.IGNORECASE)
-_COPY = "Copy or download it again."
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _array_file(folder: Path, name: str, ending: str, findings: Findings) -> Pat
     found = [path for path in _files(folder, "EEG") if pattern.fullmatch(path.name)]
     if len(found) > 1:
         names = shorten([path.name for path in found])
-        findings.add(f"{names} have the same meaning: the first one is used.", name)
+        findings.add(f"{{}}: {names} have the same meaning: the first one is used.", [name])
     return found[0] if found else None
 
 
@@ -123,19 +123,19 @@ def read_labels(folder: Path, name: str, findings: Findings) -> dict[int, TrialC
     instead = "The classes are those of the names of the videos."
     path = _array_file(folder, name, "_eeg_label", findings)
     if path is None:
-        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg_label.mat", instead, _COPY)
+        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg_label.mat", instead, COPY_AGAIN)
         return {}
     try:
         labels = read_mat(path, ["label"], unverified=True)[1].get("label", np.zeros(0))
     except InputError as error:
-        findings.add_missing(path.name, f"{error.message} {instead}", error.hint)
+        findings.add_error(path.name, error, f"{{}} {instead}")
         return {}
     n_classes = len(EMOTIONS) * len(CONDITIONS)
     if labels.ndim == 2 and labels.shape[0] != n_classes:
         labels = labels.T
     if labels.ndim != 2 or labels.shape[0] != n_classes:
         why = f"Expected an array label of {n_classes} x {N_TRIALS}. {instead}"
-        findings.add_missing(path.name, why, _COPY)
+        findings.add_missing(path.name, why, COPY_AGAIN)
         return {}
     return {trial: _class_of(column) for trial, column in enumerate(labels.T, start=1)}
 
@@ -163,23 +163,23 @@ def find_array(folder: Path, name: str, n_labels: int, findings: Findings) -> Ar
     path = _array_file(folder, name, "_eeg", findings)
     if path is None:
         why = "Without it, only the faces of this participant can be used."
-        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg.mat", why, _COPY)
+        findings.add_missing(f"{folder.name}/EEG/{folder.name}_eeg.mat", why, COPY_AGAIN)
         return None
     try:
         axes = _axes(path, n_labels or N_TRIALS)
     except InputError as error:
-        findings.add_missing(f"EEG of {name}", error.message, error.hint)
+        findings.add_error(f"EEG of {name}", error)
         return None
     if not re.fullmatch(r"\w+\(time,channel,\{\}\)", axes.pattern):
         findings.add(
-            f"The array is transposed: it is read as {axes.pattern.format('trial')}.", name
+            f"{{}}: The array is transposed: it is read as {axes.pattern.format('trial')}.", [name]
         )
     lengths, expected = (axes.n_samples, axes.n_channels, axes.n_trials), _expected_lengths()
     if lengths != expected:
         findings.add(
-            f"Expected {_describe(expected)}, got {_describe(lengths)}; {SFREQ_HZ:g} Hz is "
+            f"{{}}: Expected {_describe(expected)}, got {_describe(lengths)}; {SFREQ_HZ:g} Hz is "
             "assumed.",
-            name,
+            [name],
         )
     return axes
 
@@ -205,7 +205,7 @@ def _axes(path: Path, n_trials: int) -> ArrayAxes:
         raise InputError(
             f"{path}: expected one array with 3 dimensions, seg or seg1, got "
             f"{shorten(found) or 'none'}.",
-            _COPY,
+            COPY_AGAIN,
         )
     ((variable, shape),) = cubes
     time = int(np.argmax(shape))
@@ -217,7 +217,7 @@ def _axes(path: Path, n_trials: int) -> ArrayAxes:
         raise InputError(
             f"{path}: the axes of {variable} ({sizes[variable]}) cannot be identified: expected "
             f"{n_trials} trials, and other numbers of channels and samples.",
-            _COPY,
+            COPY_AGAIN,
         )
     (trial,) = trial_axes
     (channel,) = set(others) - {trial}
@@ -242,15 +242,14 @@ def find_videos(
         differ |= int(match[1]) != int(match[2])
     unexpected += [p.name for p in _files(folder, "Audio") if not _AUDIO.fullmatch(p.name)]
     if unexpected:
-        findings.add(f"Files with unexpected names are not used: {shorten(unexpected)}.", name)
+        sentence = f"{{}}: Files with unexpected names are not used: {shorten(unexpected)}."
+        findings.add(sentence, [name])
     if differ:
         findings.add(
             "The number after Trial_ in the names of videos is not the index of the trial: the "
             "first number is, and is used."
         )
-    if twice := [trial for trial, own in by_trial.items() if len(own) > 1]:
-        findings.add(
-            "These trials have more than one video, and none of them is used.",
-            list_trials(name, twice),
-        )
+    twice = [trial for trial, own in by_trial.items() if len(own) > 1]
+    sentence = "These trials have more than one video, and none of them is used."
+    findings.add_trials(sentence, name, twice)
     return {trial: own[0] for trial, own in by_trial.items() if len(own) == 1}

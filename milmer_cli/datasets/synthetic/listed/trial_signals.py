@@ -16,8 +16,8 @@ from milmer_cli.datasets.synthetic.config import (
 )
 from milmer_cli.datasets.synthetic.eeg_signals import simulate_signals
 from milmer_cli.datasets.synthetic.effects import GENEVA, POSITIONS
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTrial
-from milmer_cli.datasets.synthetic.trial_marks import mark_wave
+from milmer_cli.datasets.synthetic.listed.trial_marks import mark_wave
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTrial
 
 CLEAN_BAND_HZ = (4.0, 45.0)
 MAX_OFFSET_UV = 100.0
@@ -132,3 +132,9 @@ def _marks_uv(recording: Recording, n_samples: int) -> np.ndarray:
         within = (since_s >= 0) & (since_s < trial.duration_s)
         marks[within] += mark_wave(trial.code, since_s[within])
     return marks
+
+
+def heartbeat(seconds: np.ndarray, width: float) -> np.ndarray:
+    """Return an ECG of 66 beats per minute, (n,) from 0 to 1, with peaks of a width in periods."""
+    beat: np.ndarray = np.exp(-((((seconds * 1.1) % 1.0 - 0.5) / width) ** 2))
+    return beat

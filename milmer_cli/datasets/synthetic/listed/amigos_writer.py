@@ -9,21 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.mat_writer import Variables, write_mat5, write_mat73
+from milmer_cli.datasets.synthetic.listed.trial_signals import (
+    Recording,
+    heartbeat,
+    simulate_recording,
+)
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
     Trap,
+    draw_clips,
 )
-from milmer_cli.datasets.synthetic.mat_writer import Variables, write_mat5, write_mat73
 from milmer_cli.datasets.synthetic.schedule import (
-    balanced_quadrants,
     draw_quadrants,
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 
 SFREQ_HZ = 128
 FPS = 10
@@ -50,8 +54,7 @@ VIDEO_MISSING = (1, 4)
 
 def plan_amigos(config: ListedConfig) -> ListedTruth:
     """Return the ground truth of the data set."""
-    rng = config.generator()
-    clips = rng.permutation(balanced_quadrants(len(SHORT_IDS) + len(LONG_IDS), rng))
+    clips = draw_clips(config, len(SHORT_IDS) + len(LONG_IDS))
     trials = [
         trial
         for index, number in enumerate(sorted(NUMBERS[: config.participants]))
@@ -171,7 +174,7 @@ def _data(truth: ListedTruth, trial: ListedTrial) -> np.ndarray:
     )
     eeg = simulate_recording(truth.config, recording)[:, :n_samples]
     seconds = np.arange(n_samples) / SFREQ_HZ
-    beat = np.exp(-((((seconds * 1.1) % 1.0 - 0.5) / 0.02) ** 2))
+    beat = heartbeat(seconds, 0.02)
     return np.vstack([eeg, 900.0 * beat, 700.0 * beat, 300.0 + seconds]).T
 
 

@@ -8,10 +8,10 @@ from scipy import signal
 
 from milmer_cli.datasets.synthetic.config import NEUTRAL_PATTERN, QUADRANTS
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig
-from milmer_cli.datasets.synthetic.mahnob_writer import plan_mahnob
-from milmer_cli.datasets.synthetic.trial_marks import mark_wave
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.mahnob_writer import plan_mahnob
+from milmer_cli.datasets.synthetic.listed.trial_marks import mark_wave
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig
 
 CONFIG = ListedConfig("mahnob", participants=1, trials=1, stimulus_s=12.0)
 HIGH, LOW = QUADRANTS.index("HAHV"), QUADRANTS.index("LAHV")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import TableErrors, finite_number, read_table
 from milmer_cli.datasets.table_text import read_table_text
 from milmer_cli.eeg.channels import canonical_name, find_electrodes
@@ -21,7 +22,6 @@ MAX_VIDEO_ONSET_S = 10.0
 USUAL_VIDEO_ONSET_S = 1.0
 
 _COLUMNS = ("timestamp", "event", "audiosamplenumber")
-_COPY = "Copy or download it again."
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_eeg_clip(path: Path, options: ReadOptions, clip_s: float | None) -> Eeg
     sfreq = float(raw.info["sfreq"])
     times = sorted({event.onset_s for event in read_events(path, raw)})
     if not times:
-        raise InputError(f"{path} has no event on its Status channel.", _COPY)
+        raise InputError(f"{path} has no event on its Status channel.", COPY_AGAIN)
     near = [time for time in times if abs(time - LEAD_S) <= LEAD_TOLERANCE_S]
     onset_s = (near or times)[0]
     after = [time for time in times if time > onset_s]
@@ -99,7 +99,7 @@ def read_eeg_clip(path: Path, options: ReadOptions, clip_s: float | None) -> Eeg
         raise InputError(
             f"The events of {path} do not mark the clip: expected one about {LEAD_S:g} s after the "
             f"start of the file, got the first at {onset_s:.1f} s.",
-            _COPY,
+            COPY_AGAIN,
         )
     end_s = next(iter(agreeing or after), None)
     types = zip(raw.ch_names, raw.get_channel_types(), strict=True)
@@ -170,9 +170,9 @@ def read_gaze_clip(path: Path, audio_begin: float, audio_rate_hz: float) -> Gaze
     anchors = [row for row in rows if row.audio_sample is not None]
     starts = [row for row in rows if row.event == "moviestart"]
     if not starts:
-        raise InputError(f"{path} has no event MovieStart.", _COPY)
+        raise InputError(f"{path} has no event MovieStart.", COPY_AGAIN)
     if not anchors:
-        raise InputError(f"{path} states no AudioSampleNumber.", _COPY)
+        raise InputError(f"{path} states no AudioSampleNumber.", COPY_AGAIN)
 
     def sample_at(row: _GazeRow) -> float:
         if row.audio_sample is not None:
@@ -192,16 +192,18 @@ def read_gaze_clip(path: Path, audio_begin: float, audio_rate_hz: float) -> Gaze
 
 def _gaze_rows(path: Path) -> list[_GazeRow]:
     """Return the rows of the table that have a time, from the line that names its columns on."""
-    lines = read_table_text(path, _COPY).splitlines(keepends=True)
+    lines = read_table_text(path, COPY_AGAIN).splitlines(keepends=True)
     is_header = (
         set(_COLUMNS) <= {cell.strip().casefold() for cell in line.split("\t")} for line in lines
     )
     first = next((number for number, found in enumerate(is_header) if found), None)
     if first is None:
         raise InputError(
-            f"{path} has no table with the columns Timestamp, Event and AudioSampleNumber.", _COPY
+            f"{path} has no table with the columns Timestamp, Event and AudioSampleNumber.",
+            COPY_AGAIN,
         )
-    errors = TableErrors(path, _COPY, "".join(lines[first:]))  # errors of single rows are ignored
+    # errors of single rows are ignored
+    errors = TableErrors(path, COPY_AGAIN, "".join(lines[first:]))
     rows = []
     for row in read_table(errors, tuple((name,) for name in _COLUMNS)):
         time_ms = row.value("timestamp", finite_number, "milliseconds")

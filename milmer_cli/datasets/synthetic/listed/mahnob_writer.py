@@ -20,20 +20,24 @@ from milmer_cli.datasets.synthetic.bdf_writer import (
     write_channels,
 )
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.trial_signals import (
+    Recording,
+    heartbeat,
+    simulate_recording,
+)
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
     Trap,
+    draw_clips,
 )
 from milmer_cli.datasets.synthetic.schedule import (
-    balanced_quadrants,
     draw_quadrants,
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 from milmer_cli.io import atomic_write
 
 SFREQ_HZ = 256
@@ -76,8 +80,7 @@ GAZE_COLUMNS = "Timestamp Number GazePointXLeft GazePointYLeft Event Descriptor 
 
 def plan_mahnob(config: ListedConfig) -> ListedTruth:
     """Return the ground truth of the data set."""
-    rng = config.generator()
-    clips = rng.permutation(balanced_quadrants(config.trials, rng))
+    clips = draw_clips(config, config.trials)
     trials = [
         trial
         for participant in range(1, config.participants + 1)
@@ -200,7 +203,7 @@ def _write_bdf(path: Path, eeg_uv: np.ndarray, events_s: list[float]) -> None:
     n_samples = eeg_uv.shape[1]
     seconds = np.arange(n_samples) / SFREQ_HZ
     auxiliary = np.zeros((len(AUXILIARY), n_samples))
-    beat = np.exp(-((((seconds * 1.1) % 1.0 - 0.5) / 0.01) ** 2))
+    beat = heartbeat(seconds, 0.01)
     auxiliary[:3] = np.outer([900.0, 700.0, -400.0], beat)
     auxiliary[AUXILIARY.index("Resp")] = 800.0 * np.sin(2 * np.pi * 0.25 * seconds)
     status = np.full(n_samples, IDLE_BITS, dtype=np.int32)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from milmer_cli.datasets.synthetic.config import (
     QUADRANTS,
@@ -15,9 +15,10 @@ from milmer_cli.datasets.synthetic.config import (
     RandomStream,
     SyntheticConfig,
     random_generator,
+    read_json_as,
+    require_values,
 )
-from milmer_cli.errors import InputError
-from milmer_cli.input_files import read_input
+from milmer_cli.datasets.synthetic.schedule import balanced_quadrants
 from milmer_cli.io import atomic_write
 
 DataSet = Literal["eav", "mahnob", "amigos", "bids"]
@@ -65,11 +66,7 @@ class ListedConfig:
             (0.0 <= self.signal < float("inf"), "signal", "a finite number, 0 or more"),
             (self.seed >= 0, "seed", "0 or more"),
         )
-        for is_met, name, expected in requirements:
-            if not is_met:
-                raise InputError(
-                    f"Synthetic data set: {name}: expected {expected}, got {getattr(self, name)}."
-                )
+        require_values(self, requirements)
 
     def simulation(self, stimulus_s: float | None = None) -> SyntheticConfig:
         """Return the config for the simulation of trials of a duration; None for `stimulus_s`."""
@@ -208,6 +205,13 @@ class ListedTruth:
         return [trial for trial in self.trials if trial.participant == participant]
 
 
+def draw_clips(config: ListedConfig, n_clips: int) -> np.ndarray:
+    """Return the quadrant of each clip, (n_clips,) int: as many of each as possible, shuffled."""
+    rng = config.generator()
+    clips: np.ndarray = rng.permutation(balanced_quadrants(n_clips, rng))
+    return clips
+
+
 def read_listed_truth(path: Path) -> ListedTruth:
     """Read a ground-truth file.
 
@@ -216,13 +220,7 @@ def read_listed_truth(path: Path) -> ListedTruth:
     InputError
         The file is missing, unreadable or of another format.
     """
-    try:
-        return TypeAdapter(ListedTruth).validate_json(read_input(path))
-    except (OSError, ValidationError) as error:
-        raise InputError(
-            f"{path} is not the ground truth of a synthetic data set.",
-            "Generate the data set again in an empty folder.",
-        ) from error
+    return read_json_as(path, ListedTruth)
 
 
 def write_listed_truth(path: Path, truth: ListedTruth) -> None:

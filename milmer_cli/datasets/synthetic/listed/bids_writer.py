@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from milmer_cli.datasets.synthetic.eeg_writer import EEG_WRITERS, START
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.eeg_writer import EEG_WRITERS, START
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
     Trap,
+    draw_clips,
 )
 from milmer_cli.datasets.synthetic.schedule import (
-    balanced_quadrants,
     draw_quadrants,
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 from milmer_cli.io import atomic_write, write_json
 
 SFREQ_HZ = 256
@@ -94,8 +94,7 @@ class Run:
 
 def plan_bids(config: ListedConfig) -> ListedTruth:
     """Return the ground truth of the data set; ``config.trials`` is per session."""
-    rng = config.generator()
-    clips = rng.permutation(balanced_quadrants(config.trials, rng))
+    clips = draw_clips(config, config.trials)
     trials: list[ListedTrial] = []
     for participant in range(1, config.participants + 1):
         for session in _sessions(participant):

@@ -1,16 +1,11 @@
-"""What was found in the sessions of MAHNOB-HCI, merged to one sentence per kind of finding."""
+"""Sentences on what is found in the sessions of MAHNOB-HCI."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
-from milmer_cli.datasets.missing import MissingInput
-from milmer_cli.io import shorten
-
-_LISTED = 12
-
-_SENTENCES = {
+SENTENCES = {
     "unknown_person": (
         "Subjects that the published data set does not have: {}. They are listed as they are."
     ),
@@ -99,69 +94,35 @@ _SENTENCES = {
         "BDF files that do not end about 30 s after the clip: {}. What they contain is used."
     ),
 }
+"""Kind of finding -> sentence with the places of `Findings.add`."""
 
 
-@dataclass
-class SessionFindings:
-    """Collects what is found in the sessions.
+def summarize_files(
+    rates_hz: Sequence[float], n_exg: int, video_onsets_s: Sequence[float]
+) -> Iterator[str]:
+    """Yield sentences on all files together.
 
-    Attributes
+    Parameters
     ----------
     rates_hz
         Sampling rate of each BDF file.
-    exg
+    n_exg
         Number of BDF files with channels EXG1 to EXG8.
     video_onsets_s
         Onset of the clip in each video with a gaze file.
     """
-
-    rates_hz: list[float] = field(default_factory=list)
-    exg: int = 0
-    video_onsets_s: list[float] = field(default_factory=list)
-    _notes: list[str] = field(default_factory=list)
-    _found: dict[str, list[str]] = field(default_factory=dict)
-    _missing: list[MissingInput] = field(default_factory=list)
-
-    def add(self, kind: str, item: str) -> None:
-        """Add a session or participant to a kind of finding: a key of the sentences."""
-        self._found.setdefault(kind, []).append(item)
-
-    def note(self, sentence: str) -> None:
-        """Add a sentence."""
-        self._notes.append(sentence)
-
-    def add_missing(self, what: str, why: str, fix: str) -> None:
-        """Add something that is missing or cannot be used; see `MissingInput`."""
-        self._missing.append(MissingInput(what, why, fix))
-
-    def summarize_files(self) -> None:
-        """Add sentences on all files together."""
-        if self.rates_hz:
-            counts = sorted(Counter(self.rates_hz).items())
-            listed = ", ".join(f"{rate:g} Hz ({count} files)" for rate, count in counts)
-            self.note(f"Sampling rate in the headers of the BDF files: {listed}.")
-        if self.exg:
-            self.note(
-                f"EXG1 to EXG3 ({self.exg} files) are ECG: they are used neither as EEG nor as eye "
-                "channels, and blinks are searched with the frontal electrodes."
-            )
-        if self.video_onsets_s:
-            low, high = min(self.video_onsets_s), max(self.video_onsets_s)
-            early = sum(onset_s < 0 for onset_s in self.video_onsets_s)
-            text = f"The clip starts {low:.2f} to {high:.2f} s after the first frame of the videos"
-            later = "it starts before the first frame, so its first moments have no faces"
-            self.note(f"{text}; in {early} of them {later}." if early else f"{text}.")
-
-    @property
-    def missing(self) -> tuple[MissingInput, ...]:
-        """What is missing or cannot be used."""
-        return tuple(self._missing)
-
-    def sentences(self) -> tuple[str, ...]:
-        """Return one sentence per note and kind of finding."""
-        found = [
-            text.format(shorten(self._found[kind], _LISTED))
-            for kind, text in _SENTENCES.items()
-            if kind in self._found
-        ]
-        return (*self._notes, *found)
+    if rates_hz:
+        counts = sorted(Counter(rates_hz).items())
+        listed = ", ".join(f"{rate:g} Hz ({count} files)" for rate, count in counts)
+        yield f"Sampling rate in the headers of the BDF files: {listed}."
+    if n_exg:
+        yield (
+            f"EXG1 to EXG3 ({n_exg} files) are ECG: they are used neither as EEG nor as eye "
+            "channels, and blinks are searched with the frontal electrodes."
+        )
+    if video_onsets_s:
+        low, high = min(video_onsets_s), max(video_onsets_s)
+        early = sum(onset_s < 0 for onset_s in video_onsets_s)
+        text = f"The clip starts {low:.2f} to {high:.2f} s after the first frame of the videos"
+        later = "it starts before the first frame, so its first moments have no faces"
+        yield f"{text}; in {early} of them {later}." if early else f"{text}."

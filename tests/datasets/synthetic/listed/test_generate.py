@@ -18,8 +18,8 @@ import pytest
 from scipy.io import loadmat
 
 from milmer_cli.datasets.synthetic import ListedConfig, ListedTruth, generate_listed
-from milmer_cli.datasets.synthetic.generate_listed import PLANS, plan_listed
-from milmer_cli.datasets.synthetic.listed_truth import DEFAULT_SIZES, read_listed_truth
+from milmer_cli.datasets.synthetic.listed.generate import PLANS, plan_listed
+from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES, read_listed_truth
 from milmer_cli.errors import InputError
 
 SMALL = {

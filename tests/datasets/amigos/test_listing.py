@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 
 from helpers import mat_cell, read_mat_in_this_process, write_mat73
-from milmer_cli.datasets.amigos import BASELINE_S, CHANNELS, SFREQ_HZ, list_amigos
+from milmer_cli.datasets.amigos.listing import BASELINE_S, CHANNELS, SFREQ_HZ, list_amigos
 from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.errors import InputError
 from milmer_cli.settings.schema import DataSettings

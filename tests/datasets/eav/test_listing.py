@@ -9,8 +9,8 @@ import pytest
 import scipy.io
 
 from helpers import read_mat_in_this_process, write_mat73
-from milmer_cli.datasets.eav import list_eav
-from milmer_cli.datasets.eav_files import CONDITIONS, EMOTIONS
+from milmer_cli.datasets.eav.files import CONDITIONS, EMOTIONS
+from milmer_cli.datasets.eav.listing import list_eav
 from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError

@@ -11,16 +11,16 @@ import numpy as np
 
 from milmer_cli.datasets.synthetic.config import NEUTRAL_PATTERN, QUADRANTS
 from milmer_cli.datasets.synthetic.effects import GENEVA
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.mat_writer import write_mat5, write_mat73
+from milmer_cli.datasets.synthetic.listed.trial_signals import Recording, simulate_recording
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTrial,
     ListedTruth,
     Trap,
 )
-from milmer_cli.datasets.synthetic.mat_writer import write_mat5, write_mat73
 from milmer_cli.datasets.synthetic.schedule import draw_spans
-from milmer_cli.datasets.synthetic.trial_signals import Recording, simulate_recording
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
 from milmer_cli.io import atomic_path
 
 SFREQ_HZ = 500

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from milmer_cli.datasets.synthetic import ListedConfig
-from milmer_cli.datasets.synthetic.eav_writer import plan_eav
-from milmer_cli.datasets.synthetic.trial_marks import (
+from milmer_cli.datasets.synthetic.listed.eav_writer import plan_eav
+from milmer_cli.datasets.synthetic.listed.trial_marks import (
     draw_time_mark,
     mark_wave,
     read_time_mark,
 )
-from milmer_cli.datasets.synthetic.trial_video import FaceVideo, write_face_video
+from milmer_cli.datasets.synthetic.listed.trial_video import FaceVideo, write_face_video
 
 SECONDS = np.arange(384) / 128
 

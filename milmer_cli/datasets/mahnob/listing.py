@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.listing import DatasetListing
-from milmer_cli.datasets.mahnob_findings import SessionFindings
-from milmer_cli.datasets.mahnob_rows import participant_name, session_row
-from milmer_cli.datasets.mahnob_session import EMOTION, SESSION_FILE, Session, read_session
+from milmer_cli.datasets.mahnob.rows import SessionRow, participant_name, session_row
+from milmer_cli.datasets.mahnob.sentences import SENTENCES, summarize_files
+from milmer_cli.datasets.mahnob.session import EMOTION, SESSION_FILE, Session, read_session
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.errors import InputError
@@ -21,7 +23,6 @@ PUBLISHED = dict.fromkeys(range(1, 31), 20) | {3: 17, 9: 14, 16: 16, 12: 0, 15: 
 """Participant -> number of published stimulus sessions with EEG and video."""
 
 _LISTED = 12
-_COPY = "Copy or download it again."
 
 
 def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
@@ -39,7 +40,7 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
     InputError
         The folder has no session of which anything can be used, or a participant is unknown.
     """
-    findings = SessionFindings()
+    findings = Findings()
     folders = _session_folders(root, findings)
     sessions = _select(_read_sessions(folders, findings), findings)
     by_person: dict[str, list[Session]] = {}
@@ -47,14 +48,14 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
         by_person.setdefault(participant_name(session), []).append(session)
     names = select_participants(sorted(by_person), settings.participants, str(root))
     options = read_options(settings)
-    rows = []
+    rows: list[SessionRow] = []
     for name in names:
         trials = _number_trials(name, by_person[name], findings)
         own = [session_row(s, trial, options, findings) for trial, s in trials]
         rows += [row for row in own if row is not None]
         clips = Counter(session.text("mediaFile") for session in by_person[name])
         for clip in (clip for clip, count in clips.items() if clip and count > 1):
-            findings.add("same_clip", f"{name} {clip[:40]}")
+            findings.add(SENTENCES["same_clip"], [f"{name} {clip[:40]}"])
     if not rows:
         reasons = [f"{m.what}. {m.why}" for m in findings.missing]
         raise InputError(
@@ -62,12 +63,18 @@ def list_mahnob(root: Path, settings: DataSettings) -> DatasetListing:
             f"{shorten(reasons, 1) or 'all are neutral sessions or of the other experiment'}",
             "A session needs session.xml, a rating, and a BDF file with events or a color video.",
         )
-    findings.summarize_files()
+    clips_in_eeg = [row.eeg.clip for row in rows if row.eeg is not None]
+    for sentence in summarize_files(
+        [clip.sfreq_hz for clip in clips_in_eeg],
+        sum(clip.exg for clip in clips_in_eeg),
+        [row.video.onset_s for row in rows if row.video is not None and row.video.gaze is not None],
+    ):
+        findings.add(sentence)
     _compare_with_published(by_person, names, settings.participants, findings)
-    return DatasetListing("MAHNOB-HCI", root, tuple(rows), findings.missing, findings.sentences())
+    return DatasetListing.of("MAHNOB-HCI", root, [row.columns for row in rows], findings)
 
 
-def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
+def _session_folders(root: Path, findings: Findings) -> list[Path]:
     """Return the folders of the sessions, by their number."""
     for parent in (root.absolute(), root.absolute() / "Sessions"):
         try:
@@ -79,7 +86,7 @@ def _session_folders(root: Path, findings: SessionFindings) -> list[Path]:
         for path in children if folders else ():
             if path not in folders and path.name.isdecimal() and path.is_dir():
                 findings.add_missing(
-                    f"Session {path.name}", f"It is left out: it has no {SESSION_FILE}.", _COPY
+                    f"Session {path.name}", f"It is left out: it has no {SESSION_FILE}.", COPY_AGAIN
                 )
         if folders:
             return folders
@@ -100,24 +107,22 @@ def _by_number(path: Path) -> tuple[int, str]:
     return len(path.name), path.name
 
 
-def _read_sessions(folders: Sequence[Path], findings: SessionFindings) -> list[Session]:
+def _read_sessions(folders: Sequence[Path], findings: Findings) -> list[Session]:
     sessions = []
     for folder in folders:
         try:
             session = read_session(folder)
         except InputError as error:
-            findings.add_missing(
-                f"Session {folder.name}", f"It is left out: {error.message}", error.hint
-            )
+            findings.add_error(f"Session {folder.name}", error, "It is left out: {}")
             continue
         stated = session.text("sessionId")
         if session.number is not None and stated and stated != str(session.number):
-            findings.add("other_id", f"{folder.name} ({shorten([stated[:20]])})")
+            findings.add(SENTENCES["other_id"], [f"{folder.name} ({shorten([stated[:20]])})"])
         sessions.append(session)
     return sessions
 
 
-def _select(sessions: Sequence[Session], findings: SessionFindings) -> list[Session]:
+def _select(sessions: Sequence[Session], findings: Findings) -> list[Session]:
     """Return the stimulus sessions of the emotion experiment; the others become findings."""
     selected = []
     others: Counter[str] = Counter()
@@ -133,28 +138,31 @@ def _select(sessions: Sequence[Session], findings: SessionFindings) -> list[Sess
             others[session.text("experimentType")[:40] or "no experimentType"] += 1
         elif stimulus not in ("0", "1"):
             findings.add_missing(
-                what, "It is left out: expected isStim 0 or 1 in session.xml.", _COPY
+                what, "It is left out: expected isStim 0 or 1 in session.xml.", COPY_AGAIN
             )
         elif _contradicts(session, stimulus == "1"):
             findings.add_missing(
                 what,
                 "It is left out: isStim and the name of the BDF file disagree on whether a clip "
                 "was shown.",
-                _COPY,
+                COPY_AGAIN,
             )
         elif stimulus == "0":
             n_neutral += 1
         elif not participant_name(session):
-            findings.add_missing(what, "It is left out: expected the id of a subject.", _COPY)
+            findings.add_missing(what, "It is left out: expected the id of a subject.", COPY_AGAIN)
         else:
             selected.append(session)
             if EMOTION not in (stated := session.text("experimentType")).casefold():
-                findings.add("other_experiment", f"{session.folder.name} ({stated[:40] or 'none'})")
+                findings.add(
+                    SENTENCES["other_experiment"],
+                    [f"{session.folder.name} ({stated[:40] or 'none'})"],
+                )
     if n_neutral:
-        findings.note(f"Neutral sessions, which have no clip, are left out: {n_neutral}.")
+        findings.add(f"Neutral sessions, which have no clip, are left out: {n_neutral}.")
     if others:
         listed = ", ".join(f"{name}: {count}" for name, count in sorted(others.items()))
-        findings.note(
+        findings.add(
             "Sessions of the other experiment, which have tags instead of emotions, are left out: "
             f"{others.total()} ({listed})."
         )
@@ -169,7 +177,7 @@ def _compare_with_published(
     by_person: dict[str, list[Session]],
     names: Sequence[str],
     participants: str,
-    findings: SessionFindings,
+    findings: Findings,
 ) -> None:
     """Name participants and sessions that are missing, and numbers that contradict each other."""
     for name in names:
@@ -179,7 +187,7 @@ def _compare_with_published(
             _check_numbers(session, findings)
         expected = PUBLISHED.get(person or 0)
         if expected is None:
-            findings.add("unknown_person", name)
+            findings.add(SENTENCES["unknown_person"], [name])
         elif len(own) < expected:
             present = {session.index for session in own}
             first = 130 * ((person or 0) - 1)
@@ -191,9 +199,9 @@ def _compare_with_published(
                 "Download them for all trials of the participant.",
             )
         elif len(own) > expected:
-            findings.add("more_sessions", f"{name} ({len(own)} instead of {expected})")
+            findings.add(SENTENCES["more_sessions"], [f"{name} ({len(own)} instead of {expected})"])
         elif expected < 20:
-            findings.add("fewer_sessions", f"{name} ({expected})")
+            findings.add(SENTENCES["fewer_sessions"], [f"{name} ({expected})"])
     if participants:
         return
     present_persons = {own[0].person for own in by_person.values()}
@@ -204,23 +212,23 @@ def _compare_with_published(
             "No stimulus session of these participants is in the folder.",
             "Download them to use all 27 participants.",
         )
-    findings.note("P12, P15 and P26 have no complete stimulus session in the published data set.")
+    findings.add("P12, P15 and P26 have no complete stimulus session in the published data set.")
 
 
-def _check_numbers(session: Session, findings: SessionFindings) -> None:
+def _check_numbers(session: Session, findings: Findings) -> None:
     """Compare the number of a session with its participant, its parity and its BDF file."""
     label = session.folder.name
     if session.number is not None and session.person is not None:
         if session.index is None:
-            findings.add("other_person", f"{label} ({participant_name(session)})")
+            findings.add(SENTENCES["other_person"], [f"{label} ({participant_name(session)})"])
         elif session.index % 2:
-            findings.add("odd_number", label)
+            findings.add(SENTENCES["odd_number"], [label])
     if session.eeg_name is not None and session.eeg_name.person != session.person:
-        findings.add("other_eeg_person", f"{label} ({session.eeg_filename[:60]})")
+        findings.add(SENTENCES["other_eeg_person"], [f"{label} ({session.eeg_filename[:60]})"])
 
 
 def _number_trials(
-    name: str, sessions: Sequence[Session], findings: SessionFindings
+    name: str, sessions: Sequence[Session], findings: Findings
 ) -> list[tuple[int, Session]]:
     """Return the sessions in order of presentation, with the numbers of their trials.
 
@@ -235,13 +243,15 @@ def _number_trials(
     numbered = list(zip(halves, by_number, strict=True))
     known = {session.started for session in sessions if session.started is not None}
     if len(known) < len(sessions):
-        findings.add("no_time_order", name)
+        findings.add(SENTENCES["no_time_order"], [name])
         return numbered
     by_time = sorted(sessions, key=lambda session: session.started or ())
     if by_time != by_number:
-        findings.add("other_order", name)
+        findings.add(SENTENCES["other_order"], [name])
         return list(enumerate(by_time, start=1))
     for trial, session in numbered:
         if session.eeg_name is not None and session.eeg_name.trial != trial:
-            findings.add("other_trial", f"{session.folder.name} ({session.eeg_filename[:60]})")
+            findings.add(
+                SENTENCES["other_trial"], [f"{session.folder.name} ({session.eeg_filename[:60]})"]
+            )
     return numbered

@@ -17,7 +17,7 @@ from milmer_cli.datasets.array_facts import (
     unit_finding,
     video_finding,
 )
-from milmer_cli.datasets.eav_files import (
+from milmer_cli.datasets.eav.files import (
     SFREQ_HZ,
     TRIAL_S,
     ArrayAxes,
@@ -68,7 +68,7 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
             measured = _measure(name, axes, options, findings)
         if videos and not filmed:
             if sentence := video_finding(next(iter(videos.values()))[0]):
-                findings.add(sentence, name)
+                findings.add(f"{{}}: {sentence}", [name])
             filmed = True
     if not options.eeg_channels and not options.renames:
         findings.add(
@@ -76,7 +76,7 @@ def list_eav(root: Path, settings: DataSettings) -> DatasetListing:
             "of the arrays, and prepare refuses the EEG. Name them in this order with "
             "--eeg-channels, or in a table with --channels."
         )
-    return DatasetListing("EAV", root, tuple(rows), tuple(findings.missing), findings.sentences())
+    return DatasetListing.of("EAV", root, rows, findings)
 
 
 def _rows(
@@ -103,16 +103,14 @@ def _rows(
             "Find out which of the two is right.",
         )
     used = [trial for trial in present if trial not in contradictory]
-    for sentence, listed in (
-        (
-            "The column of the label array is not one-hot, so these trials have no label.",
-            [trial for trial in used if labels and labels.get(trial) is None],
-        ),
-        ("These trials have no video.", [trial for trial in used if trial not in videos]),
-        ("These trials have no EEG.", [trial for trial in used if trial > n_arrays]),
-    ):
-        if listed:
-            findings.add(sentence, list_trials(name, listed))
+    findings.add_trials(
+        "The column of the label array is not one-hot, so these trials have no label.",
+        name,
+        [trial for trial in used if labels and labels.get(trial) is None],
+    )
+    silent = [trial for trial in used if trial not in videos]
+    findings.add_trials("These trials have no video.", name, silent)
+    findings.add_trials("These trials have no EEG.", name, [t for t in used if t > n_arrays])
     array_columns = _array_columns(axes, options, name)
     rows = []
     for trial in used:
@@ -169,9 +167,10 @@ def _measure(name: str, axes: ArrayAxes, options: ReadOptions, findings: Finding
         array = EegArray.parse(axes.trial(1), SFREQ_HZ, unit=unit)
         deviation, step_ratio = measure_array(axes.path, array)
     except InputError as error:
-        findings.add_missing(f"EEG of {name}", error.message, error.hint)
+        findings.add_error(f"EEG of {name}", error)
         return False
-    findings.add(unit_finding(deviation, unit, bool(options.unit)), name)
+    sentence = unit_finding(deviation, unit, bool(options.unit))
+    findings.add(f"{{}}: {sentence}", [name])
     if not np.isnan(step_ratio):
-        findings.add(contiguity_finding(step_ratio), name)
+        findings.add(f"{{}}: {contiguity_finding(step_ratio)}", [name])
     return True

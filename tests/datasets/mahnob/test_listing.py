@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from milmer_cli.datasets.mahnob import list_mahnob
+from milmer_cli.datasets.mahnob.listing import list_mahnob
 from milmer_cli.datasets.open_recordings import open_listing
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError

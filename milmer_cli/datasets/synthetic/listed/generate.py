@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from milmer_cli.datasets.synthetic.amigos_writer import amigos_files, plan_amigos
-from milmer_cli.datasets.synthetic.bids_writer import bids_files, plan_bids
-from milmer_cli.datasets.synthetic.config import TRUTH_NAME
-from milmer_cli.datasets.synthetic.eav_writer import eav_files, plan_eav
 from milmer_cli.datasets.synthetic.generate import (
-    UNFINISHED_NAME,
-    explained_errors,
-    find_truth,
     write_in_parallel,
+    write_once,
 )
-from milmer_cli.datasets.synthetic.listed_truth import (
+from milmer_cli.datasets.synthetic.listed.amigos_writer import amigos_files, plan_amigos
+from milmer_cli.datasets.synthetic.listed.bids_writer import bids_files, plan_bids
+from milmer_cli.datasets.synthetic.listed.eav_writer import eav_files, plan_eav
+from milmer_cli.datasets.synthetic.listed.mahnob_writer import mahnob_files, plan_mahnob
+from milmer_cli.datasets.synthetic.listed.truth import (
     ListedConfig,
     ListedTruth,
     read_listed_truth,
     write_listed_truth,
 )
-from milmer_cli.datasets.synthetic.mahnob_writer import mahnob_files, plan_mahnob
 from milmer_cli.progress import SILENT, Progress
 
 FileWriters = Callable[[Path, ListedTruth], Iterator[Callable[[], None]]]
@@ -66,12 +63,11 @@ def generate_listed(
         ``folder`` contains anything else or is not writable.
     """
     truth = plan_listed(config)
-    with explained_errors(folder):
-        found = find_truth(folder, lambda path: read_listed_truth(path).config == config)
-        if found != TRUTH_NAME:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_listed_truth(folder / UNFINISHED_NAME, truth)
-            writers = list(PLANS[config.data_set][1](folder, truth))
-            write_in_parallel(writers, progress, workers)
-            (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)
+    writers = PLANS[config.data_set][1]
+    write_once(
+        folder,
+        lambda path: read_listed_truth(path).config == config,
+        lambda path: write_listed_truth(path, truth),
+        lambda: write_in_parallel(list(writers(folder, truth)), progress, workers),
+    )
     return truth

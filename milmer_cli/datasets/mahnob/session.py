@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from xml.parsers import expat
 
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import finite_number, quoted
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import is_regular_file, open_input
@@ -26,7 +27,6 @@ EMOTION, TAGGING = "emotion", "tagging"
 
 _MAX_BYTES = 2**20
 _MAX_DEPTH = 20
-_COPY = "Copy or download it again."
 _EEG_NAME = re.compile(r"Part_(\d+)_([SN])_Trial(\d+)_emotion\.bdf", re.IGNORECASE)
 
 
@@ -165,7 +165,7 @@ class Session:
         """
         path = self.folder / name
         if not is_regular_file(path):
-            raise InputError(f"There is no file {quoted(name)} in {self.folder}.", _COPY)
+            raise InputError(f"There is no file {quoted(name)} in {self.folder}.", COPY_AGAIN)
         return path
 
     def _tracks(self, track_type: str) -> list[Track]:
@@ -187,9 +187,11 @@ def read_session(folder: Path) -> Session:
         with open_input(path) as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.", _COPY) from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror or error}.", COPY_AGAIN
+        ) from error
     if len(content) > _MAX_BYTES:
-        raise InputError(f"{path} has more than {_MAX_BYTES // 2**20} MiB.", _COPY)
+        raise InputError(f"{path} has more than {_MAX_BYTES // 2**20} MiB.", COPY_AGAIN)
     collected = _SessionElements()
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = collected.refuse_document_type
@@ -199,12 +201,14 @@ def read_session(folder: Path) -> Session:
         parser.Parse(content, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise InputError(
-            f"{path} is not the XML of a session: {first_line(error)}.", _COPY
+            f"{path} is not the XML of a session: {first_line(error)}.", COPY_AGAIN
         ) from error
     tracks = tuple(Track(track, gaze) for track, gaze in collected.tracks)
     names = [name for track in tracks for name in (track.filename, track.gaze) if name]
     if outside := [name for name in names if not _is_file_name(name)]:
-        raise InputError(f"{path} names a file outside of its folder: {quoted(outside[0])}.", _COPY)
+        raise InputError(
+            f"{path} names a file outside of its folder: {quoted(outside[0])}.", COPY_AGAIN
+        )
     return Session(folder, collected.session, collected.subject.strip(), tracks)
 
 

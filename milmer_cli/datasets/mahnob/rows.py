@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from milmer_cli.datasets.mahnob_findings import SessionFindings
-from milmer_cli.datasets.mahnob_session import Session
-from milmer_cli.datasets.mahnob_times import (
+from milmer_cli.datasets.findings import Findings
+from milmer_cli.datasets.mahnob.sentences import SENTENCES
+from milmer_cli.datasets.mahnob.session import Session
+from milmer_cli.datasets.mahnob.times import (
     DURATION_TOLERANCE_S,
     LEAD_S,
     LEAD_TOLERANCE_S,
@@ -22,6 +23,7 @@ from milmer_cli.datasets.mahnob_times import (
     read_gaze_clip,
 )
 from milmer_cli.datasets.manifest import MAX_DURATION_S, PARTICIPANT_NAME
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import MISSING_CELLS
 from milmer_cli.eeg.channels import GENEVA, canonical_name
 from milmer_cli.eeg.io import ReadOptions
@@ -39,7 +41,6 @@ _RATINGS = {"valence": "feltVlnc", "arousal": "feltArsl", "dominance": "feltCtrl
 """feltPred is the predictability of the clip, for which a manifest has no column."""
 _MAX_DRIFT_S = 0.1
 _MAX_NAME = 200
-_COPY = "Copy or download it again."
 
 
 def participant_name(session: Session) -> str:
@@ -50,21 +51,42 @@ def participant_name(session: Session) -> str:
 
 
 @dataclass(frozen=True)
-class _Eeg:
+class SessionEeg:
+    """BDF file of a session, and the clip in it."""
+
     path: Path
     clip: EegClip
 
 
 @dataclass(frozen=True)
-class _Video:
+class SessionVideo:
+    """Color video of a session, onset of the clip in it, and the clip in its gaze file."""
+
     path: Path
     onset_s: float
     gaze: GazeClip | None
 
 
+@dataclass(frozen=True)
+class SessionRow:
+    """A session that can be used.
+
+    Attributes
+    ----------
+    columns
+        Column of the manifest -> value.
+    eeg, video
+        Its files; None if a file is missing or cannot be used.
+    """
+
+    columns: Mapping[str, object]
+    eeg: SessionEeg | None
+    video: SessionVideo | None
+
+
 def session_row(
-    session: Session, trial: int, options: ReadOptions, findings: SessionFindings
-) -> Mapping[str, object] | None:
+    session: Session, trial: int, options: ReadOptions, findings: Findings
+) -> SessionRow | None:
     """Return the row of a stimulus session.
 
     Parameters
@@ -80,13 +102,13 @@ def session_row(
 
     Returns
     -------
-    dict or None
-        Column of the manifest -> value; None if the session cannot be used.
+    SessionRow or None
+        None if the session cannot be used.
     """
     what = f"{participant_name(session)} trial {trial} (session {session.folder.name})"
     stimulus = session.text("mediaFile")
     if not 0 < len(stimulus) <= _MAX_NAME or stimulus in MISSING_CELLS:
-        findings.add_missing(what, "It is left out: session.xml has no mediaFile.", _COPY)
+        findings.add_missing(what, "It is left out: session.xml has no mediaFile.", COPY_AGAIN)
         return None
     clip_s = session.value("cutLenSec")
     if clip_s is not None and not 0 < clip_s <= MAX_DURATION_S:
@@ -103,7 +125,7 @@ def session_row(
     if eeg is None and video is None:
         findings.add_missing(what, "It is left out: it has neither usable EEG nor a video.", "")
         return None
-    row = {
+    columns: dict[str, object] = {
         "participant": participant_name(session),
         "trial": trial,
         "stimulus": stimulus,
@@ -112,21 +134,21 @@ def session_row(
     }
     if eeg is not None:
         _check_eeg_clip(session, eeg.clip, clip_s, findings)
-        row |= {"eeg": eeg.path, "eeg_onset_s": round(eeg.clip.onset_s, 6)}
+        columns |= {"eeg": eeg.path, "eeg_onset_s": round(eeg.clip.onset_s, 6)}
     if video is not None:
         _check_frames(session, video.path, duration_s, findings)
-        row |= {"video": video.path, "video_onset_s": round(video.onset_s, 4)}
-    return row
+        columns |= {"video": video.path, "video_onset_s": round(video.onset_s, 4)}
+    return SessionRow(columns, eeg, video)
 
 
-def _labels(session: Session, findings: SessionFindings) -> dict[str, object]:
+def _labels(session: Session, findings: Findings) -> dict[str, object]:
     """Return the ratings and the label; what is missing or invalid is left empty."""
     values: dict[str, object] = {}
     for column, attribute in _RATINGS.items():
         rating = session.value(attribute)
         if rating is None or not 1 <= rating <= 9:
             got = session.text(attribute)[:20] or "missing"
-            findings.add("wrong_rating", f"{session.folder.name} {attribute} ({got})")
+            findings.add(SENTENCES["wrong_rating"], [f"{session.folder.name} {attribute} ({got})"])
         else:
             values[column] = int(rating) if rating == int(rating) else rating
     code = session.value("feltEmo")
@@ -134,7 +156,7 @@ def _labels(session: Session, findings: SessionFindings) -> dict[str, object]:
         values["label"] = EMOTIONS[int(code)]
     else:
         got = session.text("feltEmo")[:20] or "missing"
-        findings.add("unknown_emotion", f"{session.folder.name} ({got})")
+        findings.add(SENTENCES["unknown_emotion"], [f"{session.folder.name} ({got})"])
     return values
 
 
@@ -143,20 +165,19 @@ def _find_eeg(
     what: str,
     options: ReadOptions,
     clip_s: float | None,
-    findings: SessionFindings,
-) -> _Eeg | None:
+    findings: Findings,
+) -> SessionEeg | None:
     """Return the BDF file with its clip; None if it is missing or cannot be used."""
     if not session.eeg_filename:
         findings.add_missing(
-            what, "session.xml names no BDF file: only the faces can be used.", _COPY
+            what, "session.xml names no BDF file: only the faces can be used.", COPY_AGAIN
         )
         return None
     try:
         path = session.file(session.eeg_filename)
         clip = read_eeg_clip(path, options, clip_s)
     except InputError as error:
-        why = f"Only the faces can be used: {error.message}"
-        findings.add_missing(what, why, error.hint)
+        findings.add_error(what, error, "Only the faces can be used: {}")
         return None
     wanted = options.eeg_channels or GENEVA
     names = {name: {name.strip().lower(), canonical_name(name)} for name in wanted}
@@ -164,35 +185,33 @@ def _find_eeg(
         why = f"Only the faces can be used: {path.name} lacks the electrodes {shorten(lacking)}"
         findings.add_missing(what, f"{why}.", "List those that all files have in --eeg-channels.")
         return None
-    findings.rates_hz.append(clip.sfreq_hz)
-    findings.exg += clip.exg
-    return _Eeg(path, clip)
+    return SessionEeg(path, clip)
 
 
-def _find_video(session: Session, what: str, findings: SessionFindings) -> _Video | None:
+def _find_video(session: Session, what: str, findings: Findings) -> SessionVideo | None:
     """Return the color video with the onset of the clip; None if it cannot be used."""
     tracks = session.color_tracks
     if not tracks:
         findings.add_missing(
-            what, "session.xml names no color video: only the EEG can be used.", _COPY
+            what, "session.xml names no color video: only the EEG can be used.", COPY_AGAIN
         )
         return None
     if len(tracks) > 1:
-        findings.add("several_videos", session.folder.name)
+        findings.add(SENTENCES["several_videos"], [session.folder.name])
     try:
         path = session.file(tracks[0].filename)
     except InputError as error:
-        findings.add_missing(what, f"Only the EEG can be used: {error.message}", error.hint)
+        findings.add_error(what, error, "Only the EEG can be used: {}")
         return None
     gaze, onset_s = _find_gaze(session, tracks[0].gaze, findings)
     if USUAL_VIDEO_ONSET_S < abs(onset_s) <= MAX_VIDEO_ONSET_S:
-        findings.add("late_video", f"{session.folder.name} ({onset_s:.2f} s)")
-    return _Video(path, onset_s, gaze)
+        findings.add(SENTENCES["late_video"], [f"{session.folder.name} ({onset_s:.2f} s)"])
+    return SessionVideo(path, onset_s, gaze)
 
 
 def _filmed_clip(
-    video: _Video | None, what: str, duration_s: float, findings: SessionFindings
-) -> _Video | None:
+    video: SessionVideo | None, what: str, duration_s: float, findings: Findings
+) -> SessionVideo | None:
     """Return a video if it shows a part of the clip, and its start is near that of the clip."""
     if video is None:
         return None
@@ -207,44 +226,42 @@ def _filmed_clip(
             what,
             f"Only the EEG can be used: the clip would start {onset_s:.4g} s after the first frame "
             "of the video (gaze file, audBeginSmp), expected about 0.",
-            _COPY,
+            COPY_AGAIN,
         )
         return None
-    if video.gaze is not None:
-        findings.video_onsets_s.append(onset_s)
     return video
 
 
 def _find_gaze(
-    session: Session, filename: str, findings: SessionFindings
+    session: Session, filename: str, findings: Findings
 ) -> tuple[GazeClip | None, float]:
     """Return the clip in the gaze file, or None, and its onset in the video."""
     label = session.folder.name
     begin, rate_hz = session.value("audBeginSmp"), session.value("audRate")
     if begin is None or rate_hz is None or rate_hz <= 0:
-        findings.add("no_gaze", f"{label} (no audBeginSmp or audRate)")
+        findings.add(SENTENCES["no_gaze"], [f"{label} (no audBeginSmp or audRate)"])
         return None, 0.0
     if not filename:
-        findings.add("no_gaze", f"{label} (session.xml names no gaze file)")
+        findings.add(SENTENCES["no_gaze"], [f"{label} (session.xml names no gaze file)"])
         return None, 0.0
     try:
         gaze = read_gaze_clip(session.file(filename), begin, rate_hz)
     except InputError as error:
-        findings.add("no_gaze", f"{label} ({error.message.rstrip('.')})")
+        findings.add(SENTENCES["no_gaze"], [f"{label} ({error.message.rstrip('.')})"])
         return None, 0.0
     if gaze.starts > 1:
-        findings.add("several_starts", f"{label} ({gaze.starts})")
+        findings.add(SENTENCES["several_starts"], [f"{label} ({gaze.starts})"])
     if gaze.interpolated:
-        findings.add("interpolated_start", label)
+        findings.add(SENTENCES["interpolated_start"], [label])
     return gaze, (gaze.audio_sample - begin) / rate_hz
 
 
 def _duration(
     session: Session,
-    eeg: _Eeg | None,
-    video: _Video | None,
+    eeg: SessionEeg | None,
+    video: SessionVideo | None,
     clip_s: float | None,
-    findings: SessionFindings,
+    findings: Findings,
 ) -> float | None:
     """Return the duration of the clip: that between the events, or that of session.xml."""
     gaze = video.gaze if video else None
@@ -256,33 +273,33 @@ def _duration(
     seconds = (gaze_s or 0.0, duration_s or 0.0)
     if all(seconds) and abs(seconds[0] - seconds[1]) > DURATION_TOLERANCE_S:
         text = f"{session.folder.name} ({seconds[0]:.1f} and {seconds[1]:.1f} s)"
-        findings.add("gaze_duration", text)
+        findings.add(SENTENCES["gaze_duration"], [text])
     return duration_s if duration_s is None or duration_s <= MAX_DURATION_S else None
 
 
 def _check_eeg_clip(
-    session: Session, clip: EegClip, clip_s: float | None, findings: SessionFindings
+    session: Session, clip: EegClip, clip_s: float | None, findings: Findings
 ) -> None:
     """Report events that are not where they are expected."""
     label = session.folder.name
     if not clip.starts_as_documented:
-        findings.add("late_clip", f"{label} ({clip.onset_s:.1f} s)")
+        findings.add(SENTENCES["late_clip"], [f"{label} ({clip.onset_s:.1f} s)"])
     if clip.earlier:
-        findings.add("earlier_events", f"{label} ({clip.earlier})")
+        findings.add(SENTENCES["earlier_events"], [f"{label} ({clip.earlier})"])
     if clip.other:
-        findings.add("other_events", f"{label} ({clip.other + 2})")
+        findings.add(SENTENCES["other_events"], [f"{label} ({clip.other + 2})"])
     if clip.duration_s is None:
-        findings.add("no_end", label)
+        findings.add(SENTENCES["no_end"], [label])
         return
     if clip_s is not None and abs(clip.duration_s - clip_s) > DURATION_TOLERANCE_S:
-        findings.add("other_end", f"{label} ({clip.duration_s:.1f} and {clip_s:.1f} s)")
+        findings.add(
+            SENTENCES["other_end"], [f"{label} ({clip.duration_s:.1f} and {clip_s:.1f} s)"]
+        )
     if abs(clip.after_s - LEAD_S) > LEAD_TOLERANCE_S:
-        findings.add("short_end", f"{label} ({clip.after_s:.1f} s)")
+        findings.add(SENTENCES["short_end"], [f"{label} ({clip.after_s:.1f} s)"])
 
 
-def _check_frames(
-    session: Session, video: Path, duration_s: float, findings: SessionFindings
-) -> None:
+def _check_frames(session: Session, video: Path, duration_s: float, findings: Findings) -> None:
     """Compare the frame rate and the length of a video with session.xml."""
     label, rate = session.folder.name, session.value("vidRate")
     first, last = session.value("vidBeginSmp"), session.value("vidEndSmp")
@@ -294,8 +311,12 @@ def _check_frames(
         return
     drift_s = duration_s * abs(fps / rate - 1.0)
     if drift_s > _MAX_DRIFT_S:
-        findings.add("frame_rate", f"{label} ({fps:.2f} and {rate:.2f} fps, {drift_s:.1f} s)")
+        findings.add(
+            SENTENCES["frame_rate"], [f"{label} ({fps:.2f} and {rate:.2f} fps, {drift_s:.1f} s)"]
+        )
     if first is not None and last is not None and last > first:
         stated_s = (last - first) / rate
         if abs(length_s - stated_s) > DURATION_TOLERANCE_S:
-            findings.add("video_length", f"{label} ({length_s:.1f} and {stated_s:.1f} s)")
+            findings.add(
+                SENTENCES["video_length"], [f"{label} ({length_s:.1f} and {stated_s:.1f} s)"]
+            )

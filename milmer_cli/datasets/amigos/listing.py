@@ -16,6 +16,7 @@ import numpy as np
 from milmer_cli.datasets.array_facts import unit_finding
 from milmer_cli.datasets.findings import Findings, list_trials
 from milmer_cli.datasets.listing import DatasetListing
+from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.eeg.array_layout import describe_variable
@@ -77,9 +78,7 @@ def list_amigos(root: Path, settings: DataSettings) -> DatasetListing:
         try:
             participant = _Participant.read(name, arrays[name], findings)
         except InputError as error:
-            findings.add_missing(
-                f"EEG of {name}", f"{name} is left out: {error.message}", error.hint
-            )
+            findings.add_error(f"EEG of {name}", error, f"{name} is left out: {{}}")
             continue
         own = participant.rows(videos, unit or _UNIT, findings)
         if not own:
@@ -93,9 +92,7 @@ def list_amigos(root: Path, settings: DataSettings) -> DatasetListing:
             "The order of presentation is not in the files: the number of a trial is its place "
             "in the file."
         )
-    return DatasetListing(
-        "AMIGOS", root, tuple(rows), tuple(findings.missing), findings.sentences()
-    )
+    return DatasetListing.of("AMIGOS", root, rows, findings)
 
 
 def _array_files(root: Path, files: Sequence[Path], findings: Findings) -> dict[str, Path]:
@@ -131,8 +128,8 @@ def _videos(files: Sequence[Path], findings: Findings) -> Mapping[tuple[int, str
     for (number, clip), own in videos.items():
         if len(own) > 1:
             findings.add(
-                "There is more than one video of this clip, and none of them is used.",
-                f"P{number:02d} clip {clip.upper()}",
+                "{}: There is more than one video of this clip, and none of them is used.",
+                [f"P{number:02d} clip {clip.upper()}"],
             )
     return {key: own[0] for key, own in videos.items() if len(own) == 1}
 
@@ -174,13 +171,14 @@ class _Participant:
             raise InputError(
                 f"{path}: expected the cells {_SIGNALS}, {_LABELS} and {_IDS}, got "
                 f"{shorten(meta['variables']) or 'none'}.",
-                "Copy or download it again.",
+                COPY_AGAIN,
             )
         content, labels = read_mat(path, [_LABELS, _IDS], unverified=True)
         if meta.get("unverified") or content.get("unverified"):
             findings.add(
-                "The file contains more bytes than its compressed variables need; they were read.",
-                name,
+                "{}: The file contains more bytes than its compressed variables need; they were "
+                "read.",
+                [name],
             )
         return cls(name, path, signals, labels, content["texts"])
 
@@ -220,13 +218,12 @@ class _Participant:
         for reason, trials in excluded.items():
             findings.add_missing(list_trials(self._name, trials), f"Left out, because {reason}.")
         if len(self._trials) != N_TRIALS:
-            findings.add(f"Expected {N_TRIALS} trials, got {len(self._trials)}.", self._name)
-        for sentence, trials in (
-            ("These trials have no video.", silent),
-            ("A self-assessment is missing or not between 1 and 9, so it is empty.", unrated),
-        ):
-            if trials:
-                findings.add(sentence, list_trials(self._name, trials))
+            findings.add(
+                f"{{}}: Expected {N_TRIALS} trials, got {len(self._trials)}.", [self._name]
+            )
+        findings.add_trials("These trials have no video.", self._name, silent)
+        sentence = "A self-assessment is missing or not between 1 and 9, so it is empty."
+        findings.add_trials(sentence, self._name, unrated)
         return rows
 
     def _eeg_columns(self, trial: int, unit: str) -> dict[str, object]:

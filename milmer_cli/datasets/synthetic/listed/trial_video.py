@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
-from milmer_cli.datasets.synthetic.face_video import FPS, draw_appearance, render_spans
-from milmer_cli.datasets.synthetic.listed_truth import ListedConfig, ListedTrial
-from milmer_cli.datasets.synthetic.trial_marks import draw_time_mark
-from milmer_cli.io import atomic_path
-from milmer_cli.video.decode import file_url
+from milmer_cli.datasets.synthetic.face_video import (
+    FPS,
+    draw_appearance,
+    render_spans,
+    write_frames,
+)
+from milmer_cli.datasets.synthetic.listed.trial_marks import draw_time_mark
+from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTrial
 
 WIDTH, HEIGHT = 480, 384
 
@@ -52,22 +53,7 @@ class FaceVideo:
 def write_face_video(path: Path, config: ListedConfig, video: FaceVideo) -> None:
     """Write a video as H.264; the extension of ``path`` states the container."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    container_format = path.suffix.removeprefix(".")
-    options = {"fflags": "+bitexact"}
-    with (
-        atomic_path(path) as temporary,
-        av.open(file_url(temporary), "w", format=container_format, options=options) as container,
-    ):
-        stream = container.add_stream("libx264", rate=video.fps)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.options = {"preset": "ultrafast", "crf": "26", "g": str(video.fps), "bf": "0"}
-        for number, rgb in enumerate(video_frames(config, video)):
-            yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420)
-            frame = av.VideoFrame.from_ndarray(yuv, format="yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, video.fps)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    write_frames(path, video_frames(config, video), (WIDTH, HEIGHT), video.fps)
 
 
 def video_frames(config: ListedConfig, video: FaceVideo) -> Iterator[np.ndarray]:
