@@ -261,9 +261,10 @@ def _note_exclusions(labeled: LabeledSegments, settings: Settings, progress: Pro
             "Prepare the missing recordings, or train with another --modalities.",
         )
     if excluded:
+        no_class = "no label" if settings.data.target == "label" else "no rating, a dropped tie"
         progress.note(
-            f"{excluded} of {len(labels)} segments are excluded: {filtered}no rating, a dropped "
-            f"tie, or no usable data for model.modalities={modalities}.",
+            f"{excluded} of {len(labels)} segments are excluded: {filtered}{no_class}, or no "
+            f"usable data for model.modalities={modalities}.",
             "info",
         )
     if modalities != "both":

@@ -73,9 +73,10 @@ class TableErrors:
         left = sum(len(rows) for rows in list(rows_of.values())[_LISTED:])
         more = [f"  and {left} more"] if left else []
         count = f"{len(self.found)} error{'s' * (len(self.found) > 1)}"
-        raise InputError(
-            "\n".join([f"{self.path} has {count}:", *listed[:_LISTED], *more]), self.hint
-        )
+        where = str(self.path)
+        if self.text is not None:
+            where = f"The manifest that `milmer manifest` writes for {self.path.parent}"
+        raise InputError("\n".join([f"{where} has {count}:", *listed[:_LISTED], *more]), self.hint)
 
 
 def _row_ranges(rows: Sequence[int]) -> str:

@@ -14,9 +14,10 @@ Modules in data-flow order:
 - `probes`: decoding of participant and stimulus from features
 - `adaptation`: a correction of the classifier from a few trials of a new participant
 - `experiment`: one model on one fold, and its result
+- `fit_baseline`: one baseline that trains no network, on one fold
+- `usable_sets`: the segments of a fold that a model can use
 - `run_experiment`: training and testing of one model on one fold
 - `result_cache`: files of finished experiments, to continue an interrupted evaluation
-- `fit_baseline`: one baseline that trains no network, on one fold
 - `executor`: all experiments, in sequence or in parallel
 - `costs`: parameters, size and durations of the compared models
 - `dry_run`: the trainings of an evaluation, and their estimated time and disk space

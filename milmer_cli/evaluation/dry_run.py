@@ -14,7 +14,8 @@ from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
 from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.result_cache import load_result
-from milmer_cli.evaluation.run_experiment import backbone_key, usable_rows
+from milmer_cli.evaluation.run_experiment import backbone_key
+from milmer_cli.evaluation.usable_sets import check_usable_sets, usable_rows
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.stage_result import StageResult
 from milmer_cli.training.dry_run import (
@@ -124,6 +125,7 @@ def evaluation_dry_run(
     """
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
+    check_usable_sets(experiments, labeled, progress)
     measured = _measure(pending, labeled, device, progress)
     training_s = dict.fromkeys(measured, 0.0)
     for experiment in pending:

@@ -22,8 +22,8 @@ from milmer_cli.evaluation.run_experiment import (
     backbone_key,
     prepare_face_tokens,
     run_experiment,
-    usable_rows,
 )
+from milmer_cli.evaluation.usable_sets import check_usable_sets, usable_rows
 from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
@@ -75,6 +75,7 @@ def run_experiments(
     """
     networks = [e for e in experiments if e.spec.method == "network"]
     pending = [e for e in networks if load_result(e, labeled, out) is None]
+    check_usable_sets(experiments, labeled, progress)
     _check_external(experiments, labeled, features, out)
     progress.note(_describe(experiments, len(networks), device))
     damaged = [e.name for e in pending if result_path(e, labeled, out).exists()]

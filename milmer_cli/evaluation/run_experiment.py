@@ -22,6 +22,7 @@ from milmer_cli.evaluation.features import TIMING_REPEATS
 from milmer_cli.evaluation.missing_electrodes import MissingElectrodes
 from milmer_cli.evaluation.probes import TARGETS, extract_features, predict_probe
 from milmer_cli.evaluation.robustness import evaluate_robustness
+from milmer_cli.evaluation.usable_sets import usable_rows
 from milmer_cli.inference.predict_proba import predict_proba
 from milmer_cli.models import MilmerModel
 from milmer_cli.progress import SILENT, Progress
@@ -152,16 +153,6 @@ def evaluate_model(
             MissingElectrodes.of(labeled, settings.seed),
         ),
     )
-
-
-def usable_rows(fold: Fold, labeled: LabeledSegments, modalities: Modalities) -> Fold:
-    """Remove training and validation segments without data of the model's modalities."""
-    labels = labeled.restrict_to(modalities).labels
-
-    def usable(rows: np.ndarray) -> np.ndarray:
-        return rows[labels[rows] != EXCLUDED]
-
-    return Fold(usable(fold.train), usable(fold.validation), fold.test)
 
 
 def prepare_face_tokens(

@@ -191,7 +191,9 @@ def verdict(explanations: Sequence[Explanation]) -> str:
     identity = candidates[0] if candidates else above[0].identity
     shared = [found for found in above if found.identity == identity]
     absent = [f for f in explanations if not f.above_majority]
-    rest = f"; nothing remains under {_listed(absent)}" if absent else ""
+    rest = ""
+    if absent:
+        rest = f"; it is not shown to be above the majority class under {_listed(absent)}"
     explained = f"The identity of the {identity} alone can explain the accuracy"
     return f"{explained} under {_listed(shared)}{rest}."
 

@@ -111,7 +111,8 @@ def check_listing(
     -------
     InputCheck
         If the rows cannot be prepared, for example because channels have no names, the reason is a
-        missing input, and the table contains what the reader has found.
+        missing input, and the table contains what the reader has found. The classes are the labels
+        of the data set if it has labels, but no ratings.
     """
     title = f"{listing.name} below {listing.root}"
     facts = {"data_set": listing.name, "findings": list(listing.findings)}
@@ -120,7 +121,11 @@ def check_listing(
     except InputError as error:
         check = _check_unusable(listing, title, facts, error)
     else:
-        check = _check_rows(recordings, title, facts, settings.data, progress)
+        data = _with_target(listing, settings.data)
+        check = _check_rows(recordings, title, facts, data, progress)
+        if data.target != settings.data.target:
+            given = np.array([row.get("label") or "" for row in listing.rows])
+            check = replace(check, notes=(*check.notes, *_label_notes(given, settings.data)))
     missing = [asdict(item) for item in listing.missing]
     return replace(
         check,
@@ -136,7 +141,8 @@ def _check_unusable(
     """Count the recordings of a data set that cannot be opened for one reason."""
     counts = count_rows(listing.rows)
     rows = [(name, *map(str, own.values())) for name, own in counts.items()]
-    missing = MissingInput("EEG that prepare can use", error.message, error.hint)
+    reason = error.message if error.message.endswith(".") else f"{error.message}."
+    missing = MissingInput("EEG that prepare can use", reason, error.hint)
     facts = {
         **described,
         "participants": [{"participant": name, **own} for name, own in counts.items()],
@@ -191,6 +197,14 @@ def _check_rows(
         usable,
         facts,
     )
+
+
+def _with_target(listing: DatasetListing, data: DataSettings) -> DataSettings:
+    """Return the settings with the labels as classes if the rows have labels, but no ratings."""
+    rated = any(row.get("valence") or row.get("arousal") for row in listing.rows)
+    if rated or not any(row.get("label") for row in listing.rows):
+        return data
+    return data.model_copy(update={"target": "label"})
 
 
 @dataclass(frozen=True)

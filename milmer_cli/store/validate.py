@@ -136,8 +136,9 @@ def _table_findings(p: PreparedParticipant) -> Iterator[Finding]:
                 )  # fmt: skip
         ratings = p.ratings[rows][0]
         if np.any(np.isnan(ratings[:2])) and not p.label[rows][0]:
+            missing = "The label" if np.any(p.label != "") else "Valence or arousal"
             yield Finding(
-                "warning", where, "Valence or arousal is missing.",
+                "warning", where, f"{missing} is missing.",
                 "The trial is not used for training.",
             )  # fmt: skip
         coverage = p.found[rows].mean() if p.instances else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -37,14 +38,21 @@ class LogCallback(TrainerCallback):
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Report the metrics of the epoch."""
         log, epoch = self._spec.log, self._history[-1]
-        is_best = epochs_since_best(self._history, self._spec.metric_for_best_model) == 0
         log.progress.note(
             f"{log.task}: epoch {epoch.epoch} of {self._spec.learning.epochs}, "
-            f"loss {epoch.train_loss:.3f} (validation {epoch.validation_loss:.3f}), "
+            f"loss {epoch.train_loss:.3f} {self._describe_validation(epoch)}",
+            log.epoch_level,
+        )
+
+    def _describe_validation(self, epoch: Epoch) -> str:
+        if math.isnan(epoch.validation_loss):
+            return "(no validation set)"
+        is_best = epochs_since_best(self._history, self._spec.metric_for_best_model) == 0
+        return (
+            f"(validation {epoch.validation_loss:.3f}), "
             f"validation accuracy {epoch.validation_accuracy:.1%}, "
             f"balanced {epoch.validation_balanced_accuracy:.1%}"
-            + (", best so far" if is_best else ""),
-            log.epoch_level,
+            + (", best so far" if is_best else "")
         )
 
 

@@ -27,7 +27,8 @@ class Epoch:
         Mean over the training samples, computed during the epoch (with dropout, while the weights
         change).
     validation_loss
-        Mean cross-entropy on the validation set, without class weights or label smoothing.
+        Mean cross-entropy on the validation set, without class weights or label smoothing. This and
+        the following metrics are NaN if the validation set is empty.
     validation_accuracy, validation_balanced_accuracy, validation_macro_f1
         Metrics on the validation set.
     learning_rate
@@ -45,6 +46,7 @@ class Epoch:
 
 
 COLUMNS = tuple(field.name for field in fields(Epoch))
+VALIDATION_METRICS = tuple(name for name in COLUMNS if name.startswith("validation_"))
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,14 @@ def validation_metrics(labels: np.ndarray, logits: np.ndarray) -> dict[str, floa
         (n_samples,) int.
     logits
         (n_samples, n_classes) float64.
+
+    Returns
+    -------
+    dict
+        All values are NaN without samples.
     """
+    if not len(labels):
+        return dict.fromkeys(VALIDATION_METRICS, np.nan)
     log_probabilities = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
     scores = confusion_scores(confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1]))
     return {
@@ -122,13 +131,16 @@ def select_epoch(epochs: Sequence[Epoch], metric: str) -> int:
         All epochs so far.
     metric
         ``balanced_accuracy`` or ``macro_f1``, on the validation set. Ties are broken by the lower
-        validation loss, then by the earlier epoch.
+        validation loss, then by the earlier epoch. Without a validation set, the last epoch is
+        selected: the training set must not select it.
 
     Returns
     -------
     int
         Number of the epoch, from 1; 0 if there are no epochs.
     """
+    if epochs and np.isnan(epochs[-1].validation_loss):
+        return epochs[-1].epoch
     best = max(
         epochs,
         key=lambda e: (getattr(e, f"validation_{metric}"), -e.validation_loss, -e.epoch),

@@ -36,7 +36,7 @@ def train_model(
     train_data
         Samples as dictionaries; ``labels`` is an int.
     validation_data
-        Samples that select the epoch.
+        Samples that select the epoch; if there are none, the last epoch is used.
     spec
         Training settings, device, output folder and more.
     resume

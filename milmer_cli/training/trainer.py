@@ -216,10 +216,12 @@ class MilmerTrainer(MicroBatchTrainer):
         self.epoch_sums.zero_()
         average = self.weight_average
         with average.applied_to(self._plain_model) if average else nullcontext():
-            metrics = validation_metrics(*self._validation_outputs())
-            self._check_finite(
-                torch.tensor(metrics["validation_loss"]), "the validation loss is not finite"
-            )
+            labels, logits = self._validation_outputs()
+            metrics = validation_metrics(labels, logits)
+            if len(labels):
+                self._check_finite(
+                    torch.tensor(metrics["validation_loss"]), "the validation loss is not finite"
+                )
             epoch = Epoch(
                 epoch=len(self.history) + 1,
                 train_loss=float(sums[0] / sums[2]),

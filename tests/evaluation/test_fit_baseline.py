@@ -25,7 +25,7 @@ from milmer_cli.evaluation.features import (
 )
 from milmer_cli.evaluation.fit_baseline import fit_features, fit_on
 from milmer_cli.evaluation.folds import EvaluationFold
-from milmer_cli.evaluation.run_experiment import usable_rows
+from milmer_cli.evaluation.usable_sets import usable_rows
 from milmer_cli.training.fit_fold import fit_fold
 
 KEEP_HUGE_EEG = "quality.reject_ptp_uv=1000000"
