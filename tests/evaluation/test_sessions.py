@@ -125,6 +125,6 @@ def test_conditions_setting_selects_segments(store, small_settings):
     used = labeled.labels != EXCLUDED
     assert set(labeled.segments.condition[used]) == {"Speaking"}
     assert used.sum() == 90
-    assert "90 of 180 segments are excluded: another condition, no rating" in progress.text
+    assert "90 of 180 segments are excluded: another condition, no label" in progress.text
     with pytest.raises(InputError, match=r"of the store \(Listening, Speaking\), got Reading"):
         LabeledSegments.open(store, small_settings(*OVERRIDES, "data.conditions=[Reading]"))
