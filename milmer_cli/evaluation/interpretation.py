@@ -70,6 +70,8 @@ def interpret_scores(
     above = f"Above chance ({format_p(p_value)})"
     simple = [found for found in comparisons if found.second in SIMPLE_BASELINES]
     if best := strongest([found for found in simple if found.better != found.first]):
+        if best.undefined:
+            return "warning", f"{above}, but not compared with the best baseline: {best.sentence}"
         as_good = "better" if best.better else "as good"
         return "warning", f"{above}, but a baseline is {as_good}: {best.sentence}"
     if not simple:

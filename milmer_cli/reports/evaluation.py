@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from milmer_cli.data.labels import class_names
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.results import EvaluationResult, ProtocolResult
 from milmer_cli.metrics import METRICS
@@ -19,7 +20,8 @@ from milmer_cli.reports.plots import evaluation as plots
 from milmer_cli.reports.plots.style import add_protocol_title, to_svg
 from milmer_cli.reports.text import PROTOCOL_DESCRIPTIONS, metric_row
 
-TRUTH_LABEL = "rated by the participant"
+RATED, LABELED = "rated by the participant", "label of the trial"
+"""Axis labels of true classes that follow from ratings, and of those that the data set states."""
 
 
 def evaluation_page(result: EvaluationResult) -> str:
@@ -51,7 +53,10 @@ def evaluation_page(result: EvaluationResult) -> str:
 def confusion_figure(result: ProtocolResult) -> Figure:
     """Plot the confusion matrix of the main model under a protocol."""
     scores = result.scores
-    figure = plots.plot_confusion_matrix(scores.trial_confusion, scores.class_names, TRUTH_LABEL)
+    names = tuple(scores.class_names)
+    of_ratings = (class_names(target) for target in ("quadrant", "valence", "arousal"))
+    truth = RATED if names in of_ratings else LABELED
+    figure = plots.plot_confusion_matrix(scores.trial_confusion, names, truth)
     return add_protocol_title(figure, result.protocol, result.leaky, result.transductive)
 
 
@@ -167,9 +172,12 @@ def _notes(result: EvaluationResult) -> Iterator[str]:
     if result.settings.evaluate.per_participant:
         yield "A separate model was trained for each participant."
     if result.n_excluded:
+        no_class = "no rating, a dropped tie"
+        if result.settings.data.target == "label":
+            no_class = "no label"
         yield (
-            f"{result.n_excluded} of {result.n_segments} segments were excluded: no rating, a "
-            "dropped tie, or no usable data of the model's modalities."
+            f"{result.n_excluded} of {result.n_segments} segments were excluded: {no_class}, or no "
+            "usable data of the model's modalities."
         )
 
 

@@ -41,6 +41,7 @@ BETTER = [compare("majority class", 0.2, 0.001), compare("band power + LDA", -0.
 FUSION_AS_GOOD = [*BEATEN, compare("late fusion (mean)", -0.03, 0.3), compare("mlp", 0.0, 0.9)]
 FUSION_BETTER = [*BEATEN, compare("late fusion (mean)", -0.1, 0.01)]
 AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -0.1, 0.3)]
+UNDEFINED = [replace(compare("majority class", -0.1, math.nan), undefined="3 participants")]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +52,13 @@ AS_GOOD = [compare("majority class", 0.2, 0.001), compare("stimulus identity", -
         ("trial", math.nan, BEATEN, "neutral", "Not comparable with chance: too few trials."),
         ("trial", 0.01, AS_GOOD, "warning", "a baseline is as good: No difference between Milmer"),
         ("trial", 0.01, BETTER, "warning", "a baseline is better: band power + LDA is better than"),
+        (
+            "cross-dataset",
+            0.01,
+            UNDEFINED,
+            "warning",
+            "Above chance (p = 0.010), but not compared with the best baseline: Milmer and maj",
+        ),
         ("trial", 0.01, [], "neutral", "not compared with a baseline"),
         ("participant", 0.01, BEATEN, "good", "better than majority class, band power + LDA."),
         (

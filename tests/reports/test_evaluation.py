@@ -13,7 +13,7 @@ from milmer_cli.metrics import METRICS, ResamplingOptions
 from milmer_cli.metrics.calibration import reliability_diagram
 from milmer_cli.metrics.intervals import Clusters
 from milmer_cli.metrics.significance import Comparison, compare_models
-from milmer_cli.reports.evaluation import evaluation_page
+from milmer_cli.reports.evaluation import confusion_figure, evaluation_page
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import EvaluateResult
 
@@ -213,3 +213,13 @@ def test_evaluation_page_names_the_baselines_that_are_left_out(evaluation, page)
     assert note in evaluation_page(result)
     assert result.to_json()["baselines_left_out"] == {"Riemannian tangent space": reason}
     assert "left out" not in page
+
+
+def test_confusion_figure_calls_labels_no_ratings(protocol_results, texts):
+    rated = protocol_results["trial"]
+    assert "rated by the participant" in texts(confusion_figure(rated))
+    scores = replace(rated.scores, class_names=("anger", "calm", "joy", "sad"))
+    labeled = replace(rated, models={MAIN: scores})
+    shown = texts(confusion_figure(labeled))
+    assert "label of the trial" in shown
+    assert "rated by the participant" not in shown
