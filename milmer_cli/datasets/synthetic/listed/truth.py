@@ -83,7 +83,7 @@ class ListedConfig:
 
 DEFAULT_SIZES = {
     "eav": ListedConfig("eav", participants=3, trials=20, stimulus_s=20.0),
-    "mahnob": ListedConfig("mahnob", participants=4, trials=8, stimulus_s=12.0),
+    "mahnob": ListedConfig("mahnob", participants=4, trials=14, stimulus_s=6.0),
     "amigos": ListedConfig("amigos", participants=4, trials=20, stimulus_s=6.0),
     "bids": ListedConfig("bids", participants=4, trials=12, stimulus_s=6.0),
 }
