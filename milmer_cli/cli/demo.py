@@ -52,10 +52,11 @@ def demo(
 
     --like writes EAV, MAHNOB-HCI, AMIGOS or a BIDS data set instead of DEAP, with the
     irregularities of their files (data/truth.json lists them), and runs prepare, train and
-    evaluate.
+    evaluate. It shows that files are read correctly: these data sets are so small that a model may
+    be at chance.
 
-    Takes a few minutes on two cores and needs no data and no network. If interrupted, the same
-    command continues and keeps finished stages.
+    Takes four to ten minutes on two cores and needs no data and no network. If interrupted, the
+    same command continues and keeps finished stages.
 
     Example:
       milmer demo --out demo

@@ -94,7 +94,7 @@ def read_signal(path: Path, options: ReadOptions, findings: Findings) -> BidsSig
         )
     stated_hz = sidecars.properties.get("PowerLineFrequency", "n/a")
     if stated_hz != "n/a" and sidecars.line_freq_hz is None:
-        sentence = "PowerLineFrequency is no number from 1 to 1000, and is ignored ({})."
+        sentence = "PowerLineFrequency is not a number from 1 to 1000, and is ignored ({})."
         findings.add(sentence, [path.name])
     unit = ""
     if not options.unit:
