@@ -32,6 +32,7 @@ from milmer_cli.datasets.synthetic.preprocessed_writer import (
 from milmer_cli.datasets.synthetic.ratings_writer import write_ratings
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError
+from milmer_cli.partial_files import require_no_link
 from milmer_cli.progress import SILENT, Progress
 
 UNFINISHED_NAME = "truth-unfinished.json"
@@ -106,12 +107,14 @@ def write_once(
     Raises
     ------
     InputError
-        ``folder`` contains anything else or is not writable.
+        ``folder`` contains anything else, also a link, or is not writable.
     """
     with _explained_errors(folder):
         if _find_truth(folder, is_own) == TRUTH_NAME:
             return
         folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.rglob("*"):
+            require_no_link(path)
         write(folder / UNFINISHED_NAME)
         write_files()
         (folder / UNFINISHED_NAME).replace(folder / TRUTH_NAME)

@@ -137,6 +137,20 @@ def test_generate_dataset_never_overwrites_other_files(tmp_path):
         generate_dataset(tmp_path / "mine", other, workers=1)
 
 
+@pytest.mark.parametrize("planted", ["data_original", "data_original/s01.bdf"])
+def test_generate_dataset_refuses_a_planted_link(tmp_path, planted):
+    root, elsewhere = tmp_path / "set", tmp_path / "elsewhere"
+    generate_dataset(root, BARE, workers=1)
+    (root / "truth.json").rename(root / "truth-unfinished.json")
+    (root / planted).rename(elsewhere)
+    expected = sorted(path.stat().st_mtime_ns for path in [elsewhere, *elsewhere.rglob("*")])
+    (root / planted).symlink_to(elsewhere)
+    with pytest.raises(InputError, match="is a link"):
+        generate_dataset(root, BARE, workers=1)
+    written = sorted(path.stat().st_mtime_ns for path in [elsewhere, *elsewhere.rglob("*")])
+    assert written == expected
+
+
 def test_generate_dataset_names_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written to"):
