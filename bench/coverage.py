@@ -9,6 +9,7 @@ protocol has the rows of the trial protocol, because both sample stimuli.
 
     python bench/coverage.py --repeats 1000     # all designs: about an hour on one core
     python bench/coverage.py --repeats 100 --participants 5 32 --stimuli 40
+    python bench/coverage.py --repeats 1000 --segments 1 --missing 0      # one value per trial
     python bench/coverage.py --training-sd 0.1 --folds 2
 
 Prints one row per design and protocol: the coverage of the nominal 95 % interval of the accuracy
@@ -49,6 +50,7 @@ class Design:
     n_participants: int
     n_stimuli: int
     missing: float
+    n_segments: int = N_SEGMENTS
 
     def pairs(self, random: np.random.Generator) -> np.ndarray:
         """(n_participants, n_stimuli) bool: which pairs exist."""
@@ -65,6 +67,7 @@ class Study:
     seen: np.ndarray
     participant: np.ndarray
     stimulus: np.ndarray
+    n_segments: int
 
     @classmethod
     def draw(cls, design: Design, random: np.random.Generator) -> Study:
@@ -73,6 +76,7 @@ class Study:
             design.pairs(random),
             random.normal(0, SD, design.n_participants),
             random.normal(0, SD, design.n_stimuli),
+            design.n_segments,
         )
 
     def rival(self, protocol: str, random: np.random.Generator) -> Study:
@@ -95,7 +99,7 @@ class Study:
         participant, stimulus = np.nonzero(self.seen)
         logit = self.participant[participant] + self.stimulus[stimulus]
         logit += MEAN_LOGIT + random.normal(0, SD, len(logit))
-        rows = np.repeat(np.arange(len(logit)), N_SEGMENTS)
+        rows = np.repeat(np.arange(len(logit)), self.n_segments)
         correct = random.random(len(rows)) < special.expit(logit)[rows]
         return participant[rows], stimulus[rows], correct
 
@@ -132,23 +136,23 @@ def probabilities_of(
     return probabilities
 
 
-def trial_rates(n: int = 200_000) -> np.ndarray:
+def trial_rates(n: int = 200_000, n_segments: int = N_SEGMENTS) -> np.ndarray:
     """Share of trials predicted correctly if 0, 1, ... of the segments are correct."""
     random = np.random.default_rng(0)
     rates = []
-    for n_correct in range(N_SEGMENTS + 1):
-        truth = np.zeros(n * N_SEGMENTS, np.int64)
-        correct = np.tile(np.arange(N_SEGMENTS) < n_correct, n)
-        probabilities = probabilities_of(truth, correct, random).reshape(n, N_SEGMENTS, -1)
+    for n_correct in range(n_segments + 1):
+        truth = np.zeros(n * n_segments, np.int64)
+        correct = np.tile(np.arange(n_segments) < n_correct, n)
+        probabilities = probabilities_of(truth, correct, random).reshape(n, n_segments, -1)
         rates.append(np.mean(probabilities.mean(axis=1).argmax(axis=1) == 0))
     return np.array(rates)
 
 
 def trial_accuracy(logit: np.ndarray, rates: np.ndarray) -> np.ndarray:
     """Probability of a correct trial for logits of a correct segment; see `trial_rates`."""
-    n_correct = np.arange(N_SEGMENTS + 1)
+    n_segments = len(rates) - 1
     segment = special.expit(logit)[..., None]
-    return stats.binom.pmf(n_correct, N_SEGMENTS, segment) @ rates
+    return stats.binom.pmf(np.arange(n_segments + 1), n_segments, segment) @ rates
 
 
 def expected_scores(n: int = 400_000) -> dict[str, np.ndarray]:
@@ -224,7 +228,7 @@ def permutation_is_small(design: Design, seed: int, n_permutations: int) -> bool
         preference = preference + random.normal(0, 1, (1, design.n_stimuli, N_CLASSES))
         return (preference + random.gumbel(size=(*seen.shape, N_CLASSES))).argmax(axis=2)[seen]
 
-    votes = N_SEGMENTS * np.eye(N_CLASSES)[classes()]
+    votes = design.n_segments * np.eye(N_CLASSES)[classes()]
     options = ResamplingOptions(n_permutations=n_permutations, seed=seed)
     return permutation_test(classes(), votes, *np.nonzero(seen), options).p_value <= 0.05
 
@@ -256,7 +260,7 @@ def comparison_errors(
 
 def run(designs: Sequence[Design], repeats: int, workers: int = 2) -> None:
     """Simulate all designs and print one row per design and protocol."""
-    expected, rates = expected_scores(), trial_rates()
+    expected, rates = expected_scores(), trial_rates(n_segments=designs[0].n_segments)
     with Parallel(n_jobs=workers, batch_size=20) as parallel:
         for design in designs:
             small = parallel(
@@ -312,12 +316,13 @@ def main() -> None:
     parser.add_argument("--participants", type=int, nargs="+", default=[5, 8, 12, 22, 32])
     parser.add_argument("--stimuli", type=int, nargs="+", default=[16, 40])
     parser.add_argument("--missing", type=float, nargs="+", default=[0.0, 0.12, 0.5])
+    parser.add_argument("--segments", type=int, default=N_SEGMENTS, help="in each trial")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--training-sd", type=float, default=0.0)
     parser.add_argument("--folds", type=int, default=5)
     options = parser.parse_args()
     grid = itertools.product(options.participants, options.stimuli, options.missing)
-    designs = [Design(*design) for design in grid]
+    designs = [Design(*design, options.segments) for design in grid]
     columns = ["participants", "stimuli", "missing", "protocol"]
     if not options.training_sd:
         columns += ["accuracy", "trial accuracy", "lowest", "highest", "permutation"]
