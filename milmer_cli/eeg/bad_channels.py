@@ -88,7 +88,7 @@ def window_means(
     data
         (n_channels, n_samples) before filter and resampling.
     sfreq
-        Its sampling rate, in Hz.
+        Sampling rate after it, in Hz.
     ratio
         Factor of the sampling rate in the resampling.
     parts
@@ -100,7 +100,7 @@ def window_means(
         For the windows of the resampled data.
     """
     centered = [data[:, part] - data[:, part].mean(axis=1, keepdims=True) for part in parts]
-    edges = window_edges(math.ceil(data.shape[1] * ratio), sfreq * float(ratio))
+    edges = window_edges(math.ceil(data.shape[1] * ratio), sfreq)
     edges = np.minimum(np.round(edges / float(ratio)).astype(int), data.shape[1])
     sums = np.add.reduceat(np.concatenate(centered, axis=1), edges[:-1], axis=1)
     return np.asarray(sums / np.diff(edges))

@@ -17,6 +17,8 @@ from milmer_cli.settings.schema import EegSettings
 NOTCH_MARGIN_HZ = 2.0
 """Distance from the Nyquist frequency at which MNE can still design a notch filter."""
 
+_MAX_SHIFT = Fraction(1, 100)
+"""Largest error of the time of a sample that resampling may cause, in new samples."""
 _LOAD_BYTES = 192 * 2**20
 """Upper bound of the unfiltered samples in memory at one time."""
 
@@ -80,13 +82,14 @@ def load_channels(
     ``means`` is filled with the means of the windows before the filter, (n_channels, n_windows).
     """
     sfreq, ratio = float(raw.info["sfreq"]), rate_ratio(raw, settings)
+    new_sfreq = float(settings.sfreq_hz)
     data = np.empty((len(names), math.ceil(raw.n_times * ratio)))
     step = max(1, _LOAD_BYTES // (8 * raw.n_times))
     for first in range(0, len(names), step):
         chunk = _read(raw, names[first : first + step])
         chunk *= 1e6
         if means is not None and filters is not None:
-            means[first : first + step] = window_means(chunk, sfreq, ratio, filters.parts)
+            means[first : first + step] = window_means(chunk, new_sfreq, ratio, filters.parts)
         if filters is not None:
             filters.apply(chunk, sfreq)
         for row, signal in enumerate(chunk, start=first):
@@ -95,8 +98,17 @@ def load_channels(
 
 
 def rate_ratio(raw: mne.io.BaseRaw, settings: EegSettings) -> Fraction:
-    """Return the new sampling rate divided by the old one."""
-    return Fraction(settings.sfreq_hz / float(raw.info["sfreq"])).limit_denominator(10_000)
+    """Return the new sampling rate divided by the old one.
+
+    The fraction is the simplest one that shifts no sample of the recording by more than a
+    hundredth of a new sample: a measured rate such as 499.97 Hz has no simple one.
+    """
+    exact = Fraction(settings.sfreq_hz / float(raw.info["sfreq"]))
+    for largest in (10_000, 100_000):
+        ratio = exact.limit_denominator(largest)
+        if abs(ratio - exact) * raw.n_times <= _MAX_SHIFT:
+            return ratio
+    return exact.limit_denominator(1_000_000)
 
 
 def _read(raw: mne.io.BaseRaw, names: list[str]) -> np.ndarray:

@@ -96,9 +96,9 @@ def test_preprocess_eeg_resampling_keeps_amplitude_and_time(sfreq):
     assert np.abs(eeg.data - expected)[:, middle].max() < 0.1
 
 
-def test_preprocess_eeg_resampling_does_not_drift():
-    """The rate is exact: after ten minutes a wave still has its phase."""
-    sfreq = 250.0
+@pytest.mark.parametrize("sfreq", [250.0, 128.0009765625, 128.006, 499.97])
+def test_preprocess_eeg_resampling_does_not_drift(sfreq):
+    """The rate is exact, also a measured one: after ten minutes a wave still has its phase."""
     times = np.arange(int(sfreq * 601)) / sfreq
     data = np.vstack([10 * np.sin(2 * np.pi * 20 * times), -10 * np.sin(2 * np.pi * 20 * times)])
     signal = preprocess_eeg(_block(data, sfreq), PLAIN).data[0]
