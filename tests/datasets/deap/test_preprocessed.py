@@ -18,7 +18,9 @@ from milmer_cli.datasets.deap.preprocessed import (
 )
 from milmer_cli.datasets.deap.ratings import RatedTrial
 from milmer_cli.datasets.synthetic.preprocessed_writer import write_dat, write_mat
+from milmer_cli.eeg import mat_file
 from milmer_cli.errors import InputError
+from milmer_cli.parallel import run_isolated
 
 
 @pytest.fixture
@@ -184,11 +186,24 @@ def _mat(path, arrays):
 
 
 @pytest.mark.parametrize("position", [184, 185])
-def test_read_preprocessed_survives_a_bit_that_crashes_scipy(tmp_path, arrays, position):
+def test_read_preprocessed_survives_a_bit_that_can_crash_scipy(tmp_path, arrays, position):
+    """Whether SciPy crashes or raises an exception depends on what lies behind its arrays."""
     path = _mat(tmp_path / "s01.mat", arrays)
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
+    with pytest.raises(InputError, match=r"s01\.mat cannot be read as a MATLAB file: .*\w"):
+        read_preprocessed(path)
+
+
+def test_read_preprocessed_names_the_file_whose_reader_crashes(tmp_path, arrays, monkeypatch):
+    crash = "import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGSEGV)\n"
+    (tmp_path / "crashing.py").write_text(crash)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(
+        mat_file, "run_isolated", lambda _, *options: run_isolated("crashing:main", *options)
+    )
+    path = _mat(tmp_path / "s01.mat", arrays)
     with pytest.raises(InputError, match=r"s01\.mat cannot be read .* crashed \(SIGSEGV\)"):
         read_preprocessed(path)
 
