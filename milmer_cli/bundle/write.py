@@ -15,6 +15,7 @@ from milmer_cli.bundle.document import (
     DIGESTED,
     DOCUMENT,
     FILES,
+    HINT,
     METRICS,
     SOURCES,
     BundleDocument,
@@ -23,7 +24,7 @@ from milmer_cli.bundle.files import FolderFiles, write_zip
 from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import is_unused
-from milmer_cli.io import atomic_files, atomic_write, file_digest, shorten, write_json
+from milmer_cli.io import atomic_files, atomic_write, file_digest, shorten, to_json, write_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 
@@ -72,6 +73,7 @@ def write_bundle(
     InputError, MilmerError
         The folder cannot be written.
     """
+    metrics = to_json(metrics)
     with atomic_files(folder) as staged:
         with quiet():
             model.save_pretrained(staged)
@@ -115,8 +117,7 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     files, names = bundle.files, bundle.files.names()
     replaced: dict[str, bytes] = {}
     if evaluation is not None:
-        card = model_card(bundle.document, bundle.metrics(), evaluation)
-        replaced[CARD] = card.encode()
+        replaced[CARD] = _new_card(bundle, evaluation).encode()
     names = sorted({*names, *replaced})
     if target.suffix.lower() == ZIP:
         write_zip(files, names, target, replaced)
@@ -128,6 +129,14 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     for name in set(FolderFiles(target).names()) - set(names):
         (target / name).unlink()  # of an earlier export
     return [target / name for name in names]
+
+
+def _new_card(bundle: Bundle, evaluation: Evaluation) -> str:
+    try:
+        return model_card(bundle.document, bundle.metrics(), evaluation)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        where = bundle.files.where(METRICS)
+        raise InputError(f"{where} is damaged: {error!r}.", HINT) from error
 
 
 def require_target(target: Path, bundle: Bundle) -> None:

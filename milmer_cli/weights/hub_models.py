@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import (
@@ -17,7 +18,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import disable_progress_bars
+from huggingface_hub.utils import tqdm
 
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.io import first_line
@@ -26,6 +27,13 @@ from milmer_cli.weights.download import TIMEOUT_S
 from milmer_cli.weights.hub import is_repository
 
 _TOKEN = "For a private model, run `hf auth login` first, or set HF_TOKEN."
+
+
+class _NoProgressBar(tqdm):
+    """Shows nothing: progress is shown by the command line only."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "disable": True})
 
 
 def fetch_model(
@@ -63,10 +71,13 @@ def fetch_model(
         )
     progress.note(f"Looking up {repository} on {constants.ENDPOINT}.", "detail")
     try:
-        disable_progress_bars()
         folder = Path(
             snapshot_download(
-                repository, revision=revision, allow_patterns=list(names), etag_timeout=TIMEOUT_S
+                repository,
+                revision=revision,
+                allow_patterns=list(names),
+                etag_timeout=TIMEOUT_S,
+                tqdm_class=_NoProgressBar,
             )
         )
     except KeyboardInterrupt:

@@ -90,22 +90,28 @@ def test_run_demo_rejects_an_unknown_data_set(tmp_path):
     assert not (tmp_path / "demo").exists()
 
 
-def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path):
+def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path, untrained_run):
     truth = draw_truth(SyntheticConfig())
     with_video = [
-        (participant.name, trial.trial)
+        str(trial.video)
         for participant in truth.participants
         for trial in participant.trials
         if trial.video is not None
     ]
-    source = TrialSource(4.0, (), 0.0).to_json()
-    trials = [
-        {"participant": name, "trial": trial, "sets": [own], **source}
-        for (name, trial), own in zip(with_video, ["training", "validation", "test"], strict=False)
+    for number, path in enumerate(with_video):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"video %d" % number)
+    sources = [
+        UsedTrial(number, (own,), TrialSource(4.0, video=content_digest(tmp_path / path)))
+        for number, (path, own) in enumerate(
+            zip(with_video, ["training", "validation", "test"], strict=False)
+        )
     ]
-    write_json(tmp_path / "sources.json", {"trials": trials})
-    participant, trial = trial_to_predict(truth, tmp_path)
-    assert (participant, trial.trial) == with_video[2]
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    content = json.dumps(sources_to_json(sources)).encode()
+    replace_bundle_file(run / "model", "sources.json", content)
+    _, trial = trial_to_predict(truth, tmp_path, run)
+    assert str(trial.video) == with_video[2]
 
 
 def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):

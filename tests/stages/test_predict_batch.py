@@ -179,7 +179,7 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
     assert result.to_json()["ratings"]["majority_rate"] == 0.5
     text = dict(result.summary())["comparison with the ratings"]
     assert f"{correct / 2:.1%} of 2 rated recordings" in text
-    assert "The run does not record which files" in text
+    assert "The model does not record which files" in text
     assert text in (tmp_path / "out" / "report.html").read_text()
     for trial in recordings.trials("P1"):
         request = Request(
