@@ -159,13 +159,14 @@ def trial_to_predict(truth: SyntheticTruth, data: Path, run: Path) -> tuple[str,
     """Return the participant and the first trial with a video that the model was not trained on."""
     from milmer_cli.bundle.resolve import open_bundle  # here: torch is slow to import
 
-    used = open_bundle(run).sources() or []
+    used = (open_bundle(run).sources() or []) if run.exists() else []
     trained_on = {own.source.video for own in used if own.sets != ("test",)}
     return next(
         (participant.name, trial)
         for participant in truth.participants
         for trial in participant.trials
-        if trial.video is not None and content_digest(data / str(trial.video)) not in trained_on
+        if trial.video is not None
+        and not (trained_on and content_digest(data / str(trial.video)) in trained_on)
     )
 
 

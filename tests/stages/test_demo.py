@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from itertools import pairwise
 
 import pytest
 
+from helpers import replace_bundle_file
+from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.listed.generate import plan_listed
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import write_json
+from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import (
