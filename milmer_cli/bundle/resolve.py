@@ -8,17 +8,20 @@ from pathlib import Path
 
 from milmer_cli.bundle.contents import Bundle
 from milmer_cli.bundle.document import CONFIG, DOCUMENT, FILES
-from milmer_cli.bundle.run_folder import MODEL, require_finished
+from milmer_cli.bundle.model_names import (
+    DEMO,
+    EXPECTED,
+    HUB,
+    MODEL,
+    require_finished,
+    require_model,
+)
 from milmer_cli.errors import InputError
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.hub_models import fetch_model
 
-HUB, DEMO, DEMO_FILE = "hf:", "demo", "demo.zip"
+DEMO_FILE = "demo.zip"
 _REVISION = re.compile(r"[\w][\w./-]{0,250}", re.ASCII)
-_EXPECTED = (
-    "Give a run folder of `milmer train`, a bundle (folder or .zip) of `milmer export`, "
-    "hf:USER/NAME[@REVISION] or demo."
-)
 
 
 def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
@@ -45,8 +48,7 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
     path = Path(source).expanduser()
     if path.is_dir() and not (path / DOCUMENT).is_file():
         return open_run_bundle(path)
-    if not path.exists():
-        raise InputError(f"The model {path} does not exist.", _EXPECTED)
+    require_model(path)
     return Bundle.open(path)
 
 
@@ -68,14 +70,14 @@ def open_run_bundle(folder: Path) -> Bundle:
             f"it has no {DOCUMENT}.",
             "Train again, or give a folder that `milmer train` or `milmer export` wrote.",
         )
-    raise InputError(f"{folder} is not a run folder: it has no {MODEL}/{DOCUMENT}.", _EXPECTED)
+    raise InputError(f"{folder} is not a run folder: it has no {MODEL}/{DOCUMENT}.", EXPECTED)
 
 
 def _from_hub(name: str, progress: Progress) -> Bundle:
     """Open a bundle of the Hugging Face Hub; its name states the commit."""
     repository, at, revision = name.partition("@")
     if at and not _REVISION.fullmatch(revision):
-        raise InputError(f"{HUB}{name}: expected a branch, a tag or a commit after @.", _EXPECTED)
+        raise InputError(f"{HUB}{name}: expected a branch, a tag or a commit after @.", EXPECTED)
     folder, commit = fetch_model(repository, revision or None, FILES, progress)
     return Bundle.open(folder, f"{HUB}{repository}@{commit}")
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from milmer_cli.bundle.model_names import require_model
 from milmer_cli.cli.options import CommandContext, command, folder_option
 from milmer_cli.errors import InputError
 
@@ -72,6 +73,7 @@ def export(
       model/README.md            model card, and calibration.png
       model/metrics.json         results on the test set; sources.json: digests of the data
     """
+    require_model(model)
     if (to is None) == (not push):
         raise InputError(
             "Expected either --to or --push.", "Give --to DIR, --to FILE.zip or --push USER/NAME."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from milmer_cli.bundle.model_names import require_model
 from milmer_cli.cli.options import CommandContext, command, out_option
 from milmer_cli.errors import InputError, MilmerError
 
@@ -143,6 +144,7 @@ def predict(
       With --manifest and --all-events, these files are in one folder per recording, beside
       summary.csv and report.html of all recordings.
     """
+    require_model(model)
     if manifest is not None:
         _check_flags(
             "--manifest",

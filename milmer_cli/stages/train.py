@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from milmer_cli.bundle.run_folder import MODEL
+from milmer_cli.bundle.model_names import MODEL
 from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_fold, check_training_classes, require_protocol

@@ -32,8 +32,8 @@ from transformers import PreTrainedModel
 
 from milmer_cli.bundle.contents import Bundle
 from milmer_cli.bundle.document import BundleDocument, TrainingFacts
+from milmer_cli.bundle.model_names import MODEL, require_finished
 from milmer_cli.bundle.resolve import open_run_bundle
-from milmer_cli.bundle.run_folder import MODEL, require_finished
 from milmer_cli.bundle.sources import UsedTrial
 from milmer_cli.bundle.write import bundle_metrics, write_bundle
 from milmer_cli.data.labeled_segments import LabeledSegments

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from milmer_cli.bundle.run_folder import UNFINISHED as MARKER
-from milmer_cli.bundle.run_folder import starting_command
+from milmer_cli.bundle.model_names import UNFINISHED as MARKER
+from milmer_cli.bundle.model_names import starting_command
 from milmer_cli.io import write_json
 
 __all__ = ["MARKER", "default_run_folder", "starting_command", "write_marker"]

@@ -1,4 +1,4 @@
-"""Names in a run folder that are needed to find its bundle."""
+"""What a user can name as a model, checked without importing torch; the bundle of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,28 @@ from milmer_cli.errors import InputError
 from milmer_cli.io import read_json_object
 
 MODEL, UNFINISHED = "model", "unfinished.json"
-"""The bundle, and the marker of a run that has not finished."""
+"""In a run folder: the bundle, and the marker of a run that has not finished."""
+HUB, DEMO = "hf:", "demo"
+"""Beginning of the name of a model on the Hugging Face Hub; the model that is part of Milmer."""
+EXPECTED = (
+    "Give a run folder of `milmer train`, a bundle (folder or .zip) of `milmer export`, "
+    "hf:USER/NAME[@REVISION] or demo."
+)
+
+
+def require_model(source: Path | str) -> None:
+    """Check that a model exists, unless it is on the Hugging Face Hub or part of Milmer.
+
+    Raises
+    ------
+    InputError
+        There is no such file or folder.
+    """
+    if str(source) == DEMO or str(source).startswith(HUB):
+        return
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise InputError(f"The model {path} does not exist.", EXPECTED)
 
 
 def require_finished(folder: Path) -> None:
