@@ -543,3 +543,8 @@ def replace_bundle_file(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     edit_bundle(folder, lambda document: document["files"].update({name: digest}))
+
+
+def git_hash(content: bytes) -> str:
+    """Return the name of a file in git, which the Hugging Face Hub states."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
