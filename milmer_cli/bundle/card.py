@@ -151,7 +151,7 @@ def read_evaluation(folder: Path, document: BundleDocument) -> Evaluation:
     hint = "Give the output folder of `milmer evaluate` on the store of the model."
     values = read_json_object(path, ("verdict", "headline", "store_fingerprint"), hint)
     expected = document.fingerprints.get("store")
-    if values["store_fingerprint"] != expected:
+    if expected is None or values["store_fingerprint"] != expected:
         raise InputError(
             f"{path} is of another prepared store: expected the fingerprint {expected}, got "
             f"{str(values['store_fingerprint'])[:60]}.",
