@@ -77,13 +77,10 @@ def test_export_refuses_a_damaged_model_and_writes_nothing(tmp_path, untrained_r
 
 
 def test_export_states_the_verdict_of_an_evaluation(tmp_path, untrained_run):
-    fingerprint = Bundle.open(untrained_run / "model").document.fingerprints.get("store")
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    edit_bundle(run / "model", lambda document: document["fingerprints"].update(store="abc"))
     (tmp_path / "evaluation").mkdir()
-    values = {
-        "verdict": "Stimuli explain it.",
-        "headline": "41 %",
-        "store_fingerprint": fingerprint,
-    }
+    values = {"verdict": "Stimuli explain it.", "headline": "41 %", "store_fingerprint": "abc"}
     (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(values))
     for name in ("model", "model.zip"):
         export(run, tmp_path / name, evaluation=tmp_path / "evaluation")
