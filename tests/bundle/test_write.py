@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from helpers import edit_bundle
 from milmer_cli.bundle.contents import Bundle
 from milmer_cli.bundle.document import FILES
 from milmer_cli.errors import InputError
