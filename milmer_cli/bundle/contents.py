@@ -154,6 +154,11 @@ class Bundle:
         """SHA-256 of the weights."""
         return (self.document.files or {})[WEIGHTS]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of bundle.json, and with it of all files: equal for a copy in another place."""
+        return str(self.document.to_json()["digest"])
+
     def metrics(self) -> dict[str, Any]:
         """Read metrics.json; see `milmer_cli.bundle.write.bundle_metrics`.
 

@@ -194,7 +194,7 @@ def prediction_identity(request: Request, bundle: Bundle, settings: Settings) ->
     return digest(
         request.to_json(),
         {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
-        bundle.weights_digest,
+        bundle.digest,
         settings.predict,
         settings.quality.model_dump(exclude_unset=True),
         read_options(settings.data) if request.eeg else None,

@@ -69,7 +69,7 @@ def fetch_model(
             f"hf:{repository[:100]}: expected hf:USER/NAME[@REVISION].",
             "Give the name of a model on the Hugging Face Hub.",
         )
-    progress.note(f"Looking up {repository} on {constants.ENDPOINT}.", "detail")
+    progress.note(f"Looking up {repository} on {constants.ENDPOINT}.")
     try:
         folder = Path(
             snapshot_download(
