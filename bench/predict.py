@@ -24,7 +24,6 @@ or of 8 faces, and one segment per thread, as `milmer predict` does.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -44,6 +43,8 @@ import numpy as np
 import torch
 from prepare import film, repeat, resident_mb
 
+from milmer_cli.bundle.document import BundleDocument, TrainingFacts
+from milmer_cli.bundle.write import write_bundle
 from milmer_cli.data.labels import class_names
 from milmer_cli.device import Device
 from milmer_cli.eeg.channels import GENEVA
@@ -57,9 +58,8 @@ from milmer_cli.prediction.segment_inference import SegmentInference
 from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.progress import SilentProgress
 from milmer_cli.reports.prediction import write_prediction
-from milmer_cli.settings import Settings, dump_yaml, load_settings
+from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predict import TrainedModel, load_model
-from milmer_cli.training.run_dir import save_model
 from milmer_cli.video.frames import VideoReader, VideoSpan
 
 RATE = 512
@@ -80,17 +80,18 @@ class MemoryProgress(SilentProgress):
             self.samples.append((time.perf_counter() - self._start, resident_mb()))
 
 
-def write_run(path: Path, backbone: str, settings: Settings) -> Path:
+def write_model(path: Path, backbone: str, settings: Settings) -> Path:
     model = build_model(settings.model, class_names("quadrant"), 32, 384, 10)
-    path.mkdir()
-    save_model(model, path / "model")
-    (path / "settings.yaml").write_text(dump_yaml(settings))
-    (path / "splits.json").write_text("{}")
-    store = {"channels": GENEVA, "sfreq": 128.0, "segment_s": SEGMENT_S, "instances": 10}
-    store |= {"face_size": settings.faces.image_size, "detector": "dlib"}
-    environment = {"classes": class_names("quadrant"), "label_rule": "", "store": store}
-    (path / "environment.json").write_text(json.dumps(environment))
-    (path / "metrics.json").write_text(json.dumps({"headline": "not trained"}))
+    document = BundleDocument(
+        class_names=class_names("quadrant"),
+        label_rule="",
+        temperatures={},
+        channels=GENEVA,
+        settings=settings,
+        training=TrainingFacts(),
+        fingerprints={},
+    )
+    write_bundle(path, model, document, {"headline": "not trained"})
     return path
 
 
@@ -136,7 +137,7 @@ def measure_parts(
 ) -> tuple[dict[str, float], list[SegmentChunk]]:
     """Run the parts one after the other; return processor seconds, and chunks with faces."""
     watch = Stopwatch()
-    run = model.run
+    bundle = model.bundle
     onsets = np.arange(0.0, seconds, SEGMENT_S)
     frames_at = VideoReader.frames_at
 
@@ -144,13 +145,13 @@ def measure_parts(
         return watch.timed("decode", frames_at(*args, **kwargs))
 
     with mock.patch.object(VideoReader, "frames_at", timed_frames_at), watch.part("faces"):
-        chunks = list(iter_chunks(onsets, None, VideoSpan(video), run.settings, "cpu"))
+        chunks = list(iter_chunks(onsets, None, VideoSpan(video), bundle.settings, "cpu"))
     watch.spent["detect"] = watch.spent.pop("faces") - watch.spent["decode"]
 
     with watch.part("EEG"):
         timing = StimulusTiming(None, Onset(0.0, "file_start"), seconds)
-        recording = open_recording(eeg, run)
-        eeg_settings, quality = run.settings.eeg, run.settings.quality
+        recording = open_recording(eeg, bundle)
+        eeg_settings, quality = bundle.settings.eeg, bundle.settings.quality
         reader = EegSegmentReader(recording, timing, onsets, eeg_settings, quality)
         segments = reader.read(len(onsets))
 
@@ -159,12 +160,12 @@ def measure_parts(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with watch.part("model"):
-        list(SegmentInference(run.load_model(), device, run.face_size, 8).run(both))
+        list(SegmentInference(bundle.load_model(), device, bundle.face_size, 8).run(both))
     torch.set_num_threads(threads)
 
     result = model.predict(video, eeg, out=out)
     with watch.part("output"):
-        with TimelineWriter(out / "timeline.csv", run.class_names) as table:
+        with TimelineWriter(out / "timeline.csv", bundle.class_names) as table:
             for segment in result.segments:
                 table.write(segment)
         write_prediction(out, result)
@@ -196,7 +197,7 @@ def measure_speed(model: TrainedModel, video: Path, eeg: Path, out: Path, second
 
 def compare_threading(model: TrainedModel, chunks: list[SegmentChunk]) -> None:
     threads = torch.get_num_threads()
-    network = model.run.load_model()
+    network = model.bundle.load_model()
     device = Device.from_settings(model.settings.run)
     batches = []
     for chunk in chunks:
@@ -213,7 +214,7 @@ def compare_threading(model: TrainedModel, chunks: list[SegmentChunk]) -> None:
 
     def segment_per_thread() -> None:
         network.score_chunk = 0
-        list(SegmentInference(network, device, model.run.face_size, 8).run(chunks))
+        list(SegmentInference(network, device, model.bundle.face_size, 8).run(chunks))
 
     ways: dict[str, Callable[[], None]] = {
         "all threads in each pass, of 32 faces": lambda: threads_within_pass(32),
@@ -275,8 +276,8 @@ def main() -> None:
         folder = Path(name)
         film(folder / "short.avi", 60)
         write_eeg(folder / "short.edf", 1)
-        run = write_run(folder / "run", arguments.backbone, settings)
-        model = load_model(run, settings)
+        written = write_model(folder / "model", arguments.backbone, settings)
+        model = load_model(written, settings)
         if minutes:
             measure_memory(model, folder, folder / "short.avi", float(minutes[0]))
         else:

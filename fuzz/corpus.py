@@ -24,6 +24,7 @@ from milmer_cli.datasets.synthetic import SyntheticConfig, generate_dataset
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.settings import dump_yaml, load_settings
 from milmer_cli.stages.evaluate import evaluate
+from milmer_cli.stages.export import export
 from milmer_cli.stages.finetune_swin import finetune_swin
 from milmer_cli.stages.prepare import prepare
 from milmer_cli.stages.train import train
@@ -76,6 +77,8 @@ def build(folder: Path) -> None:
     generate_dataset(folder / "deap", DATA, workers=1)
     prepare(DeapRecordings(folder / "deap"), folder / "store", settings)
     train(folder / "store", folder / "run", settings)
+    for name in ("model", "model.zip"):
+        export(folder / "run", folder / "bundle" / name)
     evaluate(folder / "store", folder / "evaluation", settings)
     finetune_swin(folder / "deap" / "expressions", folder / "swin", settings)
     # a backbone of the Hub has no checksums, by which damage is found before a file is parsed

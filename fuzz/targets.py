@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 from milmer_cli.arrays import read_arrays
 from milmer_cli.audit.predictions import read_predictions
 from milmer_cli.audit.splits import read_splits
+from milmer_cli.bundle.document import CONFIG, DOCUMENT, METRICS, SOURCES, WEIGHTS, seal
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.datasets.deap.bdf import open_deap_bdf, read_stimulus_marks
 from milmer_cli.datasets.deap.preprocessed import read_preprocessed
@@ -27,6 +29,7 @@ from milmer_cli.errors import InputError
 from milmer_cli.fer.filtering import find_undecodable, usable_images
 from milmer_cli.fer.labeled_images import LabeledImage
 from milmer_cli.fer.readers.layouts import read_images
+from milmer_cli.io import file_digest
 from milmer_cli.models import MilmerModel, load_backbone
 from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.prediction.manifest import read_requests
@@ -40,10 +43,11 @@ from milmer_cli.stages.train import train
 from milmer_cli.store import PreparedStore, validate_store
 from milmer_cli.training.checkpoints import checkpoint_to_resume, required_parts
 from milmer_cli.training.fit_fold import new_model, open_bags
-from milmer_cli.training.run_dir import CHECKPOINTS
+from milmer_cli.training.run_dir import CHECKPOINTS, Run
 from milmer_cli.video.frames import VideoReader
 from milmer_cli.video.probe import probe_video
 
+BUNDLE_FILES = (DOCUMENT, CONFIG, WEIGHTS, METRICS, SOURCES)
 VIDEOS = ("mp4", "avi", "mkv", "mov", "ts", "webm")
 IMAGES = ("png", "jpg", "tif", "gif", "bmp", "webp", "ppm")
 Reader = Callable[[Path, Path], object]
@@ -156,8 +160,36 @@ def _tokens(path: Path, corpus: Path) -> None:
         bags[index]
 
 
+def _bundle(path: Path, corpus: Path) -> None:
+    source = path if path.suffix == ".zip" else path.parent
+    load_model(source).predict(eeg=corpus / "eeg" / "recording.edf", duration_s=4.0)
+
+
+def _sealed_bundle(path: Path, corpus: Path) -> None:
+    """Read a changed file of a bundle whose digest is that of the change, as an attacker writes."""
+    document = json.loads((path.parent / DOCUMENT).read_text())
+    document["files"][path.name] = file_digest(path)
+    try:
+        (path.parent / DOCUMENT).write_text(json.dumps(seal(document)))
+        _bundle(path, corpus)
+    finally:
+        shutil.copyfile(corpus / "run" / "model" / DOCUMENT, path.parent / DOCUMENT)
+
+
+def _sealed_document(path: Path, corpus: Path) -> None:
+    """Read a changed bundle.json whose own digest is valid."""
+    try:
+        document = json.loads(path.read_bytes())
+        path.write_text(json.dumps(seal(document)))
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass  # not the JSON of an object: read as it is
+    _bundle(path, corpus)
+
+
 def _run(path: Path, corpus: Path) -> None:
-    load_model(corpus / "run").predict(eeg=corpus / "eeg" / "recording.edf", duration_s=4.0)
+    run = Run.open(corpus / "run")
+    run.splits(LabeledSegments.open(corpus / "store", run.settings))
+    run.load_model()
 
 
 def _resume(path: Path, corpus: Path) -> None:
@@ -239,15 +271,17 @@ def targets(corpus: Path) -> dict[str, Target]:
         "face tokens": Target(store + "face-tokens/*/s01-*.npy", _tokens, store + "face-tokens"),
         **{
             f"run {name}": Target(run + name, _run)
-            for name in (
-                "settings.yaml",
-                "environment.json",
-                "metrics.json",
-                "splits.json",
-                "model/config.json",
-                "model/model.safetensors",
-            )
+            for name in ("settings.yaml", "environment.json", "splits.json")
         },
+        **{f"bundle {name}": Target(f"{run}model/{name}", _bundle) for name in BUNDLE_FILES},
+        **{
+            f"sealed bundle {name}": Target(f"bundle/model/{name}", _sealed_bundle, "bundle/model")
+            for name in BUNDLE_FILES[1:]
+        },
+        "sealed bundle bundle.json": Target(
+            f"bundle/model/{DOCUMENT}", _sealed_document, "bundle/model"
+        ),
+        "bundle zip": Target("bundle/model.zip", _bundle),
         **{
             f"checkpoint {name}": Target(checkpoint + name, _resume, "unfinished")
             for name in (

@@ -30,6 +30,7 @@ In data-flow order; a package imports only packages above it:
 - `auto_classes`: let transformers' ``AutoConfig`` and ``AutoModel`` find `models`
 - `data`: ratings -> classes, splits and bags
 - `inference`: batches -> probabilities
+- `bundle`: a trained model with everything that a prediction needs
 - `training`: the training loop, checkpoints and run folders
 - `fer`: facial expression data sets and the fine-tuned face backbone
 - `preparation`: plan and jobs of `milmer prepare`
@@ -80,16 +81,17 @@ def __getattr__(name: str) -> Any:
     return getattr(models, name)
 
 
-def load_model(run: str | Path) -> TrainedModel:
-    """Load the model of a run folder; `milmer_cli.stages.predict.load_model` also takes settings.
+def load_model(model: str | Path) -> TrainedModel:
+    """Load a trained model; `milmer_cli.stages.predict.load_model` also takes settings.
 
     The import of `milmer_cli` stays fast: PyTorch and MNE are imported here.
 
     Parameters
     ----------
-    run
-        Run folder of ``milmer train``.
+    model
+        Run folder of ``milmer train``, bundle of ``milmer export`` (folder or zip file),
+        ``hf:USER/NAME[@REVISION]`` of the Hugging Face Hub, or ``demo``.
     """
     from milmer_cli.stages.predict import load_model as load
 
-    return load(run)
+    return load(model)

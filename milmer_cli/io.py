@@ -298,15 +298,36 @@ def read_json(path: Path, hint: str = "") -> Any:
     try:
         with open_input(path) as file:
             content = file.read(MAX_JSON_BYTES + 1)
-        if len(content) > MAX_JSON_BYTES:
-            raise InputError(f"{path} has more than {MAX_JSON_BYTES} bytes.", hint)
-        return json.loads(content)
     except OSError as error:
         raise _read_error(error, path, hint) from error
+    return parse_json(content, str(path), hint)
+
+
+def parse_json(content: bytes, where: str, hint: str = "") -> Any:
+    """Parse one JSON document.
+
+    Parameters
+    ----------
+    content
+        The document as UTF-8, UTF-16 or UTF-32.
+    where
+        Where it comes from, for messages.
+    hint
+        As for `read_json`.
+
+    Raises
+    ------
+    InputError
+        The content is not valid JSON, or is too large or too deeply nested.
+    """
+    if len(content) > MAX_JSON_BYTES:
+        raise InputError(f"{where} has more than {MAX_JSON_BYTES} bytes.", hint)
+    try:
+        return json.loads(content)
     except RecursionError as error:
-        raise InputError(f"{path} is not valid JSON: it is nested too deeply.", hint) from error
+        raise InputError(f"{where} is not valid JSON: it is nested too deeply.", hint) from error
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}.", hint) from error
+        raise InputError(f"{where} is not valid JSON: {error}.", hint) from error
 
 
 def read_json_object(path: Path, keys: Sequence[str] = (), hint: str = "") -> dict[str, Any]:
@@ -324,13 +345,34 @@ def read_json_object(path: Path, keys: Sequence[str] = (), hint: str = "") -> di
     InputError
         As for `read_json`, or the document is not an object with these keys.
     """
-    document = read_json(path, hint)
+    return require_object(read_json(path, hint), str(path), keys, hint)
+
+
+def require_object(
+    document: Any, where: str, keys: Sequence[str] = (), hint: str = ""
+) -> dict[str, Any]:
+    """Return a JSON document that is an object with keys.
+
+    Parameters
+    ----------
+    document
+        Result of `read_json` or `parse_json`.
+    where, hint
+        As for `parse_json`.
+    keys
+        Keys that the object must have.
+
+    Raises
+    ------
+    InputError
+        The document is not an object with these keys.
+    """
     if not isinstance(document, dict):
         raise InputError(
-            f"{path} is damaged: expected an object, got {type(document).__name__}.", hint
+            f"{where} is damaged: expected an object, got {type(document).__name__}.", hint
         )
     if missing := [key for key in keys if key not in document]:
-        raise InputError(f"{path} is damaged: it has no {shorten(missing)}.", hint)
+        raise InputError(f"{where} is damaged: it has no {shorten(missing)}.", hint)
     return document
 
 

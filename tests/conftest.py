@@ -180,32 +180,33 @@ SMALL_MODEL = (
 @pytest.fixture(scope="session")
 def write_run() -> Callable[..., Path]:
     """``write_run(path, *settings)``: the run folder of a model that was never trained."""
+    from milmer_cli.bundle.document import BundleDocument, TrainingFacts
+    from milmer_cli.bundle.write import write_bundle
     from milmer_cli.data.labels import class_names
     from milmer_cli.eeg.channels import GENEVA
     from milmer_cli.io import write_json
     from milmer_cli.metrics.calibration import reliability_diagram
     from milmer_cli.models import build_model
     from milmer_cli.settings import dump_yaml, load_settings
-    from milmer_cli.training.run_dir import save_model
 
     def write(path: Path, *overrides: str) -> Path:
         settings = load_settings(overrides=[*SMALL_MODEL, *overrides])
         names = class_names(settings.data.target)
         model = build_model(settings.model, names, len(GENEVA), 384, settings.faces.instances)
         path.mkdir(parents=True)
-        save_model(model, path / "model")
         (path / "settings.yaml").write_text(dump_yaml(settings))
         (path / "splits.json").write_text("{}")
-        store = {
-            "channels": GENEVA,
-            "sfreq": 128.0,
-            "segment_s": settings.eeg.segment_s,
-            "instances": settings.faces.instances,
-            "face_size": settings.faces.image_size,
-            "detector": "centerface",
-        }
-        environment = {"classes": names, "label_rule": "a rating above 5 is high", "store": store}
-        write_json(path / "environment.json", environment)
+        write_json(path / "environment.json", {"store": {}})
+        faces = settings.faces.model_copy(update={"detector": "centerface"})
+        document = BundleDocument(
+            class_names=names,
+            label_rule="a rating above 5 is high",
+            temperatures={},
+            channels=GENEVA,
+            settings=settings.model_copy(update={"faces": faces}),
+            training=TrainingFacts(),
+            fingerprints={},
+        )
         curve = reliability_diagram(np.array([0, 1, 2, 3]), np.eye(4) * 0.6 + 0.1)
         metrics = {
             "headline": "trial protocol: accuracy 41.7 %",
@@ -216,7 +217,7 @@ def write_run() -> Callable[..., Path]:
                 "calibrated": curve,
             },
         }
-        write_json(path / "metrics.json", metrics)
+        write_bundle(path / "model", model, document, metrics)
         return path
 
     return write

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import os
 import struct
 import subprocess
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import edfio
@@ -20,6 +23,7 @@ import mne
 import numpy as np
 import pytest
 
+from milmer_cli.bundle.document import seal
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import QUADRANTS
 from milmer_cli.eeg import mat_file, mat_process
@@ -522,3 +526,25 @@ def write_discontinuous(path: Path, names: Sequence[str], signals: np.ndarray) -
         data[own] = text.rstrip(b"\x00").ljust(part.stop - part.start, b"\x00")
     path.write_bytes(data)
     return path
+
+
+# Bundles --------------------------------------------------------------------------------------
+
+
+def edit_bundle(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Change bundle.json of a bundle as its writer would, with a valid digest."""
+    document = json.loads((folder / "bundle.json").read_text())
+    edit(document)
+    (folder / "bundle.json").write_text(json.dumps(seal(document)))
+
+
+def replace_bundle_file(folder: Path, name: str, content: bytes) -> None:
+    """Replace a file of a bundle, with a valid digest."""
+    (folder / name).write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    edit_bundle(folder, lambda document: document["files"].update({name: digest}))
+
+
+def git_hash(content: bytes) -> str:
+    """Return the name of a file in git, which the Hugging Face Hub states."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()

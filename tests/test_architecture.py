@@ -29,6 +29,7 @@ ORDER = [
     {"models"},
     {"auto_classes", "data"},
     {"inference"},
+    {"bundle"},
     {"training"},
     {"fer"},
     {"audit", "evaluation", "inspection", "prediction", "preparation"},

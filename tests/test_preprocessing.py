@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import milmer_cli.preprocessing as preprocessing
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import EegBlock, open_eeg
@@ -17,7 +18,6 @@ from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict import predict
 from milmer_cli.stages.prepare import prepare
 from milmer_cli.store import PreparedParticipant
-from milmer_cli.training.run_dir import Run
 
 MANIFEST = """\
 participant,trial,stimulus,eeg,eeg_onset_s,video,video_onset_s,duration_s,valence,arousal
@@ -39,7 +39,7 @@ def segments_of_both(tmp_path, recording_files, untrained_run, monkeypatch):
     def from_prepare():
         table = tmp_path / "table.csv"
         table.write_text(MANIFEST.format(folder=recording_files))
-        settings = Run.open(untrained_run).settings
+        settings = open_bundle(untrained_run).settings
         settings = settings.model_copy(update={"run": settings.run.model_copy(update=RUN)})
         prepare(ManifestRecordings(table), tmp_path / "prepared", settings)
         with PreparedParticipant.open(tmp_path / "prepared" / "P1.h5") as p:

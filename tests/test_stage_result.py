@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "milmer_cli"
 @pytest.fixture
 def result():
     row = SummaryRow(video="", eeg="", error="a <b> & c")
-    model = ModelSummary(run="run", test_score="")
+    model = ModelSummary(name="run", test_score="")
     return BatchResult(Path("out/<i>"), {"<script>": row}, (), ("LV", "HV"), model)
 
 

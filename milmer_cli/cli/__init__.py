@@ -4,6 +4,7 @@
 - `options`: what all commands share: options, settings, output folder
 - `demo`, `prepare`, `inspect`, `finetune_swin`, `train`, `evaluate`, `predict`: one command each
 - `audit`: ``milmer audit``
+- `export`: ``milmer export``
 - `manifest`: ``milmer manifest events``
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``

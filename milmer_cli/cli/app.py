@@ -60,6 +60,7 @@ COMMANDS = {
     "evaluate": "Cross-validate under one or several protocols, with chance level and baselines.",
     "audit": "Check predictions of a model trained anywhere: leaks, chance, shortcuts.",
     "predict": "Predict the emotion of every segment of a recording.",
+    "export": "Write the model of a run as a folder or zip file from which anybody can predict.",
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
     "info": "Show versions, device, available weights and free disk space.",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from milmer_cli.cli.options import CommandContext, command, folder_option, out_option
+from milmer_cli.bundle.model_names import require_model
+from milmer_cli.cli.options import CommandContext, command, out_option
 from milmer_cli.errors import InputError, MilmerError
 
 if TYPE_CHECKING:
@@ -25,7 +26,16 @@ _EXISTING_FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 )
 def predict(
     context: CommandContext,
-    model: Annotated[Path, folder_option("--model", "Run folder of milmer train.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Run folder of milmer train, bundle of milmer export (folder or .zip), "
+            "hf:USER/NAME\\[@REVISION] of the Hugging Face Hub, or demo.",
+            show_default=False,
+        ),
+    ],
     video: Annotated[
         Path | None, typer.Argument(help="Video of the face.", show_default=False, **_EXISTING_FILE)
     ] = None,
@@ -134,6 +144,7 @@ def predict(
       With --manifest and --all-events, these files are in one folder per recording, beside
       summary.csv and report.html of all recordings.
     """
+    require_model(model)
     if manifest is not None:
         _check_flags(
             "--manifest",
@@ -184,7 +195,7 @@ def predict(
     context.print_result(result)
 
 
-def _predict_manifest(context: CommandContext, manifest: Path, model: Path, out: Path) -> None:
+def _predict_manifest(context: CommandContext, manifest: Path, model: str, out: Path) -> None:
     from milmer_cli.stages.predict_batch import predict_batch
 
     result = predict_batch(manifest, model, out, context.settings, progress=context.progress)
@@ -193,7 +204,7 @@ def _predict_manifest(context: CommandContext, manifest: Path, model: Path, out:
         raise typer.Exit(MilmerError.exit_code)
 
 
-def _predict_events(context: CommandContext, request: Request, model: Path, out: Path) -> None:
+def _predict_events(context: CommandContext, request: Request, model: str, out: Path) -> None:
     from milmer_cli.stages.predict_batch import predict_events
 
     result = predict_events(request, model, out, context.settings, progress=context.progress)

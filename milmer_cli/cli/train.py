@@ -67,7 +67,7 @@ def train(
       milmer train --prepared prepared --dry-run
 
     Writes:
-      runs/first/model/               config.json, model.safetensors
+      runs/first/model/               bundle for predict and export, with model card
       runs/first/metrics.json         scores on the test set, with their protocol
       runs/first/learning-curve.png   and history.csv
       runs/first/settings.yaml        all settings; settings-requested.yaml: explicit ones

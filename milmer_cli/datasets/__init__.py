@@ -22,6 +22,7 @@ Modules in data-flow order:
 - `manifest_recordings`: the recordings of a manifest as a data set
 - `manifest_inventory`: what of a manifest can be used and what is missing
 - `open_recordings`: open a data set by its path
+- `synthetic_mark`: whether files belong to a synthetic data set
 - `synthetic`: synthetic data sets in the format of DEAP and the others, with known effects
 
 To add a column to the manifest: add it to `manifest.COLUMNS`, `ManifestRow` and the

@@ -72,6 +72,16 @@ ReliabilityPair = tuple[ReliabilityDiagram, ReliabilityDiagram | None]
 """Before and after temperature scaling; the second is None if no temperature was fitted."""
 
 
+def read_reliability(calibration: Mapping[str, Any]) -> ReliabilityPair | None:
+    """Read the diagrams from the entry ``calibration`` of metrics.json; None without a test set."""
+    if "as_trained" not in calibration:
+        return None
+    return (
+        ReliabilityDiagram.from_json(calibration["as_trained"]),
+        ReliabilityDiagram.from_json(calibration["calibrated"]),
+    )
+
+
 def reliability_diagram(truth: np.ndarray, probabilities: np.ndarray) -> ReliabilityDiagram:
     """Compute the reliability diagram of predictions.
 

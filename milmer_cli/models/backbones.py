@@ -37,8 +37,8 @@ from milmer_cli.weights.local_backbones import (
 
 DIGESTS = "digests"
 """Entry of environment.json: checksums of the files of a model (`milmer_cli.integrity`)."""
-MODEL_FILES = ("*.safetensors", "config.json", "preprocessor_config.json", "model/*")
-"""Glob patterns of the files of a model in a run folder, or in a folder of finetune-swin."""
+MODEL_FILES = ("*.safetensors", "config.json", "preprocessor_config.json")
+"""Glob patterns of the files of a backbone in a folder of finetune-swin."""
 
 WINDOWED = ("swin", "swinv2")
 """Model types whose windows are built for the image size of the configuration, and whose weights do
@@ -103,10 +103,39 @@ def load_weights(
     """
     folder = Path(source)
     config = read_config(folder) if config is None else config
-    _check_class(model_class, config, folder)
-    weights = read_weights(folder)
+    model = model_of_weights(model_class, config, read_weights(folder), str(source), **options)
+    _require_intact(folder)
+    return model
+
+
+def model_of_weights(
+    model_class: Any,
+    config: PretrainedConfig,
+    weights: Mapping[str, torch.Tensor],
+    origin: str,
+    **options: Any,
+) -> Any:
+    """Create a model in evaluation mode from its weights, and refuse incomplete ones.
+
+    Parameters
+    ----------
+    model_class, options
+        As for `load_weights`.
+    config
+        Configuration of the model.
+    weights
+        Tensors by name.
+    origin
+        Where both come from, for messages.
+
+    Raises
+    ------
+    WeightsError
+        Weights are missing, or have another shape than in the configuration.
+    """
+    _check_class(model_class, config, origin)
     with quiet():
-        _check_memory(model_class, config, options, weights, folder)
+        _check_memory(model_class, config, options, weights, origin)
         model, info = model_class.from_pretrained(
             None,
             config=config,
@@ -117,12 +146,11 @@ def load_weights(
         )
     if lacking := incompatible_keys(info):
         raise WeightsError(
-            f"The checkpoint {source} lacks {len(lacking)} of the weights of "
+            f"The checkpoint {origin} lacks {len(lacking)} of the weights of "
             f"{model_class.__name__}, or has them in another shape ({shorten(lacking, 3)}).",
             "Give a complete checkpoint, written by this version of `milmer finetune-swin` (a "
             "backbone) or `milmer train` (a run).",
         )
-    _require_intact(Path(source))
     return model.eval()
 
 
@@ -131,7 +159,7 @@ def _check_memory(
     config: PretrainedConfig,
     options: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor],
-    folder: Path,
+    origin: str,
 ) -> None:
     """Refuse a model for which transformers would allocate much more than its weights."""
     with torch.device("meta"):
@@ -140,38 +168,35 @@ def _check_memory(
     stored = sum(tensor.numel() for tensor in weights.values())
     if expected > 2 * stored + _TOLERATED_NUMBERS:
         raise WeightsError(
-            f"The checkpoint {folder} contains {stored:,} numbers, expected about {expected:,} by "
+            f"The checkpoint {origin} contains {stored:,} numbers, expected about {expected:,} by "
             "its config.json.",
             "Give a complete checkpoint, or restore config.json from a copy.",
         )
 
 
 def _require_intact(folder: Path) -> None:
-    """Compare the files of a model with the digests in environment.json, if there are any.
-
-    The file is in the folder of a backbone of finetune-swin, or above the model of a run.
+    """Compare the files of a backbone with the digests in environment.json, if there are any.
 
     Raises
     ------
     WeightsError
         A file has changed since it was written.
     """
-    for root in (folder, folder.parent):
-        try:
-            environment = read_json(root / "environment.json")
-        except InputError:  # none, or of another program
-            continue
-        digests = environment.get(DIGESTS) if isinstance(environment, dict) else None
-        own = {
-            name: value
-            for name, value in (digests if isinstance(digests, dict) else {}).items()
-            if (root / name).parent == folder
-        }
-        if damaged := damaged_files(root, own):
-            raise WeightsError(
-                f"{folder} is damaged: {shorten(damaged)} changed since the training.",
-                "Restore it from a copy, or train again.",
-            )
+    try:
+        environment = read_json(folder / "environment.json")
+    except InputError:  # none, or of another program
+        return
+    digests = environment.get(DIGESTS) if isinstance(environment, dict) else None
+    own = {
+        name: value
+        for name, value in (digests if isinstance(digests, dict) else {}).items()
+        if (folder / name).parent == folder
+    }
+    if damaged := damaged_files(folder, own):
+        raise WeightsError(
+            f"{folder} is damaged: {shorten(damaged)} changed since the training.",
+            "Restore it from a copy, or train again.",
+        )
 
 
 def incompatible_keys(loading_info: dict[str, Any]) -> list[str]:
@@ -217,11 +242,11 @@ def input_size(name: str | Path, config: PretrainedConfig, requested: int = 0) -
     return load_image_processor(name).size or image_size(config)
 
 
-def _check_class(model_class: Any, config: PretrainedConfig, folder: Path) -> None:
+def _check_class(model_class: Any, config: PretrainedConfig, origin: str) -> None:
     expected = model_class.config_class
     if not isinstance(config, expected):
         raise WeightsError(
-            f"{folder} contains a model of the type {config.model_type}: expected "
+            f"{origin} contains a model of the type {config.model_type}: expected "
             f"{expected.model_type}.",
             "Give a folder that `milmer train` wrote.",
         )

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
@@ -170,6 +170,22 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             "Give the file that torch.save(model.state_dict(), FILE) wrote.",
         )
     return dict(state)
+
+
+def parse_tensors(content: bytes, origin: str) -> dict[str, Tensor]:
+    """Read the content of a safetensors file.
+
+    Raises
+    ------
+    WeightsError
+        The content is damaged; ``origin`` is where it comes from.
+    """
+    try:
+        return dict(load(content))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"The weights {origin} cannot be read: {first_line(error)}", _WEIGHTS_HINT
+        ) from error
 
 
 def _load_pickle(path: Path) -> Any:

@@ -12,7 +12,7 @@ Modules, in the order of the data flow:
 - `start_times`: onsets from the start times that both files store
 - `timing`: which part of each file is predicted
 - `training_differences`: how a recording differs from the training data
-- `training_overlap`: whether the recording is part of the data of the model's run
+- `training_overlap`: whether the recording is part of the data of the model
 - `eeg_segments`: EEG segments with the share of usable channels, in pieces of bounded size
 - `eeg_scaling`: scale or align the EEG as the model was trained
 - `chunks`: segments with EEG and faces, read in a background thread

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from milmer_cli.bundle.contents import Bundle
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.eeg.io import open_eeg, source_files
@@ -17,10 +18,9 @@ from milmer_cli.io import digest, read_json, shorten, write_json
 from milmer_cli.prediction.output import DONE, SUMMARY
 from milmer_cli.prediction.rating_comparison import RatingComparison
 from milmer_cli.prediction.request import Request
-from milmer_cli.prediction.result import PAGE, RESULT, ModelSummary, PredictResult
+from milmer_cli.prediction.result import NO_MEANING, PAGE, RESULT, ModelSummary, PredictResult
 from milmer_cli.settings import Settings
 from milmer_cli.stage_result import StageResult
-from milmer_cli.training.run_dir import Run
 
 _TRAINED_ON = {"training", "validation"}
 
@@ -146,6 +146,9 @@ class BatchResult(StageResult):
             "out": str(self.out),
             "kept": list(self.kept),
             "failed": list(self.failed),
+            "model": self.model.name,
+            "weights_sha256": self.model.weights_sha256,
+            "synthetic": self.model.synthetic,
             "test_score": self.model.test_score,
             "test_scope": self.model.test_scope or None,
             "ratings": self._comparison_json(),
@@ -161,6 +164,8 @@ class BatchResult(StageResult):
         if self.failed:
             names = shorten(self.failed)
             rows.append(("failed", f"{names}; the same command retries them and keeps the others"))
+        if self.model.synthetic:
+            rows.append(("result", NO_MEANING))
         rows.append(("test score of the model", self.model.test_score))
         if self.model.test_scope:
             rows.append(("tested on", self.model.test_scope))
@@ -181,7 +186,7 @@ class BatchResult(StageResult):
         return dataclasses.asdict(self.comparison) | rates
 
 
-def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
+def prediction_identity(request: Request, bundle: Bundle, settings: Settings) -> str:
     """Digest of everything that determines a prediction: request, files, model and settings."""
     files = [] if request.video is None else [request.video]
     if request.eeg is not None:
@@ -189,7 +194,7 @@ def prediction_identity(request: Request, run: Run, settings: Settings) -> str:
     return digest(
         request.to_json(),
         {str(file): [file.stat().st_size, file.stat().st_mtime_ns] for file in files},
-        [str(run.path.resolve()), run.environment.get("finished")],
+        bundle.digest,
         settings.predict,
         settings.quality.model_dump(exclude_unset=True),
         read_options(settings.data) if request.eeg else None,

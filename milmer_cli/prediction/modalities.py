@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from milmer_cli.bundle.contents import Bundle
 from milmer_cli.errors import InputError
 from milmer_cli.prediction.request import Outputs, Request
-from milmer_cli.training.run_dir import Run
 
 Modalities = Literal["both", "eeg", "face"]
 """As ``model.modalities``."""
 
 
-def select_modalities(run: Run, request: Request) -> tuple[Modalities, Request, list[str]]:
+def select_modalities(bundle: Bundle, request: Request) -> tuple[Modalities, Request, list[str]]:
     """Determine the modalities that are both given and accepted by the model.
 
     Returns
@@ -30,11 +30,11 @@ def select_modalities(run: Run, request: Request) -> tuple[Modalities, Request, 
     InputError
         The only modality of the model is not given.
     """
-    accepted = run.settings.model.modalities if run.channels else "face"
+    accepted = bundle.settings.model.modalities if bundle.channels else "face"
     if accepted == "eeg":
         if request.eeg is None:
             raise InputError(
-                f"The model of {run.path} uses EEG only, and no EEG recording is given.",
+                f"The model of {bundle.name} uses EEG only, and no EEG recording is given.",
                 "Give an EEG recording, or another --model.",
             )
         note = "The model uses EEG only: the video is ignored."
@@ -42,7 +42,7 @@ def select_modalities(run: Run, request: Request) -> tuple[Modalities, Request, 
     if accepted == "face":
         if request.video is None:
             raise InputError(
-                f"The model of {run.path} uses faces only, and no video is given.",
+                f"The model of {bundle.name} uses faces only, and no video is given.",
                 "Give a video, or another --model.",
             )
         note = "The model uses faces only: the EEG is read only to locate the stimulus."

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from milmer_cli.bundle.contents import SYNTHETIC, Bundle
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
 from milmer_cli.eeg.channels import average_reference
@@ -53,7 +54,6 @@ from milmer_cli.prediction.training_overlap import (
 from milmer_cli.preprocessing import LastRecording, select_face_video
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
-from milmer_cli.training.run_dir import Run
 from milmer_cli.video.frames import VideoSpan
 
 TASK = "predict"
@@ -66,27 +66,31 @@ class Predictor:
 
     Parameters
     ----------
-    run
-        Run of the model. Its settings determine the preprocessing.
+    bundle
+        The model. Its settings determine the preprocessing.
     settings
         Sections ``predict`` and ``run``; of ``data``, how EEG files are read (`read_options`); of
-        ``quality``, what was given explicitly: the rest of the quality rule is that of the run.
+        ``quality``, what was given explicitly: the rest of the quality rule is that of the model;
+        of ``faces``, the folder with the weights of the detector.
     keep_eeg
         Whether the last preprocessed EEG is kept, for other stimuli of the same recording.
     """
 
-    def __init__(self, run: Run, settings: Settings, keep_eeg: bool = False) -> None:
-        check_metrics(run)
+    def __init__(self, bundle: Bundle, settings: Settings, keep_eeg: bool = False) -> None:
+        check_metrics(bundle)
         given = settings.quality.model_dump(exclude_unset=True)
-        quality = run.settings.quality.model_copy(update=given)
-        self.run = replace(run, settings=run.settings.model_copy(update={"quality": quality}))
+        quality = bundle.settings.quality.model_copy(update=given)
+        weights = {"weights_dir": settings.faces.weights_dir}  # it differs between machines
+        faces = bundle.settings.faces.model_copy(update=weights)
+        own = bundle.settings.model_copy(update={"quality": quality, "faces": faces})
+        self.bundle = bundle.with_settings(own)
         self.settings = settings
         self._last_eeg = LastRecording() if keep_eeg else None
         device = Device.from_settings(settings.run)
         device.configure_torch()
-        self._model = run.load_model()
+        self._model = bundle.load_model()
         self._inference = SegmentInference(
-            self._model, device, run.face_size, settings.predict.batch_size
+            self._model, device, bundle.face_size, settings.predict.batch_size
         )
         self._device = device
 
@@ -115,6 +119,8 @@ class Predictor:
         if outputs.out is not None:
             require_prediction_folder(outputs.out)
         messages = Messages(progress)
+        if self.bundle.synthetic:
+            messages.warn(SYNTHETIC)
         inputs = self._open(request, outputs, messages)
         sync = self._check_sync(inputs, progress) if outputs.align_check else None
         predictions = self._predict_segments(inputs, outputs.out, progress)
@@ -122,11 +128,11 @@ class Predictor:
         return PredictResult(
             request=replace(request, video_stream=inputs.request.video_stream),
             timing=inputs.timing,
-            model=summarize_model(self.run, usable),
-            class_names=self.run.class_names,
-            segment_s=self.run.segment_s,
+            model=summarize_model(self.bundle, usable),
+            class_names=self.bundle.class_names,
+            segment_s=self.bundle.segment_s,
             segments=tuple(predictions.segments),
-            channels=self.run.channels if len(predictions.eeg_attention) else (),
+            channels=self.bundle.channels if len(predictions.eeg_attention) else (),
             eeg_attention=predictions.eeg_attention,
             notes=messages.all,
             out=outputs.out,
@@ -138,24 +144,24 @@ class Predictor:
 
     def _open(self, request: Request, outputs: Outputs, messages: Messages) -> _Inputs:
         """Open the files, locate the stimulus, and report what the user should know of both."""
-        run = self.run
-        modalities, used, notes = select_modalities(run, request)
+        bundle = self.bundle
+        modalities, used, notes = select_modalities(bundle, request)
         require_modalities(modalities, outputs)
         if used.video is not None:
             used = self._select_video_stream(used, used.video, messages)
         recording, block = self._open_eeg(used, modalities)
-        messages.note(*notes, *training_differences(run, recording))
-        timing = locate_stimulus(used, block, run.settings.eeg.segment_s, messages)
-        messages.warn(*single_modality_warnings(run, modalities))
+        messages.note(*notes, *training_differences(bundle, recording))
+        timing = locate_stimulus(used, block, bundle.settings.eeg.segment_s, messages)
+        messages.warn(*single_modality_warnings(bundle, modalities))
         source = prediction_source(used, block, timing)
-        known = run.sources()
+        known = bundle.sources()
         messages.warn(*overlap_warnings(source, known or ()))
-        onsets = segment_onsets(timing.duration_s, run.settings.eeg)
+        onsets = segment_onsets(timing.duration_s, bundle.settings.eeg)
         reader = None
         if recording is not None:
-            messages.warn(*average_reference(run.channels)[1])
-            eeg, quality, last = run.settings.eeg, run.settings.quality, self._last_eeg
-            scaling, sentence = eeg_scaling(run.settings.model, self._model)
+            messages.warn(*average_reference(bundle.channels)[1])
+            eeg, quality, last = bundle.settings.eeg, bundle.settings.quality, self._last_eeg
+            scaling, sentence = eeg_scaling(bundle.settings.model, self._model)
             messages.note(*filter(None, [sentence]))
             reader = EegSegmentReader(recording, timing, onsets, eeg, quality, scaling, last)
         video = None
@@ -167,7 +173,7 @@ class Predictor:
     def _select_video_stream(self, request: Request, video: Path, messages: Messages) -> Request:
         """Select the stream with a face; report this, and what else the user should know."""
         stated = VideoSpan(video, request.video_onset_s or 0.0, request.video_options)
-        selected, notes = select_face_video(stated, self.run.settings.faces, self._device.type)
+        selected, notes = select_face_video(stated, self.bundle.settings.faces, self._device.type)
         messages.note(*notes)
         return replace(request, video_stream=selected.options.stream)
 
@@ -180,13 +186,13 @@ class Predictor:
         options = request.read_options(read_options(self.settings.data))
         if modalities == "face":
             return None, open_block(request.eeg, options=ReadOptions(array=options.array))
-        recording = open_recording(request.eeg, self.run, request.eog, options)
+        recording = open_recording(request.eeg, self.bundle, request.eog, options)
         return recording, recording.block
 
     def _check_sync(self, inputs: _Inputs, progress: Progress) -> SyncCheck | None:
         if inputs.video is None or inputs.recording is None:  # excluded by require_modalities
             return None
-        faces, device = self.run.settings.faces, self._device.type
+        faces, device = self.bundle.settings.faces, self._device.type
         check = check_sync(inputs.video, inputs.recording, inputs.timing, faces, device, progress)
         progress.note(check.sentence, "info" if check.synchronous else "warning")
         return check
@@ -197,22 +203,22 @@ class Predictor:
         """Report what the preprocessing found; return the modalities that were usable."""
         if not segments:
             raise InputError(
-                f"{inputs.request.eeg} contains less than one segment of {self.run.segment_s:g} s "
-                "after its onset.",
+                f"{inputs.request.eeg} contains less than one segment of "
+                f"{self.bundle.segment_s:g} s after its onset.",
                 "Give a longer recording.",
             )
         if inputs.eeg is not None:
             messages.note(*inputs.eeg.notes)
             messages.warn(*inputs.eeg.warnings)
         messages.warn(*undecodable_frames(segments), *no_faces(segments))
-        usable, warnings = usable_modalities(self.run, inputs.modalities, segments)
+        usable, warnings = usable_modalities(self.bundle, inputs.modalities, segments)
         messages.warn(*warnings)
         return usable
 
     def _predict_segments(
         self, inputs: _Inputs, out: Path | None, progress: Progress
     ) -> _Predictions:
-        run, onsets = self.run, inputs.onsets
+        bundle, onsets = self.bundle, inputs.onsets
         min_confidence = self.settings.predict.min_confidence
         predictions = _Predictions()
         with_faces = out is not None and inputs.video is not None
@@ -222,17 +228,17 @@ class Predictor:
         with ExitStack() as stack:
             table = None
             if out is not None:
-                table = stack.enter_context(TimelineWriter(out / TIMELINE, run.class_names))
+                table = stack.enter_context(TimelineWriter(out / TIMELINE, bundle.class_names))
             stop = threading.Event()
             chunks = prefetch(
                 iter_chunks(
-                    onsets, inputs.eeg, inputs.video, run.settings, self._device.type, stop
+                    onsets, inputs.eeg, inputs.video, bundle.settings, self._device.type, stop
                 ),
                 stop,
             )
             stack.enter_context(closing(chunks))
             for output in stack.enter_context(closing(self._inference.run(chunks))):
-                segment = predict_or_abstain(output, run.class_names, min_confidence)
+                segment = predict_or_abstain(output, bundle.class_names, min_confidence)
                 predictions.add(segment, output, len(predictions.segments) in shown)
                 if table is not None:
                     table.write(segment)
@@ -258,7 +264,7 @@ class _Inputs:
     video
         None if the model receives no video.
     sets
-        Sets of the run that contain the recording; None if the run does not record its files.
+        Sets of the model that contain the recording; None if it does not record its files.
     """
 
     request: Request

@@ -21,7 +21,7 @@ class RatingComparison:
         Number of further recordings with a rating whose prediction is an abstention.
     trained_on
         Number of the ``n`` recordings that are in the training or validation set of the model; None
-        if the run does not record its files.
+        if the model does not record its files.
     """
 
     n: int
@@ -53,7 +53,7 @@ class RatingComparison:
             text += f" Not counted: {self.abstained} with an abstention."
         if self.trained_on is None:
             return (
-                f"{text} The run does not record which files it was trained on: if these "
+                f"{text} The model does not record which files it was trained on: if these "
                 "recordings are among them, this is not the accuracy for new recordings."
             )
         if self.trained_on:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from milmer_cli.bundle.contents import Bundle
 from milmer_cli.datasets.deap.bdf import open_deap_bdf
 from milmer_cli.eeg.biosemi import check_bdf
 from milmer_cli.eeg.channels import find_derivations
@@ -12,7 +13,6 @@ from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.montage import ChannelMatch, match_channels, select_electrodes
 from milmer_cli.errors import InputError
 from milmer_cli.io import shorten
-from milmer_cli.training.run_dir import Run
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class EegRecording:
 
 def open_recording(
     path: Path,
-    run: Run,
+    bundle: Bundle,
     eog: str = "",
     options: ReadOptions = AS_RECORDED,
 ) -> EegRecording:
@@ -49,8 +49,8 @@ def open_recording(
     ----------
     path
         Any format that MNE reads; see `open_block`.
-    run
-        Run of the model. ``quality.max_bad_channels`` limits the number of missing channels.
+    bundle
+        The model. ``quality.max_bad_channels`` limits the number of missing channels.
     eog
         As `Request.eog`.
     options
@@ -61,13 +61,13 @@ def open_recording(
     InputError
         The file cannot be read, its channels are ambiguous, or too many channels are missing.
     """
-    block = open_block(path, eog, replace(options, eeg_channels=run.channels))
+    block = open_block(path, eog, replace(options, eeg_channels=bundle.channels))
     types = dict(zip(block.raw.ch_names, block.raw.get_channel_types(), strict=True))
     eog_names = [name for pair in block.eog for name in pair]
     eeg_names = [name for name, kind in types.items() if kind == "eeg" and name not in eog_names]
-    match = match_channels(run.channels, eeg_names, str(path))
-    n_channels = len(run.channels)
-    allowed = min(int(run.settings.quality.max_bad_channels * n_channels), n_channels - 1)
+    match = match_channels(bundle.channels, eeg_names, str(path))
+    n_channels = len(bundle.channels)
+    allowed = min(int(bundle.settings.quality.max_bad_channels * n_channels), n_channels - 1)
     if len(match.missing) > allowed:
         raise InputError(
             f"{path} lacks {len(match.missing)} of the {n_channels} channels that the model was "
@@ -77,7 +77,7 @@ def open_recording(
         )
     renamed_eog = select_electrodes(block.raw, match, block.eog)
     block = replace(block, eog=renamed_eog)
-    return EegRecording(path, block, run.channels, match)
+    return EegRecording(path, block, bundle.channels, match)
 
 
 def open_block(path: Path, eog: str = "", options: ReadOptions = AS_RECORDED) -> EegBlock:

@@ -5,61 +5,55 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
+from milmer_cli.bundle.contents import Bundle
+from milmer_cli.bundle.document import HINT, METRICS, stored_settings
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
-from milmer_cli.metrics.calibration import ReliabilityDiagram
+from milmer_cli.metrics.calibration import read_reliability
 from milmer_cli.prediction.abstention import EEG_ARTIFACT, FACES_UNUSABLE
 from milmer_cli.prediction.modalities import Modalities
 from milmer_cli.prediction.result import ModelSummary, SegmentPrediction
-from milmer_cli.training.run_dir import METRICS, Run
 
-_TRAIN_AGAIN = "Train again, or restore the file from a copy of the run."
 _NAMES = {"eeg": "EEG", "face": "video"}
 
 
-def summarize_model(run: Run, modalities: Modalities) -> ModelSummary:
+def summarize_model(bundle: Bundle, modalities: Modalities) -> ModelSummary:
     """Collect what a prediction reports about its model.
 
     Parameters
     ----------
-    run
-        Run of the model.
+    bundle
+        The model.
     modalities
         Modalities on which the predictions are based.
 
     Raises
     ------
     InputError
-        metrics.json of the run is missing or damaged.
+        metrics.json of the model is missing or damaged.
     """
-    metrics = _metrics(run)
+    metrics = bundle.metrics()
     try:
-        return _summarize(run, modalities, metrics)
+        return _summarize(bundle, modalities, metrics)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{run.path / METRICS} is damaged: {error!r}.", _TRAIN_AGAIN) from error
+        where = bundle.files.where(METRICS)
+        raise InputError(f"{where} is damaged: {error!r}.", HINT) from error
 
 
-def check_metrics(run: Run) -> None:
+def check_metrics(bundle: Bundle) -> None:
     """Check that the summary of the model can be made, before the work that precedes it.
 
     Raises
     ------
     InputError
-        metrics.json of the run is missing or damaged.
+        metrics.json of the model is missing or damaged.
     """
     for modalities in get_args(Modalities):
-        summarize_model(run, modalities)
+        summarize_model(bundle, modalities)
 
 
-def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> ModelSummary:
+def _summarize(bundle: Bundle, modalities: Modalities, metrics: Mapping[str, Any]) -> ModelSummary:
     calibration = metrics.get("calibration", {})
-    reliability = None
-    if "as_trained" in calibration:
-        reliability = (
-            ReliabilityDiagram.from_json(calibration["as_trained"]),
-            ReliabilityDiagram.from_json(calibration["calibrated"]),
-        )
-    if modalities in ("both", run.settings.model.modalities):
+    if modalities in ("both", bundle.settings.model.modalities):
         test_score = str(metrics["headline"])
         above_chance = (metrics.get("test") or {}).get("above_chance", False)
     else:
@@ -67,13 +61,15 @@ def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> 
         above_chance = metrics.get("above_chance_per_modality", {}).get(modalities, False)
         test_score = f"with {_NAMES[modalities]} alone: {alone or 'not tested'}"
     return ModelSummary(
-        run=str(run.path),
+        name=bundle.name,
+        weights_sha256=bundle.weights_digest,
+        synthetic=bundle.synthetic,
         test_score=test_score,
-        test_scope=_test_scope(run) if metrics.get("test") else "",
+        test_scope=_test_scope(bundle) if metrics.get("test") else "",
         above_chance=bool(above_chance),
-        label_rule=run.label_rule,
-        settings=run.settings.model_dump(mode="json"),
-        reliability=reliability,
+        label_rule=bundle.label_rule,
+        settings=stored_settings(bundle.settings),
+        reliability=read_reliability(calibration),
         temperature=calibration.get("temperatures", {}).get(modalities),
     )
 
@@ -81,11 +77,11 @@ def _summarize(run: Run, modalities: Modalities, metrics: Mapping[str, Any]) -> 
 _NEW_PERSON = "for a new person, run `milmer evaluate --protocol participant`"
 
 
-def _test_scope(run: Run) -> str:
-    """Describe whose data the test set of a run contains."""
-    count = len(run.environment["store"].get("participants", ()))
+def _test_scope(bundle: Bundle) -> str:
+    """Describe whose data the test set of a model contains."""
+    count = bundle.training.participants
     same = f"the same {count} participants" if count > 1 else "the same participant"
-    match run.protocol:
+    match bundle.protocol:
         case "segment":
             return f"other segments of the training trials, of {same} (LEAKY); {_NEW_PERSON}"
         case "trial":
@@ -100,17 +96,19 @@ def _test_scope(run: Run) -> str:
             return "participants and stimuli that are not in the training set"
 
 
-def single_modality_warnings(run: Run, modalities: Modalities, reason: str = "") -> Iterator[str]:
+def single_modality_warnings(
+    bundle: Bundle, modalities: Modalities, reason: str = ""
+) -> Iterator[str]:
     """Yield a warning if a model of two modalities receives only one.
 
     Parameters
     ----------
-    run, modalities
+    bundle, modalities
         As in `summarize_model`.
     reason
         Why the other modality is missing; by default that it is not given.
     """
-    model = run.settings.model
+    model = bundle.settings.model
     if model.modalities != "both" or modalities == "both":
         return
     missing = "video" if modalities == "eeg" else "EEG"
@@ -119,17 +117,17 @@ def single_modality_warnings(run: Run, modalities: Modalities, reason: str = "")
         yield (
             f"{reason} This model was trained without modality dropout, so it has never received a "
             f"segment without {missing}, and its predictions are not reliable, whatever their "
-            f"probabilities. {_score_alone(run, modalities)}"
+            f"probabilities. {_score_alone(bundle, modalities)}"
         )
     else:
         yield (
             f"{reason} In training, {model.modality_dropout / 2:.0%} of the segments had no "
-            f"{missing}. {_score_alone(run, modalities)}"
+            f"{missing}. {_score_alone(bundle, modalities)}"
         )
 
 
 def usable_modalities(
-    run: Run, modalities: Modalities, segments: Sequence[SegmentPrediction]
+    bundle: Bundle, modalities: Modalities, segments: Sequence[SegmentPrediction]
 ) -> tuple[Modalities, list[str]]:
     """Determine which modalities contributed to the predictions.
 
@@ -150,32 +148,28 @@ def usable_modalities(
             "Too few faces of the participant were" if found else "No face of the participant was"
         )
         reason = f"{amount} found in the video: the prediction is based on the EEG."
-        return "eeg", list(single_modality_warnings(run, "eeg", reason))
+        return "eeg", list(single_modality_warnings(bundle, "eeg", reason))
     if not any(eeg) and any(faces):
         reason = (
             "The EEG has too many artifacts in all segments: the prediction is based on the video."
         )
-        return "face", list(single_modality_warnings(run, "face", reason))
-    return modalities, list(_partial_warnings(run, eeg, faces))
+        return "face", list(single_modality_warnings(bundle, "face", reason))
+    return modalities, list(_partial_warnings(bundle, eeg, faces))
 
 
-def _partial_warnings(run: Run, eeg: Sequence[bool], faces: Sequence[bool]) -> Iterator[str]:
+def _partial_warnings(bundle: Bundle, eeg: Sequence[bool], faces: Sequence[bool]) -> Iterator[str]:
     """Yield a warning if the prediction of some segments is based on one modality."""
     for modality, usable, other in (("EEG", eeg, faces), ("video", faces, eeg)):
         n_single = sum(b and not a for a, b in zip(usable, other, strict=True))
-        if n_single and not run.settings.model.modality_dropout:
+        if n_single and not bundle.settings.model.modality_dropout:
             yield (
                 f"In {n_single} of {len(usable)} segments the {modality} is not usable. This model "
                 "was trained without modality dropout, so these predictions are not reliable."
             )
 
 
-def _score_alone(run: Run, modalities: Modalities) -> str:
-    alone = _metrics(run).get("headline_per_modality", {}).get(modalities)
+def _score_alone(bundle: Bundle, modalities: Modalities) -> str:
+    alone = bundle.metrics().get("headline_per_modality", {}).get(modalities)
     if alone is None:
         return f"It was not tested with {_NAMES[modalities]} alone."
     return f"On its test set, {_NAMES[modalities]} alone gave: {alone}."
-
-
-def _metrics(run: Run) -> dict[str, Any]:
-    return read_json_object(run.path / METRICS, ("headline",), _TRAIN_AGAIN)

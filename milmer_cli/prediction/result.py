@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 TIMELINE, RESULT, PAGE = "timeline.csv", "timeline.json", "report.html"
 SYNC_FIGURE = "align-check.png"
 ABSTAINED, VIDEO_LOST = "abstained", "video_lost"
+NO_MEANING = "without meaning: the model was trained on synthetic data"
 NOT_ABOVE_CHANCE = "the model is not shown to be above chance on its test set"
 
 
@@ -148,8 +149,8 @@ class ModelSummary:
 
     Attributes
     ----------
-    run
-        Run folder.
+    name
+        Where the model is from: a path, ``hf:USER/NAME@COMMIT`` or ``demo``.
     test_score
         Score on the test set with the modalities of the prediction, in one line.
     test_scope
@@ -159,14 +160,18 @@ class ModelSummary:
     label_rule
         How ratings became classes, in words.
     settings
-        Settings of the run, as plain values.
+        Settings of the model, as plain values.
     reliability
         Calibration on the test set: before and after temperature scaling; None if unknown.
     temperature
         Temperature fitted on the validation set; None without.
+    weights_sha256
+        SHA-256 of the weights.
+    synthetic
+        Whether the model was trained on synthetic data.
     """
 
-    run: str
+    name: str
     test_score: str
     test_scope: str = ""
     above_chance: bool = False
@@ -174,6 +179,8 @@ class ModelSummary:
     settings: Mapping[str, Any] = field(default_factory=dict)
     reliability: ReliabilityPair | None = None
     temperature: float | None = None
+    weights_sha256: str = ""
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -209,8 +216,8 @@ class PredictResult(StageResult):
     sync
         Synchronization check, if it was requested.
     sets
-        Sets of the model's run (``training``, ``validation``, ``test``) that contain a part of the
-        recording; None if the run does not record its files.
+        Sets of the model (``training``, ``validation``, ``test``) that contain a part of the
+        recording; None if the model does not record its files.
     """
 
     request: Request
@@ -291,11 +298,13 @@ class PredictResult(StageResult):
             "test_scope": self.model.test_scope or None,
             "in_sets": None if self.sets is None else list(self.sets),
             "model_above_chance": self.model.above_chance,
+            "synthetic": self.model.synthetic,
             "notes": list(self.notes),
             "eeg_attention": dict(zip(self.channels, self.eeg_attention.tolist(), strict=True)),
             "request": {
                 "title": self.request.title,
-                "run": self.model.run,
+                "model": self.model.name,
+                "weights_sha256": self.model.weights_sha256,
                 **self.request.to_json(),
             },
             "timing": self.timing.to_json(),
@@ -307,7 +316,9 @@ class PredictResult(StageResult):
         recording = "abstained: the quality of all segments is too low"
         if self.mean is not None:
             recording = f"{self.label}, mean probability {self.mean.max():.1%}"
-            if not self.model.above_chance:
+            if self.model.synthetic:
+                recording += f"; {NO_MEANING}"
+            elif not self.model.above_chance:
                 recording += f"; {NOT_ABOVE_CHANCE}"
         count = f"{len(self.segments)} of {self.segment_s:g} s"
         if self.abstained.any():
@@ -325,7 +336,8 @@ class PredictResult(StageResult):
 
     def provenance(self) -> Iterator[tuple[str, str]]:
         """Rows of label and value: inputs, timing, device and label rule."""
-        yield "run", self.model.run
+        yield "model", self.model.name
+        yield "SHA-256 of the weights", self.model.weights_sha256
         yield from ((name, str(value)) for name, value in self.request.to_json().items())
         yield from self.timing.summary()
         yield "device", self.device

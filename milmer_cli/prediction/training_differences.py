@@ -4,37 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from milmer_cli.bundle.contents import Bundle
 from milmer_cli.io import shorten
 from milmer_cli.prediction.recording import EegRecording
-from milmer_cli.training.run_dir import Run
 
 
-def training_differences(run: Run, recording: EegRecording | None) -> Iterator[str]:
+def training_differences(bundle: Bundle, recording: EegRecording | None) -> Iterator[str]:
     """Yield one sentence per difference: source, channels, signals, eye artifacts.
 
     Parameters
     ----------
-    run
-        Run of the model.
+    bundle
+        The model.
     recording
         The EEG; None without EEG.
     """
     if recording is not None:
-        yield from _source(run)
+        yield from _source(bundle)
         yield from _channels(recording)
-        yield from _signals(run, recording)
-        yield from _eye_artifacts(run, recording)
+        yield from _signals(bundle, recording)
+        yield from _eye_artifacts(bundle, recording)
 
 
-def _source(run: Run) -> Iterator[str]:
-    store = run.environment["store"]
-    if not (cleaned := store.get("cleaned")):
+def _source(bundle: Bundle) -> Iterator[str]:
+    cleaned, participants = bundle.training.cleaned, bundle.training.participants
+    if not cleaned:
         return
-    participants = store["participants"]
-    share = (
-        "" if len(cleaned) == len(participants) else f"{len(cleaned)} of {len(participants)} of "
-    )
-    low, high = run.settings.eeg.band_hz
+    share = "" if cleaned == participants else f"{cleaned} of {participants} of "
+    low, high = bundle.settings.eeg.band_hz
     yield (
         f"The model was trained on {share}DEAP's preprocessed EEG, cleaned by its authors, and "
         f"this is a raw recording, cleaned here in the same band ({low:g} to {high:g} Hz). The "
@@ -56,8 +53,8 @@ def _channels(recording: EegRecording) -> Iterator[str]:
         yield f"Channels that the model does not use: {shorten(match.extra)}."
 
 
-def _signals(run: Run, recording: EegRecording) -> Iterator[str]:
-    info, eeg = recording.block.raw.info, run.settings.eeg
+def _signals(bundle: Bundle, recording: EegRecording) -> Iterator[str]:
+    info, eeg = recording.block.raw.info, bundle.settings.eeg
     sfreq, (low, high) = float(info["sfreq"]), eeg.band_hz
     if sfreq < eeg.sfreq_hz:
         yield (
@@ -76,10 +73,10 @@ def _signals(run: Run, recording: EegRecording) -> Iterator[str]:
         )
 
 
-def _eye_artifacts(run: Run, recording: EegRecording) -> Iterator[str]:
+def _eye_artifacts(bundle: Bundle, recording: EegRecording) -> Iterator[str]:
     """Compare how eye artifacts are found with what was done in the training recordings."""
-    methods = run.environment["store"].get("eog_methods") or {}
-    if run.settings.eeg.eog_correction in ("none", "icalabel") or not methods:
+    methods = bundle.training.eog_methods or {}
+    if bundle.settings.eeg.eog_correction in ("none", "icalabel") or not methods:
         return
     n_total = sum(methods.values())
     n_with_eog = sum(methods.get(name, 0) for name in ("eog_regression", "eog_components"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from milmer_cli.bundle.sources import UsedTrial
 from milmer_cli.eeg.io import EegBlock, signal_digests
 from milmer_cli.io import content_digest, shorten
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.store.sources import TrialSource
-from milmer_cli.training.sources import UsedTrial
 
 _CONSEQUENCES = {
     "training": "its prediction is not an example of the performance on new recordings",
@@ -43,7 +43,7 @@ def prediction_source(
 
 
 def sets_of(source: TrialSource, used: Sequence[UsedTrial]) -> tuple[str, ...]:
-    """Return the sets of a run that contain a part of a prediction."""
+    """Return the sets of a model that contain a part of a prediction."""
     own = {name for trial in used if trial.source.overlaps(source) for name in trial.sets}
     return tuple(name for name in _CONSEQUENCES if name in own)
 
@@ -56,7 +56,7 @@ def overlap_warnings(source: TrialSource, used: Sequence[UsedTrial]) -> list[str
     source
         What is predicted.
     used
-        The trials of the run; see `Run.sources`.
+        The trials of the model; see `Bundle.sources`.
     """
     same = [trial for trial in used if trial.source.overlaps(source)]
     if same:
@@ -76,13 +76,6 @@ def overlap_warnings(source: TrialSource, used: Sequence[UsedTrial]) -> list[str
 
 
 def _list_trials(used: Sequence[UsedTrial], of_set: str = "") -> str:
-    """List trials by participant, as in ``s01 trials 1, 3``."""
-    trials: dict[str, list[int]] = {}
-    for trial in used:
-        if not of_set or of_set in trial.sets:
-            trials.setdefault(trial.participant, []).append(trial.trial)
-    return shorten(
-        [f"{name} trial{'s' * (len(own) > 1)} {shorten(own)}" for name, own in trials.items()],
-        4,
-        "; ",
-    )
+    """List the numbers of trials, as in ``trials 1, 3``."""
+    trials = sorted({own.trial for own in used if not of_set or of_set in own.sets})
+    return f"trial{'s' * (len(trials) > 1)} {shorten(trials)}"

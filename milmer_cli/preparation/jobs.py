@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.datasets.base import Recordings, Trial
+from milmer_cli.datasets.synthetic_mark import is_synthetic
 from milmer_cli.eeg.io import signal_digests
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError, MilmerError, WeightsError
@@ -154,6 +155,8 @@ class EegJob:
         }
         if warnings:
             notes["warnings"] = list(warnings)
+        if any(map(is_synthetic, context.recordings.eeg_inputs(self.participant).files)):
+            notes["synthetic"] = True
         # saved last: it marks the EEG of the participant as complete
         context.open_cache().save_eeg_metadata({"channels": channels, "notes": notes})
 
@@ -227,6 +230,9 @@ def assemble_participant(
     cache = TrialCache(out, plan.participant, plan.fingerprints)
     metadata = cache.load_eeg_metadata() or {"channels": (), "notes": {}}
     notes = {**metadata["notes"], "sources": _sources(plan, metadata["notes"].get("sources", {}))}
+    videos = (trial.video.path for trial in plan.trials if trial.video is not None)
+    if notes.get("synthetic") or any(map(is_synthetic, videos)):
+        notes["synthetic"] = True
     header = Header(
         participant=plan.participant,
         sfreq=settings.eeg.sfreq_hz,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from milmer_cli.bundle.contents import SYNTHETIC
 from milmer_cli.eeg.montage import head_positions
 from milmer_cli.io import atomic_write, write_json
 from milmer_cli.prediction.result import PAGE, RESULT, SYNC_FIGURE, PredictResult
@@ -66,6 +67,7 @@ def prediction_page(result: PredictResult) -> str:
     title = "Probability of each class over time"
     return render(
         "prediction.html.j2",
+        synthetic=SYNTHETIC,
         result=result,
         title=result.request.title,
         n_predicted=int((~result.abstained).sum()),

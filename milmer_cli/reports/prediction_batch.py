@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from milmer_cli.bundle.contents import SYNTHETIC
 from milmer_cli.prediction.batch import BatchResult
 from milmer_cli.prediction.result import PAGE
 from milmer_cli.reports.html import render, split_settings
@@ -26,6 +27,7 @@ def batch_page(result: BatchResult, rated: Mapping[str, str]) -> str:
         "prediction_batch.html.j2",
         result=result,
         page=PAGE,
+        synthetic=SYNTHETIC,
         colors=dict(zip(names, class_color_indices(len(names)), strict=True)),
         rated=rated,
         with_sets=any(row.sets for row in result.rows.values()),

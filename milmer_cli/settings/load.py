@@ -131,6 +131,24 @@ def with_overrides(settings: Settings, overrides: Sequence[str], origin: str) ->
     return validate(given)
 
 
+def settings_of(sections: Mapping[str, Any], origin: str) -> Settings:
+    """Validate sections of settings that the program stored; all others keep their defaults.
+
+    Parameters
+    ----------
+    sections
+        Section -> its settings, as JSON values.
+    origin
+        Where they come from, for error messages.
+
+    Raises
+    ------
+    SettingsError
+        One line per invalid setting: the key, what was expected and what was given.
+    """
+    return validate(_flatten(dict(sections), origin))
+
+
 def collect(
     preset: Preset = "default",
     file: Path | None = None,

@@ -11,5 +11,6 @@ In data-flow order:
 - `audit`: from a table of predictions to leaks, scores and a page
 - `predict`: from a video and an EEG recording to a prediction and a page
 - `predict_batch`: from a manifest of recordings to predictions
+- `export`: from a run to a bundle for others, in a folder, a zip file or on the Hub
 - `demo`: all commands on a synthetic data set
 """

@@ -24,7 +24,7 @@ from milmer_cli.datasets.synthetic.config import TrialTruth
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import read_json_object
+from milmer_cli.io import content_digest, read_json_object
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.run_log import RunLog
@@ -128,7 +128,7 @@ def stage_arguments(
     preset = ["--preset", "demo", *options]
     for stage in stages:
         yield [*map(str, stage), *preset]
-    participant, trial = trial_to_predict(truth, run)
+    participant, trial = trial_to_predict(truth, data, run)
     bdf = data / "data_original" / f"{participant}.bdf"
     files = [data / str(trial.video), bdf, "--trial", trial.trial]
     yield [*map(str, ["predict", *files, "--model", run, "--out", prediction]), *preset]
@@ -155,18 +155,18 @@ def listed_arguments(out: Path, truth: ListedTruth, options: Sequence[str]) -> I
         yield [*map(str, stage), *preset, *options]
 
 
-def trial_to_predict(truth: SyntheticTruth, run: Path) -> tuple[str, TrialTruth]:
+def trial_to_predict(truth: SyntheticTruth, data: Path, run: Path) -> tuple[str, TrialTruth]:
     """Return the participant and the first trial with a video that the model was not trained on."""
-    from milmer_cli.training.run_dir import SOURCES  # here: torch is slow to import
-    from milmer_cli.training.sources import read_sources
+    from milmer_cli.bundle.resolve import open_bundle  # here: torch is slow to import
 
-    used = read_sources(run / SOURCES) if (run / SOURCES).is_file() else []
-    trained_on = {(u.participant, u.trial) for u in used if u.sets != ("test",)}
+    used = (open_bundle(run).sources() or []) if run.exists() else []
+    trained_on = {own.source.video for own in used if own.sets != ("test",)}
     return next(
         (participant.name, trial)
         for participant in truth.participants
         for trial in participant.trials
-        if trial.video is not None and (participant.name, trial.trial) not in trained_on
+        if trial.video is not None
+        and not (trained_on and content_digest(data / str(trial.video)) in trained_on)
     )
 
 

@@ -15,6 +15,8 @@ from milmer_cli.fer.result import METRICS_KEYS, FinetuneResult
 from milmer_cli.fer.splits import describe_separation
 from milmer_cli.fer.task import build_network, build_task
 from milmer_cli.inference.predict_proba import predict_proba
+from milmer_cli.integrity import folder_checksums
+from milmer_cli.models.backbones import DIGESTS, MODEL_FILES
 from milmer_cli.models.face_crop import write_face_crop
 from milmer_cli.models.image_processor import write_image_processor
 from milmer_cli.progress import SILENT, Progress
@@ -117,7 +119,12 @@ def _finetune_swin(
         write_image_processor(out, network.processor, network.size)
         write_face_crop(out, usable.is_cropped, settings.faces, detector)
         write_finetune_output(result, settings, data_sets, history, usable)
-        run_dir.finish_run(out, identity, settings.seed, device, class_names, **progress.facts())
+        facts = {
+            "classes": list(class_names),
+            **progress.facts(),
+            DIGESTS: folder_checksums(out, MODEL_FILES),
+        }
+        run_dir.finish_run(out, identity, settings.seed, device, **facts)
     process.wait_for_everyone()
     return result
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from milmer_cli.bundle.contents import Bundle
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.prediction.output import require_prediction_folder
 from milmer_cli.prediction.predictor import Predictor
@@ -14,25 +16,24 @@ from milmer_cli.reports.annotated_video import require_video_target, write_annot
 from milmer_cli.reports.prediction import write_prediction
 from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
-from milmer_cli.training.run_dir import Run
 
 
 def predict(
     request: Request,
-    run: Path | str,
+    model: Path | str,
     outputs: Outputs,
     settings: Settings | None = None,
     *,
     progress: Progress = SILENT,
 ) -> PredictResult:
-    """Predict one recording with the model of a run.
+    """Predict one recording with a model.
 
     Parameters
     ----------
     request
         The files and the position of the stimulus.
-    run
-        Run folder of the model.
+    model
+        See `load_model`.
     outputs
         What is written.
     settings
@@ -43,27 +44,32 @@ def predict(
     Raises
     ------
     InputError
-        ``run`` is not a finished run, or see `Predictor.predict`.
+        There is no such model, or see `Predictor.predict`.
     """
-    return load_model(run, settings).predict_request(request, outputs, progress)
+    return load_model(model, settings, progress).predict_request(request, outputs, progress)
 
 
-def load_model(run: Path | str, settings: Settings | None = None) -> TrainedModel:
-    """Load the model of a run, for the prediction of any number of recordings.
+def load_model(
+    model: Path | str, settings: Settings | None = None, progress: Progress = SILENT
+) -> TrainedModel:
+    """Load a model, for the prediction of any number of recordings.
 
     Parameters
     ----------
-    run
-        Run folder of `milmer train`.
+    model
+        Run folder of `milmer train`, bundle of `milmer export` (folder or zip file),
+        ``hf:USER/NAME[@REVISION]`` of the Hugging Face Hub, or ``demo``.
     settings
         Sections ``predict`` and ``run``; by default those of `load_settings`.
+    progress
+        Receives a note if the model is downloaded.
 
     Raises
     ------
     InputError
-        It is not a run folder, or the run has not finished.
+        There is no such model, it is damaged, or its run has not finished.
     """
-    return TrainedModel(Run.open(run), settings or load_settings())
+    return TrainedModel(open_bundle(model, progress), settings or load_settings())
 
 
 class TrainedModel:
@@ -71,18 +77,18 @@ class TrainedModel:
 
     Parameters
     ----------
-    run
-        Run of the model.
+    bundle
+        The model and its settings.
     settings
         Sections ``predict`` and ``run``.
     keep_eeg
         As for `Predictor`.
     """
 
-    def __init__(self, run: Run, settings: Settings, keep_eeg: bool = False) -> None:
-        self.run = run
+    def __init__(self, bundle: Bundle, settings: Settings, keep_eeg: bool = False) -> None:
+        self.bundle = bundle
         self.settings = settings
-        self._predictor = Predictor(run, settings, keep_eeg)
+        self._predictor = Predictor(bundle, settings, keep_eeg)
 
     def predict(
         self,

@@ -10,6 +10,8 @@ from pathlib import Path
 import joblib
 import torch
 
+from milmer_cli.bundle.contents import SYNTHETIC, Bundle
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
 from milmer_cli.errors import MilmerError
@@ -41,14 +43,13 @@ from milmer_cli.reports.prediction_batch import batch_page
 from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, load_settings
 from milmer_cli.stages.predict import TrainedModel, locked_prediction
-from milmer_cli.training.run_dir import Run
 
 TASK = "predict"
 
 
 def predict_batch(
     manifest: Path | str,
-    run: Path | str,
+    model: Path | str,
     out: Path | str,
     settings: Settings | None = None,
     *,
@@ -60,8 +61,8 @@ def predict_batch(
     ----------
     manifest
         See `milmer_cli.prediction.manifest.read_requests`.
-    run
-        Run folder of the model.
+    model
+        See `milmer_cli.stages.predict.load_model`.
     out
         Gets one folder per recording, the summary table, rewritten after each recording, and a
         page of all recordings.
@@ -79,29 +80,34 @@ def predict_batch(
     Raises
     ------
     InputError
-        The manifest is invalid, ``run`` is not a finished run, or ``out`` contains something else.
+        The manifest is invalid, there is no such model, or ``out`` contains something else.
     """
-    manifest, run, out = Path(manifest), Path(run), Path(out)
+    manifest, out = Path(manifest), Path(out)
     settings = settings or load_settings()
     require_batch_folder(out)
     with locked_prediction(out), RunLog(progress) as log:
-        return _predict_batch(manifest, run, out, settings, log)
+        return _predict_batch(manifest, model, out, settings, log)
 
 
 def _predict_batch(
-    manifest: Path, run: Path, out: Path, settings: Settings, progress: RunLog
+    manifest: Path, model: Path | str, out: Path, settings: Settings, progress: RunLog
 ) -> BatchResult:
     """Predict into a locked folder; see `predict_batch`."""
     requests, notes = read_requests(manifest)
     for note in notes:
         progress.note(note)
-    opened = Run.open(run)
+    opened = open_bundle(model, progress)
     rated = read_rated_classes(manifest, opened.settings.data)
     return _predict_requests(requests, rated, opened, out, settings, progress)
 
 
 def predict_events(
-    request: Request, run: Path, out: Path, settings: Settings, *, progress: Progress = SILENT
+    request: Request,
+    model: Path | str,
+    out: Path,
+    settings: Settings,
+    *,
+    progress: Progress = SILENT,
 ) -> BatchResult:
     """Predict each occurrence of an event of a recording.
 
@@ -109,18 +115,18 @@ def predict_events(
     ----------
     request
         See `milmer_cli.prediction.event_requests`.
-    run, out, settings, progress
+    model, out, settings, progress
         As for `predict_batch`.
 
     Raises
     ------
     InputError
-        The request is invalid, ``run`` is not a finished run, or ``out`` contains something else.
+        The request is invalid, there is no such model, or ``out`` contains something else.
     """
     request.validate()
     require_batch_folder(out)
     with locked_prediction(out), RunLog(progress) as log:
-        opened = Run.open(run)
+        opened = open_bundle(model, log)
         options = replace(read_options(settings.data), eeg_channels=opened.channels)
         requests = event_requests(request, options)
         return _predict_requests(requests, {}, opened, out, settings, log)
@@ -129,7 +135,7 @@ def predict_events(
 def _predict_requests(
     requests: Mapping[str, Request],
     rated: Mapping[str, str],
-    opened: Run,
+    opened: Bundle,
     out: Path,
     settings: Settings,
     progress: RunLog,
@@ -139,6 +145,8 @@ def _predict_requests(
     ``rated`` are the classes of the ratings, for the recordings that have one.
     """
     model = summarize_model(opened, opened.settings.model.modalities)
+    if opened.synthetic:
+        progress.note(SYNTHETIC, "warning")
     identities = {
         name: prediction_identity(request, opened, settings) for name, request in requests.items()
     }
@@ -150,7 +158,7 @@ def _predict_requests(
     workers, threads = _parallelism(settings, len(requests) - len(kept))
     jobs = [
         joblib.delayed(_predict_recording)(
-            (opened.path, settings, threads), request, out / name, identities[name]
+            (opened, settings, threads), request, out / name, identities[name]
         )
         for name, request in requests.items()
         if name not in rows
@@ -182,13 +190,13 @@ def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_model(run: Path, settings: Settings) -> TrainedModel:
-    """Load the model once per worker process."""
-    return TrainedModel(Run.open(run), settings, keep_eeg=True)
+def _load_model(path: Path, name: str, digest: str, settings: Settings) -> TrainedModel:
+    """Load the model once per worker process; ``digest`` is that of its weights."""
+    return TrainedModel(Bundle.open(path, name), settings, keep_eeg=True)
 
 
 def _predict_recording(
-    model: tuple[Path, Settings, int], request: Request, out: Path, identity: str
+    model: tuple[Bundle, Settings, int], request: Request, out: Path, identity: str
 ) -> tuple[Path, SummaryRow]:
     """Predict one recording in a worker process; an error becomes a row."""
     torch.set_num_threads(model[-1])
@@ -202,12 +210,13 @@ def _predict_recording(
 
 
 def _predict_locked(
-    model: tuple[Path, Settings, int], request: Request, out: Path, identity: str
+    model: tuple[Bundle, Settings, int], request: Request, out: Path, identity: str
 ) -> SummaryRow:
     """Predict one recording into a folder whose lock is held."""
-    run, settings, _ = model
+    bundle, settings, _ = model
     try:
-        result = _load_model(run, settings).predict_locked(request, Outputs(out))
+        loaded = _load_model(bundle.path, bundle.name, bundle.weights_digest, settings)
+        result = loaded.predict_locked(request, Outputs(out))
     except Exception as error:  # a library may raise anything for a damaged file
         remove_prediction(out)  # an earlier prediction must not remain beside an error
         message = str(error)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from milmer_cli.bundle.model_names import MODEL
 from milmer_cli.data.eeg_alignment import align_eeg
 from milmer_cli.data.labeled_segments import LabeledSegments
-from milmer_cli.data.labels import describe_label_rule
 from milmer_cli.data.split_checks import check_fold, check_training_classes, require_protocol
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.data.splits import Fold, holdout
 from milmer_cli.device import Device
 from milmer_cli.io import atomic_write, write_json
+from milmer_cli.metrics.calibration import read_reliability
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
+from milmer_cli.reports.plots.calibration import plot_reliability_diagram
+from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.run_log import RunLog
 from milmer_cli.settings import Settings, dump_yaml, load_settings
 from milmer_cli.training import run_dir
@@ -26,7 +29,7 @@ from milmer_cli.training.dry_run import DryRunResult, dry_run
 from milmer_cli.training.evaluate_fold import evaluate_fold, majority_rate
 from milmer_cli.training.fit_fold import fit_fold, new_model, note_face_input
 from milmer_cli.training.result import METRICS_KEYS, TrainResult, train_metrics
-from milmer_cli.training.sources import write_sources
+from milmer_cli.training.sources import used_trials
 from milmer_cli.training.training_args import TrainingLog
 
 
@@ -97,12 +100,18 @@ def _train(
     result = evaluate_fold(model, labeled, fold, fitting, device, log)
     metrics = train_metrics(labeled, fold, protocol, history, result)
     if processes.is_main_process:
-        run_dir.save_model(model, out / run_dir.MODEL)
+        run_dir.save_bundle(
+            out / MODEL,
+            model,
+            run_dir.bundle_document(labeled, fold, resolved),
+            metrics,
+            used_trials(labeled, fold),
+            _calibration_figure(metrics),
+        )
         atomic_write(out / run_dir.REQUESTED_SETTINGS, dump_yaml(settings, exclude_unset=True))
         atomic_write(out / run_dir.SETTINGS, dump_yaml(resolved))
         splits = [ProtocolFolds(protocol, resolved.seed, (fold,))]
         save_splits(out / run_dir.SPLITS, splits, labeled)
-        write_sources(out / run_dir.SOURCES, labeled, fold)
         history.write_csv(out / run_dir.HISTORY)
         majority = majority_rate(labeled, fold)
         figures.plot_learning_curve(history, out / run_dir.CURVE, protocol, majority)
@@ -112,13 +121,19 @@ def _train(
             plan.identity,
             resolved.seed,
             device,
-            labeled.class_names,
-            label_rule=describe_label_rule(resolved.data),
             store=run_dir.describe_store(labeled.store, labeled.segments),
             **log.facts(),
         )
     processes.wait_for_everyone()
     return TrainResult(out, device.describe(), metrics)
+
+
+def _calibration_figure(metrics: Mapping[str, Any]) -> Callable[[Path], None] | None:
+    """Return the function that draws the reliability diagram; None without a test set."""
+    pair = read_reliability(metrics["calibration"])
+    if pair is None:
+        return None
+    return lambda path: save_figure(plot_reliability_diagram(*pair), path)
 
 
 def train_dry_run(

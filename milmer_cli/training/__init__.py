@@ -23,8 +23,8 @@ In the order of the data flow:
 - `evaluate_fold`: calibration, and scores on the test set
 - `sources`: the parts of files in the training, validation and test set
 - `run_marker`: the marker of an unfinished run
-- `run_environment`: environment.json of a run, checked
-- `run_dir`: contents of a run folder; `Run` opens it for evaluate and predict
+- `run_environment`: versions of the packages, for environment.json
+- `run_dir`: contents of a run folder; `Run` opens it for evaluate
 - `begin_run`: start a run in its folder, resume it, or start it again
 - `result`: `TrainResult` and the contents of metrics.json
 - `dry_run`: ``train --dry-run``

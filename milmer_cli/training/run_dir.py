@@ -1,15 +1,14 @@
-"""The run folder: everything that evaluate and predict need from a training, and nothing else.
+"""The run folder: the model as a bundle, and everything else that evaluate needs from a training.
 
 ::
 
     settings-requested.yaml          settings as requested
     settings.yaml                    resolved settings, with eeg and faces of the store
     splits.json                      segments of the training, validation and test set
-    sources.json                     digests of the files in these sets, without names
-    model/                           config.json, model.safetensors
+    model/                           the bundle from which predict predicts (`milmer_cli.bundle`)
     history.csv  learning-curve.png  metrics of every epoch
     metrics.json                     scores on the test set, with their protocol
-    environment.json                 versions, seed, device, store, classes, channels
+    environment.json                 versions, seed, device, store, participants
     checkpoints/                     during training only
     tensorboard/                     logs, if TensorBoard is installed
     log.txt                          command lines and messages
@@ -21,7 +20,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +30,21 @@ import numpy as np
 from accelerate import PartialState
 from transformers import PreTrainedModel
 
+from milmer_cli.bundle.contents import Bundle
+from milmer_cli.bundle.document import BundleDocument, TrainingFacts
+from milmer_cli.bundle.model_names import MODEL, require_finished
+from milmer_cli.bundle.resolve import open_run_bundle
+from milmer_cli.bundle.sources import UsedTrial
+from milmer_cli.bundle.write import bundle_metrics, write_bundle
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.data.labels import describe_label_rule
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
+from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.integrity import folder_checksums
-from milmer_cli.io import atomic_files, read_json_object, write_json
-from milmer_cli.models import MilmerConfig, MilmerModel
-from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
+from milmer_cli.io import atomic_files, digest, read_json_object, write_json
+from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.run_log import shareable
@@ -47,17 +52,19 @@ from milmer_cli.settings import Settings, load_settings
 from milmer_cli.settings.schema import STORE_SECTIONS
 from milmer_cli.store import PreparedStore, Segments
 from milmer_cli.training.checkpoints import explain_write_errors
-from milmer_cli.training.run_environment import package_versions, read_environment
-from milmer_cli.training.run_marker import MARKER, starting_command
-from milmer_cli.training.sources import UsedTrial, read_sources
+from milmer_cli.training.run_environment import package_versions
+from milmer_cli.training.run_marker import MARKER
 
 SETTINGS, REQUESTED_SETTINGS = "settings.yaml", "settings-requested.yaml"
-SPLITS, SOURCES = "splits.json", "sources.json"
+SPLITS = "splits.json"
 ENVIRONMENT, METRICS, HISTORY = "environment.json", "metrics.json", "history.csv"
-CURVE, MODEL = "learning-curve.png", "model"
+CURVE = "learning-curve.png"
 CHECKPOINTS, TENSORBOARD = "checkpoints", "tensorboard"
 FILES = (SETTINGS, REQUESTED_SETTINGS, SPLITS, METRICS, HISTORY, CURVE, MODEL, TENSORBOARD)
 """What a training writes besides environment.json and the checkpoints."""
+_LOCAL = ("weights_dir",)
+"""Settings that differ between machines."""
+_TRAIN_AGAIN = "Restore the file from a copy of the run, or train again."
 
 
 @dataclass(frozen=True)
@@ -73,11 +80,14 @@ class Run:
         face detector that was used.
     environment
         The contents of environment.json.
+    bundle
+        The model.
     """
 
     path: Path
     settings: Settings
     environment: Mapping[str, Any]
+    bundle: Bundle
 
     @classmethod
     def open(cls, path: Path | str) -> Run:
@@ -89,64 +99,22 @@ class Run:
             The folder is not a run folder, is damaged, or contains a run that has not finished.
         """
         path = Path(path)
-        if (path / MARKER).exists():
-            command = starting_command(path) or "train() in Python"
-            raise InputError(
-                f"The run in {path} has not finished.",
-                f"Finish it with the command that started it: {command}.",
-            )
-        required = (SETTINGS, ENVIRONMENT, SPLITS, f"{MODEL}/config.json")
-        if missing := [name for name in required if not (path / name).is_file()]:
+        require_finished(path)
+        if missing := [
+            name for name in (SETTINGS, ENVIRONMENT, SPLITS) if not (path / name).is_file()
+        ]:
             raise InputError(
                 f"{path} is not a run folder: it has no {missing[0]}.",
                 "Give a folder that `milmer train` wrote.",
             )
-        environment = read_environment(path / ENVIRONMENT)
+        bundle = open_run_bundle(path)
+        environment = read_json_object(path / ENVIRONMENT, ("store",), _TRAIN_AGAIN)
         settings = load_settings(file=path / SETTINGS)
         # `auto` must not choose another detector on a machine with other weights
-        detector = environment["store"].get("detector") or settings.faces.detector
-        faces = settings.faces.model_copy(update={"detector": detector})
-        return cls(path, settings.model_copy(update={"faces": faces}), environment)
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the logits."""
-        return tuple(self.environment["classes"])
-
-    @property
-    def label_rule(self) -> str:
-        """One sentence on how ratings were converted to classes."""
-        return str(self.environment["label_rule"])
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """EEG channels, in the order that the model expects."""
-        return tuple(self.environment["store"]["channels"])
-
-    @property
-    def sfreq(self) -> float:
-        """Sampling rate of the EEG, in Hz."""
-        return float(self.environment["store"]["sfreq"])
-
-    @property
-    def segment_s(self) -> float:
-        """Length of a segment, in seconds."""
-        return float(self.environment["store"]["segment_s"])
-
-    @property
-    def instances(self) -> int:
-        """Number of face images per segment."""
-        return int(self.environment["store"]["instances"])
-
-    @property
-    def face_size(self) -> int:
-        """Width and height of a face image, in pixels."""
-        return int(self.environment["store"]["face_size"])
-
-    @property
-    def protocol(self) -> str:
-        """What the training, validation and test sets do not share."""
-        return self.settings.train.protocol
+        faces = settings.faces.model_copy(
+            update={"detector": bundle.settings.faces.detector},
+        )
+        return cls(path, settings.model_copy(update={"faces": faces}), environment, bundle)
 
     def load_model(self) -> MilmerModel:
         """Load the model, in evaluation mode.
@@ -154,43 +122,19 @@ class Run:
         Raises
         ------
         InputError
-            The weights are missing or damaged, do not match config.json, or were trained with other
-            settings of the EEG.
+            As `Bundle.load_model`, or settings.yaml is not that of the model.
         """
-        model: MilmerModel = load_weights(MilmerModel, self.path / MODEL)
-        for file, expected, got in self._contradictions(model.config):
-            raise InputError(
-                f"{self.path / file} does not belong to the model: expected {expected}, got {got}.",
-                "Restore the file from a copy of the run, or train again.",
-            )
-        return model
-
-    def _contradictions(self, config: MilmerConfig) -> Iterator[tuple[str, str, str]]:
-        """Yield the files that do not belong to the model: name, expected and given value."""
-        eeg = self.settings.eeg
-        segments = {
-            SETTINGS: (eeg.segment_s, eeg.sfreq_hz),
-            ENVIRONMENT: (self.segment_s, self.sfreq),
-        }
-        for file, (segment_s, sfreq) in segments.items():
-            if round(segment_s * sfreq) != config.n_samples:
-                got = f"{segment_s:g} s at {sfreq:g} Hz"
-                yield file, f"segments of {config.n_samples} samples", got
-        if len(self.channels) not in (0, config.n_channels):  # none without EEG
-            yield ENVIRONMENT, f"{config.n_channels} EEG channels", str(len(self.channels))
-        if len(self.class_names) != config.num_labels:
-            yield ENVIRONMENT, f"{config.num_labels} classes", str(len(self.class_names))
-
-    def sources(self) -> list[UsedTrial] | None:
-        """Read the parts of files in the sets of the run; None if the run does not record them.
-
-        Raises
-        ------
-        InputError
-            sources.json is damaged.
-        """
-        path = self.path / SOURCES
-        return read_sources(path) if path.is_file() else None
+        for section in STORE_SECTIONS:
+            own, of_model = getattr(self.settings, section), getattr(self.bundle.settings, section)
+            for name, expected in of_model.model_dump(mode="json").items():
+                got = own.model_dump(mode="json")[name]
+                if got != expected and name not in _LOCAL:
+                    raise InputError(
+                        f"{self.path / SETTINGS} does not belong to the model: {section}.{name}: "
+                        f"expected {expected}, got {got}.",
+                        _TRAIN_AGAIN,
+                    )
+        return self.bundle.load_model()
 
     def splits(self, labeled: LabeledSegments) -> ProtocolFolds:
         """Read the split of the run, and check it against the segments of its store."""
@@ -212,6 +156,26 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         quiet(),
     ):
         model.save_pretrained(staged)
+
+
+def save_bundle(
+    folder: Path,
+    model: MilmerModel,
+    document: BundleDocument,
+    metrics: Mapping[str, Any],
+    used: Sequence[UsedTrial],
+    draw_calibration: Callable[[Path], object] | None,
+) -> None:
+    """Write the bundle of a run; parameters are those of `write_bundle`.
+
+    Raises
+    ------
+    MilmerError
+        Writing failed, for example because the disk is full.
+    """
+    hint = "Free space on the disk, then run the same command again."
+    with explain_write_errors(folder, hint):
+        write_bundle(folder, model, document, bundle_metrics(metrics), used, draw_calibration)
 
 
 def with_store_settings(settings: Settings, store: PreparedStore) -> Settings:
@@ -252,25 +216,53 @@ def train_identity(settings: Settings, store: PreparedStore) -> dict[str, Any]:
 
 
 def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
-    """Collect the facts about a store that predict needs, as JSON values."""
-    names = [str(name) for name in np.unique(segments.participant)]
-    with_eeg = [p for p in map(store.participant, names) if p.channels]
-    first = with_eeg[0] if with_eeg else store.participant(names[0])
-    methods = Counter(method for p in with_eeg for method in p.notes.get("eog_method", ()))
+    """Collect what environment.json states about a store, as JSON values."""
     return {
         "folder": shareable(str(store.folder)),
-        "fingerprint": store.fingerprint,
-        "participants": names,
-        "segments": len(segments),
-        "channels": list(first.channels),
-        "cleaned": [p.participant for p in with_eeg if p.notes.get("preprocessed")],
-        "eog_methods": dict(sorted(methods.items())),
-        "sfreq": first.sfreq,
-        "segment_s": first.segment_s,
-        "instances": first.instances,
-        "face_size": first.face_size,
-        "detector": first.detector,
+        "participants": [str(name) for name in np.unique(segments.participant)],
     }
+
+
+def bundle_document(labeled: LabeledSegments, fold: Fold, settings: Settings) -> BundleDocument:
+    """Collect what bundle.json states, without digests and temperatures.
+
+    Parameters
+    ----------
+    labeled, fold
+        The segments and their split.
+    settings
+        Resolved settings of the training.
+    """
+    store, segments = labeled.store, labeled.segments
+    participants = [store.participant(str(name)) for name in np.unique(segments.participant)]
+    with_eeg = [participant for participant in participants if participant.channels]
+    first = (with_eeg or participants)[0]
+    eeg = settings.eeg.model_copy(update={"sfreq_hz": first.sfreq, "segment_s": first.segment_s})
+    faces = settings.faces.model_copy(
+        update={
+            "instances": first.instances,
+            "image_size": first.face_size,
+            # `auto` must not choose another detector on a machine with other weights
+            "detector": first.detector or settings.faces.detector,
+        }
+    )
+    split = digest(labeled.fingerprint, dict(fold.sets()))
+    methods = Counter(method for p in with_eeg for method in p.notes.get("eog_method", ()))
+    return BundleDocument(
+        class_names=labeled.class_names,
+        label_rule=describe_label_rule(settings.data),
+        temperatures={},
+        channels=first.channels,
+        settings=settings.model_copy(update={"eeg": eeg, "faces": faces}),
+        training=TrainingFacts(
+            participants=len(participants),
+            segments=len(segments),
+            cleaned=sum(bool(p.notes.get("preprocessed")) for p in with_eeg),
+            eog_methods=dict(sorted(methods.items())),
+        ),
+        fingerprints={"store": store.fingerprint, "split": split},
+        synthetic=any(p.notes.get("synthetic", False) for p in participants),
+    )
 
 
 @contextmanager
@@ -292,7 +284,6 @@ def finish_run(
     identity: Mapping[str, Any],
     seed: int,
     device: Device,
-    class_names: tuple[str, ...],
     **facts: Any,
 ) -> None:
     """Write environment.json, and remove the marker of an unfinished run and the checkpoints.
@@ -304,7 +295,7 @@ def finish_run(
     ----------
     out, identity
         The run folder, and what determines the result; as for `begin_run`.
-    seed, device, class_names
+    seed, device
         Recorded in environment.json.
     **facts
         Further entries of environment.json, as JSON values.
@@ -314,9 +305,7 @@ def finish_run(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seed": seed,
         "device": device.describe(),
-        "classes": list(class_names),
         **facts,
-        DIGESTS: folder_checksums(out, MODEL_FILES),
         "identity": identity,
     }
     write_json(out / ENVIRONMENT, environment)

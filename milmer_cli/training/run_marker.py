@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object, write_json
+from milmer_cli.bundle.model_names import UNFINISHED as MARKER
+from milmer_cli.bundle.model_names import starting_command
+from milmer_cli.io import write_json
 
-MARKER = "unfinished.json"
+__all__ = ["MARKER", "default_run_folder", "starting_command", "write_marker"]
+
 RUNS = Path("runs")
 """Folder of the runs that are named by their start time."""
 _START_TIME = re.compile(r"\d{8}-\d{6}")
@@ -38,11 +40,3 @@ def default_run_folder(command: str) -> Path:
         if command and _START_TIME.fullmatch(folder.name) and starting_command(folder) == command:
             return folder
     return RUNS / time.strftime("%Y%m%d-%H%M%S")
-
-
-def starting_command(folder: Path) -> str:
-    """Return the command line that started an unfinished run; empty if it is unknown."""
-    try:
-        return str(read_json_object(folder / MARKER, ("command",))["command"])
-    except InputError:  # it has finished, or its marker is damaged
-        return ""

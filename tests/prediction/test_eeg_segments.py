@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.data.eeg_transform import EegMoments
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.models import build_model
@@ -14,14 +15,13 @@ from milmer_cli.prediction.onsets import Onset
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.settings import load_settings
-from milmer_cli.training.run_dir import Run
 
 
 @pytest.mark.parametrize("scale", ["recording", "microvolts"])
 def test_factor_on_a_recording_has_no_effect_on_relative_eeg(
     scale, tmp_path, untrained_run, write_edf, make_eeg
 ):
-    run = Run.open(untrained_run)
+    run = open_bundle(untrained_run)
     data = []
     for factor in (1.0, 2.0):
         path = write_edf(tmp_path / f"{factor}.edf", GENEVA, factor * make_eeg(40.0))
@@ -44,7 +44,7 @@ def test_eeg_segment_reader_in_pieces_equals_the_whole(
     tmp_path, monkeypatch, untrained_run, write_edf, make_eeg
 ):
     path = write_edf(tmp_path / "long.edf", GENEVA, make_eeg(240.0))
-    run = Run.open(untrained_run)
+    run = open_bundle(untrained_run)
     timing = StimulusTiming(None, Onset(4.5, "given"), 210.0)
 
     def read(counts):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import RecordingProgress, read_csv
+from helpers import RecordingProgress, edit_bundle, read_csv, replace_bundle_file
 from milmer_cli import load_model
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.device import Device
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.errors import InputError, WeightsError
@@ -67,56 +68,74 @@ def test_predictor_states_how_the_eeg_is_aligned(
     [None, "", "{", "[]", "{}", '{"headline": "x", "calibration": 1}', '{"headline": "x", '
      '"calibration": {"as_trained": {}}}', '{"headline": "x", "headline_per_modality": []}'],
 )  # fmt: skip
-def test_predictor_reads_the_metrics_of_the_run_before_any_segment(tmp_path, write_run, content):
+def test_predictor_reads_the_metrics_of_the_model_before_any_segment(tmp_path, write_run, content):
     run = write_run(tmp_path / "run")
-    (run / "metrics.json").unlink()
-    if content is not None:
-        (run / "metrics.json").write_text(content)
+    if content is None:
+        (run / "model" / "metrics.json").unlink()
+    else:
+        replace_bundle_file(run / "model", "metrics.json", content.encode())
     with pytest.raises(InputError, match=r"metrics\.json") as caught:
         load_model(run)
-    assert "Train again" in caught.value.hint
+    assert "train again" in caught.value.hint
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize("line", ["segment_s: 1.5", "sfreq_hz: 200.0"])
-def test_load_model_refuses_settings_of_another_model(tmp_path, untrained_run, line):
+@pytest.mark.parametrize("line", ["segment_s: 1.5", "sfreq_hz: 200.0", "band_hz: [2.0, 40.0]"])
+def test_run_load_model_refuses_settings_of_another_model(tmp_path, untrained_run, line):
     run = shutil.copytree(untrained_run, tmp_path / "run")
     key = line.partition(":")[0]
     text = (run / "settings.yaml").read_text()
     (run / "settings.yaml").write_text(re.sub(rf"(?m)^(\s+){key}:.*$", rf"\1{line}", text))
     with pytest.raises(InputError, match=r"settings\.yaml does not belong to the model"):
+        Run.open(run).load_model()
+
+
+@pytest.mark.parametrize(("key", "value"), [("segment_s", 1.5), ("sfreq_hz", 200.0)])
+def test_load_model_refuses_a_bundle_with_settings_of_another_model(
+    tmp_path, untrained_run, key, value
+):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    edit_bundle(run / "model", lambda document: document["settings"]["eeg"].update({key: value}))
+    with pytest.raises(InputError, match=r"bundle\.json does not belong to the model"):
         load_model(run)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("path", "value", "message"),
     [
         ("channels", [*GENEVA[:-1]], "does not belong to the model: expected 32 EEG channels"),
-        ("channels", [*GENEVA[:-1], 3.5], r"store\.channels: expected a list of different names"),
-        ("channels", [*GENEVA[:-1], "Fp1"], r"store\.channels: expected a list of different names"),
-        ("sfreq", 1e9, "does not belong to the model: expected segments of"),
-        ("sfreq", "128", r"store\.sfreq: expected a positive number"),
-        ("sfreq", float("inf"), r"store\.sfreq: expected a positive number"),
-        ("instances", True, r"store\.instances: expected a positive integer"),
-        ("face_size", 0, r"store\.face_size: expected a positive integer"),
-        ("cleaned", "s01", r"store\.cleaned: expected a list of different names"),
-        ("eog_methods", {"ica": "many"}, r"store\.eog_methods: expected counts by method"),
-        ("detector", ["sfd"], r"store\.detector: expected a name"),
-        (None, ["a", "b"], "does not belong to the model: expected 4 classes, got 2"),
-        (None, ["a", "b", "c", 4], "classes: expected a list of different names"),
+        ("channels", [*GENEVA[:-1], 3.5], r"channels: expected a list of different names"),
+        ("channels", [*GENEVA[:-1], "Fp1"], r"channels: expected a list of different names"),
+        ("settings.eeg.sfreq_hz", 2048, "does not belong to the model: expected segments of"),
+        ("settings.eeg.sfreq_hz", "many", r"eeg\.sfreq_hz: expected"),
+        ("settings.eeg.sfreq_hz", 1e999, r"eeg\.sfreq_hz: expected"),
+        ("settings.faces.instances", 0, r"faces\.instances: expected"),
+        ("settings.faces.image_size", 0, r"faces\.image_size: expected"),
+        ("settings.faces.detector", ["sfd"], r"faces\.detector: expected"),
+        ("settings.evaluate", {"folds": 3}, "unknown section evaluate"),
+        ("training.cleaned", "s01", "training: expected counts"),
+        ("training.eog_methods", {"ica": "many"}, "training: expected counts"),
+        ("temperatures", {"both": 0}, "temperatures: expected positive numbers"),
+        ("classes", ["a", "b"], "does not belong to the model: expected 4 classes, got 2"),
+        ("classes", ["a", "b", "c", 4], "classes: expected a list of different names"),
     ],
 )
-def test_load_model_refuses_a_damaged_environment(tmp_path, untrained_run, key, value, message):
+def test_load_model_refuses_a_damaged_bundle_document(
+    tmp_path, untrained_run, path, value, message
+):
     run = shutil.copytree(untrained_run, tmp_path / "run")
-    environment = json.loads((run / "environment.json").read_text())
-    if key is None:
-        environment["classes"] = value
-    else:
-        environment["store"][key] = value
-    (run / "environment.json").write_text(json.dumps(environment))
+
+    def edit(document):
+        *parents, name = path.split(".")
+        for parent in parents:
+            document = document[parent]
+        document[name] = value
+
+    edit_bundle(run / "model", edit)
     with pytest.raises(InputError, match=message) as caught:
         load_model(run)
-    assert "environment.json" in caught.value.message
+    assert "bundle.json" in caught.value.message
+    assert "\n" not in caught.value.message
 
 
 def test_predictor_detects_faces_on_the_device_of_the_model(
@@ -137,29 +156,30 @@ def test_predictor_detects_faces_on_the_device_of_the_model(
 def test_predictor_uses_the_detector_of_the_training_data(
     tmp_path, write_run, recording_files, monkeypatch
 ):
-    run = write_run(tmp_path / "run", "faces.detector=auto", f"faces.weights_dir={tmp_path}")
-    environment = json.loads((run / "environment.json").read_text())
-    environment["store"]["detector"] = "sfd"
-    (run / "environment.json").write_text(json.dumps(environment))
+    run = write_run(tmp_path / "run", "faces.detector=auto")
+    edit_bundle(
+        run / "model", lambda document: document["settings"]["faces"].update(detector="sfd")
+    )
 
-    model = load_model(run)
+    model = load_model_with(run, load_settings(overrides=[f"faces.weights_dir={tmp_path}"]))
 
-    assert model.run.settings.faces.detector == "sfd"
+    assert model.bundle.settings.faces.detector == "sfd"
     with pytest.raises(WeightsError, match="sfd needs the weights"):  # and no other is used
         model.predict(video=recording_files / "face.mp4")
 
 
 @pytest.mark.parametrize(
     ("cleaned", "expected"),
-    [([], ""), (["s01", "s02"], "on DEAP's preprocessed EEG"), (["s02"], "on 1 of 2 of DEAP's")],
+    [(0, ""), (2, "on DEAP's preprocessed EEG"), (1, "on 1 of 2 of DEAP's")],
 )
 def test_training_differences_of_a_model_of_preprocessed_eeg(
     tmp_path, recording_files, write_run, cleaned, expected
 ):
     run = write_run(tmp_path / "run")
-    environment = json.loads((run / "environment.json").read_text())
-    environment["store"] |= {"participants": ["s01", "s02"], "cleaned": cleaned}
-    (run / "environment.json").write_text(json.dumps(environment))
+    edit_bundle(
+        run / "model",
+        lambda document: document["training"].update(participants=2, cleaned=cleaned),
+    )
     result = load_model(run).predict(eeg=recording_files / "cap.edf")
     notes = [note for note in result.notes if "preprocessed" in note]
     assert len(notes) == bool(expected)
@@ -173,20 +193,18 @@ def test_training_differences_of_a_model_of_preprocessed_eeg(
         ({"eog_regression": 4}, True, ""),
         ({"frontal_components": 3, "none": 1}, True, "none of the 4 training recordings"),
         ({"frontal_components": 3, "none": 1}, False, ""),
-        (None, False, ""),  # a run that does not record it
+        ({}, False, ""),  # a model that does not record it
     ],
 )
 def test_training_differences_of_the_eye_artifacts(
     tmp_path, write_run, write_edf, make_eeg, methods, eog, expected
 ):
     run = write_run(tmp_path / "run")
-    environment = json.loads((run / "environment.json").read_text())
-    environment["store"]["eog_methods"] = methods
-    (run / "environment.json").write_text(json.dumps(environment))
+    edit_bundle(run / "model", lambda document: document["training"].update(eog_methods=methods))
     eeg = make_eeg(6.0)
     names, data = (*GENEVA, "VEOG"), np.vstack([eeg, 3 * eeg[:1]])
     path = write_edf(tmp_path / "x.edf", names[: 32 + eog], data[: 32 + eog])
-    opened = Run.open(run)
+    opened = open_bundle(run)
     notes = list(training_differences(opened, open_recording(path, opened)))
     found = [note for note in notes if "EOG" in note]
     assert len(found) == bool(expected)
@@ -207,7 +225,7 @@ def test_predictor_interpolates_few_missing_channels_and_rejects_many(
     half = [0, 3, 4, 6, 8, 10, 12, 15, 16, 19, 21, 24, 27, 29, 30, 31]
     path = write_edf(tmp_path / "half.edf", [GENEVA[k] for k in half], signals[half])
     lenient = load_settings(overrides=["run.device=cpu", "quality.max_bad_channels=0.5"])
-    result = load_model_with(model.run.path, lenient).predict(eeg=path)
+    result = load_model_with(model.bundle.path, lenient).predict(eeg=path)
     assert {segment.interpolated for segment in result.segments} == {16}
     assert not result.abstained.any()
     many = write_edf(tmp_path / "many.edf", GENEVA[9:], signals[9:])
@@ -295,7 +313,7 @@ def test_predictor_abstains_if_the_quality_is_too_low(
     assert model.predict(video, good_eeg).segments[1].flags == ("no_face",)
 
     strict = load_settings(overrides=["run.device=cpu", "predict.min_confidence=0.99"])
-    result = load_model_with(model.run.path, strict).predict(video, out=tmp_path / "out")
+    result = load_model_with(model.bundle.path, strict).predict(video, out=tmp_path / "out")
     assert result.mean is None
     assert "abstained on every segment" in (tmp_path / "out" / "report.html").read_text()
 
@@ -304,7 +322,7 @@ def test_predictor_does_not_use_too_few_faces(tmp_path, model, write_video, writ
     eeg = write_edf(tmp_path / "good.edf", GENEVA, make_eeg(6.0))
     video = write_video(tmp_path / "face.mp4", 3.0, visible=lambda t: t < 1)
     strict = load_settings(overrides=["run.device=cpu", "quality.min_faces=0.5"])
-    predicted = load_model_with(model.run.path, strict).predict(video, eeg).segments[0]
+    predicted = load_model_with(model.bundle.path, strict).predict(video, eeg).segments[0]
     assert predicted.faces_found == 1
     assert predicted.flags == ("few_faces",)
     alone = model.predict(eeg=eeg).segments[0]

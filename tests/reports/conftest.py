@@ -224,7 +224,7 @@ def make_prediction(
     return PredictResult(
         request=Request(Path("clip.mp4"), Path("cap.bdf")),
         timing=StimulusTiming(Onset(0.0, "file_start"), Onset(0.0, "file_start"), 3.0 * n),
-        model=ModelSummary(**{"run": "runs/first", "test_score": "accuracy 41.7 %"} | model),
+        model=ModelSummary(**{"name": "runs/first", "test_score": "accuracy 41.7 %"} | model),
         class_names=names,
         segment_s=3.0,
         segments=tuple(segments),

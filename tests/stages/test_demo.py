@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from itertools import pairwise
 
 import pytest
 
+from helpers import replace_bundle_file
+from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.listed.generate import plan_listed
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.datasets.synthetic.schedule import draw_truth
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import write_json
+from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import (
@@ -90,22 +93,28 @@ def test_run_demo_rejects_an_unknown_data_set(tmp_path):
     assert not (tmp_path / "demo").exists()
 
 
-def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path):
+def test_trial_to_predict_is_not_in_the_training_or_validation_set(tmp_path, untrained_run):
     truth = draw_truth(SyntheticConfig())
     with_video = [
-        (participant.name, trial.trial)
+        str(trial.video)
         for participant in truth.participants
         for trial in participant.trials
         if trial.video is not None
     ]
-    source = TrialSource(4.0, (), 0.0).to_json()
-    trials = [
-        {"participant": name, "trial": trial, "sets": [own], **source}
-        for (name, trial), own in zip(with_video, ["training", "validation", "test"], strict=False)
+    for number, path in enumerate(with_video):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"video %d" % number)
+    sources = [
+        UsedTrial(number, (own,), TrialSource(4.0, video=content_digest(tmp_path / path)))
+        for number, (path, own) in enumerate(
+            zip(with_video, ["training", "validation", "test"], strict=False)
+        )
     ]
-    write_json(tmp_path / "sources.json", {"trials": trials})
-    participant, trial = trial_to_predict(truth, tmp_path)
-    assert (participant, trial.trial) == with_video[2]
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    content = json.dumps(sources_to_json(sources)).encode()
+    replace_bundle_file(run / "model", "sources.json", content)
+    _, trial = trial_to_predict(truth, tmp_path, run)
+    assert str(trial.video) == with_video[2]
 
 
 def test_run_demo_rejects_an_invalid_override_before_any_work(tmp_path):

@@ -232,7 +232,7 @@ def test_train_headline_has_the_protocol_and_the_majority_rate(run):
 
 def test_predict_recognizes_the_recordings_of_its_run_after_a_rename(root, prepared, run, tmp_path):
     settings = load_settings(overrides=["run.device=cpu"])
-    assert str(root) not in (run / "sources.json").read_text()
+    assert str(root) not in (run / "model" / "sources.json").read_text()
     labeled = LabeledSegments.open(prepared, load_settings(overrides=SMALL))
     (fold,) = Run.open(run).splits(labeled).folds
     (bdf,) = root.rglob("s01.bdf")
@@ -246,12 +246,11 @@ def test_predict_recognizes_the_recordings_of_its_run_after_a_rename(root, prepa
         result = predict(request, run, Outputs(), settings, progress=progress)
         assert result.sets == (name,)
         [warning] = [text for text in progress.warnings if "This recording is in the" in text]
-        assert f"the {name} set (s01 trial {trials[0]}) of the model" in warning
+        assert f"the {name} set (trial {trials[0]}) of the model" in warning
     assert dict(result.summary())["tested on"] == (
         "new trials of the same 2 participants; for a new person, run `milmer evaluate --protocol "
         "participant`"
     )
     # of the training recordings, all had EOG channels, and so has this one
     assert not any("training recordings" in note for note in result.notes)
-    environment = json.loads((run / "environment.json").read_text())
-    assert environment["store"]["eog_methods"] == {"eog_regression": 2}
+    assert Run.open(run).bundle.training.eog_methods == {"eog_regression": 2}

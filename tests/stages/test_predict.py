@@ -106,7 +106,7 @@ def test_predict_rejects_a_folder_with_other_files(tmp_path, recording_files, mo
     other.mkdir()
     (other / "report.html").write_text("my thesis")
     (other / "timeline.csv").write_text("year,event\n")
-    for folder in (other, model.run.path):
+    for folder in (other, model.bundle.path, model.bundle.path.parent):
         before = sorted(path.name for path in folder.iterdir())
         with pytest.raises(InputError, match="contains files that are not a prediction"):
             model.predict(eeg=recording_files / "cap.edf", out=folder)

@@ -8,6 +8,7 @@ import scipy.io
 
 from helpers import RecordingProgress, read_mat_in_this_process
 from milmer_cli import preprocessing
+from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg import array_file
 from milmer_cli.eeg.channels import GENEVA
@@ -20,7 +21,6 @@ from milmer_cli.prediction.timing import locate_stimulus
 from milmer_cli.preprocessing import segment_eeg
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.predict_batch import predict_batch
-from milmer_cli.training.run_dir import Run
 
 SETTINGS = load_settings(overrides=["run.device=cpu", "run.workers=1"])
 HEADER = (
@@ -49,7 +49,7 @@ def manifest(tmp_path, make_eeg):
 
 
 def test_predict_reads_the_segments_of_an_array_that_prepare_stores(manifest, untrained_run):
-    run = Run.open(untrained_run)
+    run = open_bundle(untrained_run)
     recordings = ManifestRecordings(manifest)
     (block,) = recordings.eeg_blocks("P1")
     durations_s = {trial.trial: trial.duration_s for trial in recordings.trials("P1")}

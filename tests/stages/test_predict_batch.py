@@ -20,6 +20,7 @@ from milmer_cli.prediction.event_requests import event_requests
 from milmer_cli.prediction.recording import open_recording
 from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
+from milmer_cli.stages.export import export
 from milmer_cli.stages.predict import predict
 from milmer_cli.stages.predict_batch import SUMMARY, predict_batch, predict_events
 
@@ -72,6 +73,10 @@ def test_predict_batch_predicts_all_and_reports_failures(
     assert (out / "b" / "report.html").stat().st_mtime_ns == before
     assert (out / "first" / "report.html").is_file()
     assert {row["error"] for row in summary(out).values()} == {""}
+    # the same model in another place
+    export(untrained_run, tmp_path / "model.zip")
+    moved = predict_batch(table, tmp_path / "model.zip", out, SETTINGS)
+    assert moved.kept == ("first", "b", "third")
     os.utime(tmp_path / "b.edf")
     assert predict_batch(table, untrained_run, out, SETTINGS).kept == ("first", "third")
     stricter = load_settings(
@@ -179,7 +184,7 @@ def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, wr
     assert result.to_json()["ratings"]["majority_rate"] == 0.5
     text = dict(result.summary())["comparison with the ratings"]
     assert f"{correct / 2:.1%} of 2 rated recordings" in text
-    assert "The run does not record which files" in text
+    assert "The model does not record which files" in text
     assert text in (tmp_path / "out" / "report.html").read_text()
     for trial in recordings.trials("P1"):
         request = Request(

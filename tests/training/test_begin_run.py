@@ -56,7 +56,7 @@ def test_begin_run_removes_what_a_run_left_that_was_killed_at_its_end(
 
     monkeypatch.setattr(run_dir, "remove_tree", killed)
     with pytest.raises(KeyboardInterrupt):
-        run_dir.finish_run(unfinished, FIRST, 1, device, ("low", "high"))
+        run_dir.finish_run(unfinished, FIRST, 1, device)
     assert (unfinished / "checkpoints" / "checkpoint-5").is_dir()
     assert begin(unfinished, FIRST) is True
     assert not (unfinished / "checkpoints").exists()

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from transformers import SwinConfig, SwinModel
 
+from helpers import git_hash
+
 PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -178,10 +180,6 @@ def publish(hub: WeightServer) -> Callable[[Path], None]:
         hub.files[f"/api/models/{REPOSITORY}"] = json.dumps(document).encode()
 
     return publish
-
-
-def git_hash(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ To add an effect: add its strength to `effects.Pattern`, and apply it in `eeg_si
 """
 
 from milmer_cli.datasets.synthetic.config import (
-    TRUTH_NAME,
     ExpressionSpan,
     ParticipantTruth,
     SyntheticConfig,
@@ -32,6 +31,7 @@ from milmer_cli.datasets.synthetic.config import (
 from milmer_cli.datasets.synthetic.generate import generate_dataset
 from milmer_cli.datasets.synthetic.listed.generate import generate_listed
 from milmer_cli.datasets.synthetic.listed.truth import ListedConfig, ListedTruth
+from milmer_cli.datasets.synthetic_mark import TRUTH_NAME
 
 __all__ = [
     "TRUTH_NAME",

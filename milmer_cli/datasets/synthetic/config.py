@@ -29,7 +29,6 @@ SLOT_S = 0.3
 """Duration of one facial expression: a tenth of a 3-s segment, so each instance has one slot."""
 MARK_CHANNEL = "Oz"
 """Channel with the sine wave that identifies the stimulus (see `SyntheticConfig.marks`)."""
-TRUTH_NAME = "truth.json"
 
 
 @dataclass(frozen=True)

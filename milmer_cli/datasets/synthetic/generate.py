@@ -13,7 +13,6 @@ from threadpoolctl import threadpool_limits
 
 from milmer_cli.datasets.synthetic.bdf_writer import write_bdf
 from milmer_cli.datasets.synthetic.config import (
-    TRUTH_NAME,
     ParticipantTruth,
     SyntheticConfig,
     SyntheticTruth,
@@ -31,6 +30,7 @@ from milmer_cli.datasets.synthetic.preprocessed_writer import (
 )
 from milmer_cli.datasets.synthetic.ratings_writer import write_ratings
 from milmer_cli.datasets.synthetic.schedule import draw_truth
+from milmer_cli.datasets.synthetic_mark import TRUTH_NAME
 from milmer_cli.errors import InputError
 from milmer_cli.partial_files import require_no_link
 from milmer_cli.progress import SILENT, Progress

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from milmer_cli.bundle.resolve import open_bundle
+from milmer_cli.errors import InputError
+from milmer_cli.stages.export import export
+
+
+def test_open_bundle_accepts_a_run_its_model_a_folder_and_a_zip_file(tmp_path, untrained_run):
+    export(untrained_run, tmp_path / "model")
+    export(untrained_run, tmp_path / "model.zip")
+    sources = (untrained_run, untrained_run / "model", tmp_path / "model", tmp_path / "model.zip")
+    digests = {open_bundle(source).weights_digest for source in sources}
+    digests |= {open_bundle(str(source)).weights_digest for source in sources}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("nothing", "The model .*nothing does not exist"),
+        ("empty", r"is not a run folder: it has no model/bundle\.json"),
+        ("old", "was written by an earlier version of Milmer"),
+        ("unfinished", "The run in .*unfinished has not finished"),
+        ("text.zip", "cannot be read as a zip file"),
+    ],
+)
+def test_open_bundle_refuses_everything_else_with_the_next_step(
+    tmp_path, untrained_run, source, message
+):
+    (tmp_path / "empty").mkdir()
+    for name in ("old", "unfinished"):
+        shutil.copytree(untrained_run, tmp_path / name)
+    (tmp_path / "old" / "model" / "bundle.json").unlink()
+    (tmp_path / "unfinished" / "unfinished.json").write_text('{"command": "milmer train x"}')
+    (tmp_path / "text.zip").write_text("text")
+    with pytest.raises(InputError, match=message) as caught:
+        open_bundle(tmp_path / source)
+    assert caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_open_bundle_of_the_demo_says_where_it_is_from_or_that_it_is_absent(monkeypatch, tmp_path):
+    (tmp_path / "demo").mkdir()  # a folder of this name does not hide the model
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("milmer_cli.bundle.resolve.DEMO_FILE", "missing.zip")
+    with pytest.raises(InputError, match="contains no demo model") as caught:
+        open_bundle("demo")
+    assert "milmer demo" in caught.value.hint

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from helpers import edit_bundle
+from milmer_cli.bundle.contents import Bundle
+from milmer_cli.bundle.document import FILES
+from milmer_cli.errors import InputError
+from milmer_cli.stages.export import export
+
+
+def test_export_can_be_repeated_and_the_zip_is_the_same(tmp_path, untrained_run):
+    for name in ("model", "model.zip"):
+        first = export(untrained_run, tmp_path / name)
+        content = {path: (tmp_path / path).read_bytes() for path in first.files}
+        assert first.files == {path: len(own) for path, own in content.items()}
+        again = export(untrained_run, tmp_path / name)
+        assert again.files == first.files
+        assert content == {path: (tmp_path / path).read_bytes() for path in again.files}
+        assert Bundle.open(tmp_path / name).weights_digest == first.weights_sha256
+
+
+def test_export_of_a_folder_and_a_zip_are_the_same_bundle(tmp_path, untrained_run):
+    export(untrained_run, tmp_path / "model")
+    export(tmp_path / "model", tmp_path / "a.zip")
+    export(tmp_path / "a.zip", tmp_path / "again")
+    export(untrained_run, tmp_path / "b.zip")
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    for path in (tmp_path / "model").iterdir():
+        assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("folder", "is not an exported bundle: it contains thesis.md"),
+        ("file", "exists and is not a folder"),
+        ("file.zip", "exists and is not an exported bundle"),
+        ("folder.zip", "exists and is not an exported bundle"),
+        ("run/model", "is the bundle that is exported"),
+        ("run", "is not an exported bundle: it contains environment.json"),
+    ],
+)
+def test_export_replaces_nothing_but_an_export(tmp_path, untrained_run, target, message):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    for name in ("folder", "folder.zip"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.md").write_text("mine")
+    for name in ("file", "file.zip"):
+        (tmp_path / name).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=message) as caught:
+        export(run, tmp_path / target)
+    assert "--to" in caught.value.hint or ".zip" in caught.value.hint
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == (tmp_path / "file.zip").read_text() == "mine"
+
+
+def test_export_removes_the_files_that_only_an_earlier_export_had(tmp_path, untrained_run):
+    export(untrained_run, tmp_path / "model")
+    (tmp_path / "model" / "sources.json").write_text("{}")
+    export(untrained_run, tmp_path / "model")
+    assert not (tmp_path / "model" / "sources.json").exists()
+    Bundle.open(tmp_path / "model").verify()
+
+
+def test_export_refuses_a_damaged_model_and_writes_nothing(tmp_path, untrained_run):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    weights = run / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    for name in ("model", "model.zip"):
+        with pytest.raises(InputError, match=r"damaged: model\.safetensors changed"):
+            export(run, tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+def test_export_states_the_verdict_of_an_evaluation(tmp_path, untrained_run):
+    run = shutil.copytree(untrained_run, tmp_path / "run")
+    edit_bundle(run / "model", lambda document: document["fingerprints"].update(store="abc"))
+    (tmp_path / "evaluation").mkdir()
+    values = {"verdict": "Stimuli explain it.", "headline": "41 %", "store_fingerprint": "abc"}
+    (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(values))
+    for name in ("model", "model.zip"):
+        export(run, tmp_path / name, evaluation=tmp_path / "evaluation")
+        bundle = Bundle.open(tmp_path / name)
+        assert "Stimuli explain it." in bundle.files.read("README.md").decode()
+        bundle.verify()
+        assert set(bundle.files.names()) <= set(FILES)
+    assert "has not been computed" in (run / "model" / "README.md").read_text()

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+def test_export_prints_paths_and_sizes_as_rows_and_as_json(milmer, untrained_run, tmp_path):
+    target = tmp_path / "model.zip"
+    outcome = milmer("export", untrained_run, "--to", target)
+    assert outcome.code == 0, outcome.err
+    assert f"{target.stat().st_size:,} bytes" in " ".join(outcome.out.split())
+    outcome = milmer("export", untrained_run, "--to", target, "--json")
+    document = json.loads(outcome.out)
+    assert document["files"] == {str(target): target.stat().st_size}
+    assert document["repository"] is None
+    outcome = milmer("export", target, "--push", "somebody/emotion", "--dry-run", "--json")
+    assert set(json.loads(outcome.out)["files"]) == {
+        path.name for path in (untrained_run / "model").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Expected either --to or --push"),
+        (["--to", "a", "--push", "a/b"], "Expected either --to or --push"),
+        (["--to", "a", "--public"], "--public requires --push"),
+        (["--to", "a", "--dry-run"], "--dry-run requires --push"),
+    ],
+)
+def test_export_rejects_flags_that_exclude_each_other(milmer, untrained_run, arguments, message):
+    outcome = milmer("export", untrained_run, *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize(
+    "command", [["export", "no/run", "--to", "x"], ["predict", "--model", "no/run"]]
+)
+def test_missing_model_is_refused(milmer, command):
+    outcome = milmer(*command)
+    assert outcome.code == 2
+    assert "The model no/run does not exist" in outcome.err
