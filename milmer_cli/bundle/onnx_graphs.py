@@ -79,7 +79,7 @@ class ClassifierGraph(nn.Module):
         config = model.config
         amplitude = getattr(model, "amplitude", None)
         if amplitude is not None and amplitude.bins:
-            model.amplitude = MatrixAmplitude(amplitude, config.n_samples)
+            model.add_module("amplitude", MatrixAmplitude(amplitude, config.n_samples))
         self.model = model
         self.input_names, self.output_names = classifier_names(model)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import SwinConfig
+from transformers import SwinConfig, Swinv2Config, ViTConfig
 
 from milmer_cli.bundle import onnx_export
 from milmer_cli.bundle.onnx_export import export_onnx
@@ -94,8 +95,17 @@ def compare_classifier(model: MilmerModel, path: Path) -> None:
                 np.testing.assert_allclose(outputs[name], value.numpy(), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("fusion", FUSIONS)
-@pytest.mark.parametrize("selection", SELECTIONS)
+FEW = {("none", "mlp"), ("amil", "none"), ("attention_weighted_topk", "cross_attention")}
+"""Combinations of the default tests, with each fusion; the others are slow."""
+
+
+@pytest.mark.parametrize(
+    ("selection", "fusion"),
+    [
+        pytest.param(*pair, marks=() if pair in FEW else pytest.mark.slow)
+        for pair in itertools.product(SELECTIONS, FUSIONS)
+    ],
+)
 def test_classifier_agrees_for_each_selection_and_fusion(selection, fusion, tmp_path):
     model = make_model(selection=selection, fusion=fusion)
     export_onnx(model, FACE_SIZE, tmp_path)
@@ -122,7 +132,9 @@ def test_classifier_agrees_for_other_parts_of_the_model(changes, tmp_path):
     assert [path.name for path in paths] == ["classifier.onnx", "onnx.json"]
 
 
-@pytest.mark.parametrize("face_size", [16, 12, FACE_SIZE])
+@pytest.mark.parametrize(
+    "face_size", [FACE_SIZE, *(pytest.param(size, marks=pytest.mark.slow) for size in (12, 16))]
+)
 def test_face_encoder_resizes_and_normalizes_as_the_model(face_size, tmp_path):
     model = make_swin_model()
     export_onnx(model, face_size, tmp_path)
@@ -137,6 +149,22 @@ def test_face_encoder_resizes_and_normalizes_as_the_model(face_size, tmp_path):
             expected = model.encode_faces(faces[None], found)[0].numpy()
         (tokens,) = encoder.run(None, {"faces": faces.numpy()})
         np.testing.assert_allclose(tokens, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        Swinv2Config(image_size=16, embed_dim=8, depths=[2, 1], num_heads=[2, 2], window_size=2),
+        ViTConfig(image_size=16, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                  intermediate_size=32, patch_size=8),
+    ],
+    ids=lambda config: config.model_type,
+)  # fmt: skip
+def test_face_encoder_of_other_architectures_agrees(backbone, tmp_path):
+    model = make_model(backbone_config=backbone, tokens_per_face=0, hidden_size=0)
+    paths = export_onnx(model, FACE_SIZE, tmp_path)  # compares
+    assert tmp_path / "face_encoder.onnx" in paths
 
 
 def test_aligned_eeg_is_part_of_the_classifier(tmp_path):
