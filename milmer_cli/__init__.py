@@ -30,6 +30,7 @@ In data-flow order; a package imports only packages above it:
 - `auto_classes`: let transformers' ``AutoConfig`` and ``AutoModel`` find `models`
 - `data`: ratings -> classes, splits and bags
 - `inference`: batches -> probabilities
+- `bundle`: a trained model with everything that a prediction needs
 - `training`: the training loop, checkpoints and run folders
 - `fer`: facial expression data sets and the fine-tuned face backbone
 - `preparation`: plan and jobs of `milmer prepare`
