@@ -57,6 +57,7 @@ DOORS = {
     "face_alignment": ("faces/",),
     "dlib": ("faces/",),
     "transformers": ("models/", "training/", "fer/"),
+    "onnxruntime": ("bundle/onnx_export.py",),
     "accelerate": ("inference/", "training/", "stages/"),
     "safetensors": ("models/", "training/"),
     "joblib": ("parallel.py", "datasets/synthetic/", "evaluation/", "preparation/", "stages/"),

@@ -11,6 +11,8 @@ Modules, in the order of the data flow:
 - `write`: write a bundle, or a verified copy of one
 - `resolve`: `open_bundle`: a run, a folder, a zip file, ``hf:USER/NAME`` or ``demo`` -> `Bundle`
 - `hub`: upload a bundle to the Hugging Face Hub
+- `onnx_graphs`: the two halves of a model, in operators that ONNX has
+- `onnx_export`: `export_onnx`, which writes and verifies the ONNX files
 
 The folder ``model`` of a run is a bundle. To add a file: name it in ``FILES`` of `document` (and in
 ``DIGESTED`` if a prediction reads it), and write it in `write`.

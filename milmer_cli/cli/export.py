@@ -10,6 +10,10 @@ import typer
 from milmer_cli.bundle.model_names import require_model
 from milmer_cli.cli.options import CommandContext, command, folder_option
 from milmer_cli.errors import InputError
+from milmer_cli.io import require_writable
+
+ONNX = "onnx"
+"""Value of ``--to`` that means ONNX files; ``./onnx`` is a folder."""
 
 
 @command(any_setting=False)
@@ -24,9 +28,18 @@ def export(
         ),
     ],
     to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="DIR|FILE.zip|onnx",
+            help="Folder or zip file to write; `onnx` writes ONNX files into --out.",
+            show_default=False,
+        ),
+    ] = "",
+    out: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR|FILE.zip", help="Folder or zip file to write.", show_default=False
+            "--out", metavar="DIR", help="With --to onnx: folder of the files; default: onnx."
         ),
     ] = None,
     push: Annotated[
@@ -64,6 +77,7 @@ def export(
     Example:
       milmer export runs/first --to model.zip
       milmer export runs/first --to model --evaluation evaluation
+      milmer export runs/first --to onnx --out first-onnx
       milmer export runs/first --push USER/NAME --dry-run
       milmer predict face.mp4 eeg.bdf --model model.zip
 
@@ -72,11 +86,19 @@ def export(
       model/model.safetensors    weights; config.json: their configuration
       model/README.md            model card, and calibration.png
       model/metrics.json         results on the test set; sources.json: digests of the data
+      onnx/face_encoder.onnx     with --to onnx; also classifier.onnx and onnx.json
     """
     require_model(model)
-    if (to is None) == (not push):
+    if bool(to) == bool(push):
         raise InputError(
             "Expected either --to or --push.", "Give --to DIR, --to FILE.zip or --push USER/NAME."
+        )
+    if to != ONNX and out is not None:
+        raise InputError("--out requires --to onnx.", "Give the folder as --to DIR.")
+    if to == ONNX and evaluation is not None:
+        raise InputError(
+            "--evaluation cannot be combined with --to onnx, which writes no model card.",
+            "Leave it out.",
         )
     if not push and (public or dry_run):
         flag = "--public" if public else "--dry-run"
@@ -85,7 +107,10 @@ def export(
     from milmer_cli.stages import export as stage
 
     progress = context.progress
-    if to is not None:
+    if to == ONNX:
+        folder = require_writable(out or Path(ONNX))
+        result = stage.export_onnx_files(model, folder, progress=progress)
+    elif to:
         result = stage.export(model, to, evaluation=evaluation, progress=progress)
     else:
         result = stage.push(

@@ -52,7 +52,7 @@ class QueryAttention(nn.Module):
         # let the queries attend to them and mask the result.
         ignored = ~valid & present
         attended, _ = self.attention(
-            self.queries.expand(len(tokens), -1, -1),
+            self.queries.expand(tokens.shape[0], -1, -1),
             tokens,
             tokens,
             key_padding_mask=ignored,

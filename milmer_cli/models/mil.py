@@ -198,7 +198,7 @@ class PositionSelector(InstanceSelector):
 
     def select(self, summaries: Tensor, found: Tensor) -> InstanceSelection:
         """See `InstanceSelector.select`."""
-        scores = self.instance_weights.expand(len(found), -1)
+        scores = self.instance_weights.expand(found.shape[0], -1)
         return self._select_topk(masked_softmax(scores, found), scores, found)
 
 

@@ -235,9 +235,10 @@ class MilmerModel(FaceEncoderModel):
         is_image = instances is not None and instances is faces
         check_inputs(self.config, eeg, channels_found, instances, needs_backbone=is_image)
         device = self.cls_token.device
-        batch = len(next(values for values in (eeg, instances) if values is not None))
+        # the shape, not len(), which would make the batch size of an exported model constant
+        batch = next(values.shape[0] for values in (eeg, instances) if values is not None)
         if eeg is None or eeg_found is None:
-            eeg_found = torch.full((batch,), eeg is not None, device=device)
+            eeg_found = torch.full((batch,), int(eeg is not None), dtype=torch.bool, device=device)
         if eeg is not None and channels_found is not None:
             eeg_found = eeg_found & channels_found.any(1)
         if instances is None or faces_found is None:

@@ -11,6 +11,7 @@ from typing import Any
 from milmer_cli.bundle.card import Evaluation, read_evaluation
 from milmer_cli.bundle.contents import SYNTHETIC, Bundle
 from milmer_cli.bundle.hub import push_files, require_repository
+from milmer_cli.bundle.onnx_export import export_onnx
 from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.bundle.write import export_bundle
 from milmer_cli.errors import InputError
@@ -36,6 +37,8 @@ class ExportResult(StageResult):
         Whether the model was trained on synthetic data.
     to
         Folder or file that was written; None if the model was only uploaded.
+    onnx
+        Whether it contains ONNX files and no bundle.
     repository, commit, public
         Where it was uploaded; the commit is empty after a dry run. Empty without an upload.
     """
@@ -46,6 +49,7 @@ class ExportResult(StageResult):
     weights_sha256: str
     synthetic: bool
     to: Path | None = None
+    onnx: bool = False
     repository: str = ""
     commit: str = ""
     public: bool = False
@@ -55,6 +59,7 @@ class ExportResult(StageResult):
         return {
             "model": self.model,
             "to": None if self.to is None else str(self.to),
+            "onnx": self.onnx,
             "repository": self.repository or None,
             "commit": self.commit or None,
             "public": self.public,
@@ -76,7 +81,7 @@ class ExportResult(StageResult):
         rows += [(name, f"{size:,} bytes") for name, size in self.files.items()]
         if self.commit:
             rows.append(("use", f"milmer predict --model hf:{self.repository}@{self.commit[:12]}"))
-        elif self.to is not None:
+        elif self.to is not None and not self.onnx:
             rows.append(("use", f"milmer predict --model {self.to}"))
         return rows
 
@@ -111,6 +116,37 @@ def export(
     written = export_bundle(bundle, Path(to), verdict)
     sizes = {str(path): path.stat().st_size for path in written}
     return _result(bundle, sizes, to=Path(to))
+
+
+def export_onnx_files(
+    model: Path | str, out: Path | str, *, progress: Progress = SILENT
+) -> ExportResult:
+    """Write the model of a run as ONNX files.
+
+    Parameters
+    ----------
+    model, progress
+        As for `export`.
+    out
+        The folder. Files of an earlier export there are replaced.
+
+    Raises
+    ------
+    InputError
+        There is no such model, it is damaged, or the extra ``onnx`` is not installed.
+    SettingsError
+        The model depends on the EEG of a whole recording.
+    """
+    bundle, _ = _open(model, None, progress)
+    written = export_onnx(
+        bundle.load_model(),
+        bundle.face_size,
+        Path(out),
+        bundle.document.to_json(),
+        recording_amplitude=bundle.settings.model.eeg_amplitude_scale == "recording",
+    )
+    sizes = {str(path): path.stat().st_size for path in written}
+    return _result(bundle, sizes, to=Path(out), onnx=True)
 
 
 def push(

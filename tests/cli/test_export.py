@@ -27,12 +27,31 @@ def test_export_prints_paths_and_sizes_as_rows_and_as_json(milmer, untrained_run
         (["--to", "a", "--push", "a/b"], "Expected either --to or --push"),
         (["--to", "a", "--public"], "--public requires --push"),
         (["--to", "a", "--dry-run"], "--dry-run requires --push"),
+        (["--to", "a", "--out", "b"], "--out requires --to onnx"),
+        (["--to", "onnx", "--evaluation", "."], "--evaluation cannot be combined with --to onnx"),
     ],
 )
 def test_export_rejects_flags_that_exclude_each_other(milmer, untrained_run, arguments, message):
     outcome = milmer("export", untrained_run, *arguments)
     assert outcome.code == 2
     assert message in outcome.err
+
+
+def test_export_writes_onnx_files_or_a_bundle_in_a_folder_named_onnx(
+    milmer, untrained_run, tmp_path, monkeypatch
+):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.chdir(tmp_path)
+    outcome = milmer("export", untrained_run, "--to", "onnx", "--out", "files", "--json")
+    assert outcome.code == 0, outcome.err
+    names = {path.name for path in (tmp_path / "files").iterdir()}
+    assert names == {"face_encoder.onnx", "classifier.onnx", "onnx.json"}
+    assert json.loads(outcome.out)["onnx"] is True
+    description = json.loads((tmp_path / "files" / "onnx.json").read_text())
+    assert description["bundle"]["channels"]
+    outcome = milmer("export", untrained_run, "--to", "./onnx")
+    assert outcome.code == 0, outcome.err
+    assert (tmp_path / "onnx" / "bundle.json").is_file()
 
 
 @pytest.mark.parametrize(
