@@ -13,6 +13,7 @@ import argparse
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from sphinx.cmd.build import build_main
@@ -98,16 +99,19 @@ def build(out: Path) -> int:
     out
         Folder of the site, which is replaced; a build that fails leaves it as it was.
     """
-    work = ROOT / "build" / "site"
-    shutil.rmtree(work, ignore_errors=True)
-    collect_pages(work / "pages")
-    code = build_main(
-        ["-W", "--keep-going", "-n", "-q", "-b", "html", "-c", str(DOCS), "-d", str(work / "cache")]
-        + [str(work / "pages"), str(work / "html")]
-    )
-    if code == 0:
-        _replace(out, work / "html")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        collect_pages(work / "pages")
+        code = _run_sphinx(work)
+        if code == 0:
+            _replace(out, work / "html")
     return code
+
+
+def _run_sphinx(work: Path) -> int:
+    """Build the pages in the folder ``pages`` into the folder ``html``, in strict mode."""
+    options = ["-W", "--keep-going", "-q", "-b", "html", "-c", DOCS, "-d", work / "cache"]
+    return build_main([str(option) for option in (*options, work / "pages", work / "html")])
 
 
 def _replace(out: Path, built: Path) -> None:
@@ -117,7 +121,7 @@ def _replace(out: Path, built: Path) -> None:
             shutil.rmtree(entry)
         elif entry.name != NOTE:
             entry.unlink()
-    unused = shutil.ignore_patterns("objects.inv", ".buildinfo")
+    unused = shutil.ignore_patterns("objects.inv", ".buildinfo", "_sources")
     shutil.copytree(built, out, dirs_exist_ok=True, ignore=unused)
 
 

@@ -24,7 +24,7 @@ from milmer_cli import __version__
 logger = logging.getLogger(__name__)
 
 project = "Milmer"
-copyright = "the authors of Milmer"
+project_copyright = "the authors of Milmer"
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -41,6 +42,11 @@ from milmer_cli.store import (
     write_index,
     write_participant,
 )
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+"""Path of the browser for tests of pages; None if it is not installed."""
 
 
 class RecordingProgress:

@@ -111,7 +111,7 @@ PAGES = (
     ApiPage(
         "api-metrics",
         "Metrics",
-        "Scores with intervals for predictions of any model. They are explained in :doc:`intervals`.",
+        "Scores with intervals for predictions of any model; see :doc:`intervals`.",
         (
             "milmer_cli.metrics.score",
             "milmer_cli.metrics.headline",
@@ -133,8 +133,8 @@ def api_pages() -> list[Page]:
     pages = [Page(f"{page.name}.rst", page.title, _text(page), listed=False) for page in PAGES]
     rows = "\n".join(f"- [{page.title}]({page.name})" for page in pages)
     text = (
-        "# Python API\n\nGenerated from the docstrings. [Python](python.md) shows how the parts are "
-        f"used together.\n\n{rows}\n\n" + table_of_contents([page.name for page in pages])
+        "# Python API\n\nGenerated from the docstrings. [Python](python.md) shows how the parts "
+        f"are used together.\n\n{rows}\n\n" + table_of_contents([page.name for page in pages])
     )
     return [Page("api.md", "Python API", text), *pages]
 

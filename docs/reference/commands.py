@@ -12,7 +12,6 @@ from milmer_cli.settings.docs import property_schemas
 from reference.page import Page, table_of_contents
 
 FIRST_PANEL = "Arguments and options"
-FOR_EVERY_COMMAND = "--help"
 
 
 def command_pages() -> list[Page]:
@@ -39,7 +38,7 @@ def _command_page(name: str) -> Page:
 def _describe(title: str, command: Any, own_heading: bool = True) -> Iterator[str]:
     level = "###" if own_heading else "##"
     usage = [title]
-    parameters = [p for p in command.params if FOR_EVERY_COMMAND not in p.opts and not p.hidden]
+    parameters = [p for p in command.params if not p.hidden]
     if hasattr(command, "commands"):
         parameters, usage = [], [title, "COMMAND"]
     arguments = [p for p in parameters if not _is_option(p)]

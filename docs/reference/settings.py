@@ -14,14 +14,14 @@ from milmer_cli.settings.docs import (
     section_doc,
     setting_doc,
 )
-from milmer_cli.settings.load import collect
+from milmer_cli.settings.load import Preset, collect, load_settings
 from reference.page import Page
 
 INTRODUCTION = """# Every setting
 
-Generated from the schema. [Command line](cli.md#settings) describes settings files, `--set` and their precedence.
-`milmer settings init` writes a file with this documentation as comments. The presets `published` and `demo` are
-listed where their value differs from the default.
+Generated from the schema. [Command line](cli.md#settings) describes settings files, `--set` and
+their precedence. `milmer settings init` writes a file with this documentation as comments. The
+presets `published` and `demo` are listed where their value differs from the default.
 """
 
 
@@ -64,10 +64,9 @@ def _value(value: Any) -> str:
 
 def _presets() -> dict[str, dict[str, Any]]:
     """Return the values that the presets state, converted as the schema does, by key."""
-    from milmer_cli.settings.load import load_settings
-
     values: dict[str, dict[str, Any]] = {}
-    for name in ("published", "demo"):
+    names: tuple[Preset, ...] = ("published", "demo")
+    for name in names:
         tree = load_settings(name).model_dump(mode="json")
         stated = collect(name)
         values[name] = {key: _at(tree, key) for key in stated}
