@@ -41,6 +41,7 @@ In data-flow order; a package imports only packages above it:
 - `reports`: pages, figures and annotated videos
 - `stages`: one function per command, which sequences calls
 - `cli`: the command line
+- `site`: the built documentation, made by ``docs/build.py``
 
 To predict recordings from Python::
 

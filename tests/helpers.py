@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -45,6 +46,11 @@ from milmer_cli.store import (
     write_index,
     write_participant,
 )
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+"""Path of the browser for tests of pages; None if it is not installed."""
 
 
 class RecordingProgress:

@@ -9,6 +9,7 @@
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``
 - `info`: ``milmer info``
+- `docs`: ``milmer docs``
 - `version`: ``milmer version``
 - `last_error`: the type of the last error, for ``milmer info --report``
 - `help`: ``milmer help [COMMAND]``

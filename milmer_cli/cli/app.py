@@ -64,6 +64,7 @@ COMMANDS = {
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
     "info": "Show versions, device, available weights and free disk space.",
+    "docs": "Open the documentation of this version in the browser; it needs no network.",
     "version": "Show the version.",
     "help": "Show the help of a command.",
 }

@@ -32,9 +32,10 @@ EVERY_COMMAND = [
     ["settings", "show"],
     ["settings", "schema"],
     ["settings", "init"],
+    ["docs"],
     ["version"],
 ]
-WITHOUT_OUTPUT_FILES = {"info", "settings", "version", "weights"}
+WITHOUT_OUTPUT_FILES = {"docs", "info", "settings", "version", "weights"}
 
 
 def test_help_lists_all_commands(milmer):

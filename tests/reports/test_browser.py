@@ -1,23 +1,14 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
+from helpers import CHROMIUM
 from milmer_cli.io import atomic_write
 from milmer_cli.reports.evaluation import evaluation_page
 from milmer_cli.reports.prediction import prediction_page
-
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")

@@ -10,5 +10,5 @@
 
 To add a data set: write a module with ``matches(path)``, which tells whether a path has the layout,
 and ``read(path)``, which returns `LabeledImages`; convert class numbers to names with a table, add
-the module to `layouts.LAYOUTS`, and describe the layout in docs/training.md.
+the module to `layouts.LAYOUTS`, and describe the layout in docs/expression-images.md.
 """

@@ -39,7 +39,7 @@ LAYOUTS = {
 
 _HINT = (
     f"Milmer reads the layouts {', '.join(LAYOUTS)} (folders: one folder per class); name one "
-    "as in --data rafdb=DIR. docs/training.md describes each layout."
+    "as in --data rafdb=DIR. docs/expression-images.md describes each layout."
 )
 
 
