@@ -11,6 +11,8 @@ from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.stages.export import push
 
+# huggingface_hub passes a file in a form that its HTTP library deprecates
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")
 REPOSITORY = "somebody/emotion"
 
 

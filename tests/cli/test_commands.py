@@ -115,7 +115,7 @@ def test_commands_pass_their_arguments_to_the_stages(milmer, stage, tmp_path):
     milmer("predict", "file", "file", "--model", ".", "--trial", "2", "--eeg-onset", "1.5")
     (request, run, outputs, _), _ = predict.calls[0]
     assert request == Request(Path("file"), Path("file"), trial=2, eeg_onset_s=1.5)
-    assert (run, outputs) == (Path(), Outputs(Path("prediction")))
+    assert (run, outputs) == (".", Outputs(Path("prediction")))
 
     milmer("finetune-swin", "--data", "a", "--data", "b.csv", "--backbone", "scratch:micro")
     (data, out, settings), _ = finetune.calls[0]

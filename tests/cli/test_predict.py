@@ -105,7 +105,7 @@ def test_predict_passes_a_manifest_to_predict_batch(milmer, stage, files):
     batch = stage("predict_batch", module="milmer_cli.stages.predict_batch")
     milmer("predict", "--manifest", "list.csv", "--model", ".", "--out", "o", "--workers", "3")
     [((manifest, model, out, settings), _)] = batch.calls
-    assert (manifest, model, out) == (Path("list.csv"), Path(), Path("o"))
+    assert (manifest, model, out) == (Path("list.csv"), ".", Path("o"))
     assert settings.run.workers == 3
 
 
@@ -114,7 +114,7 @@ def test_predict_passes_an_event_to_predict_events(milmer, stage, files):
     flags = ["--eeg-event", "stim", "--all-events", "--video-onset", "2", "--out", "o"]
     assert milmer("predict", "face.mp4", "cap.edf", "--model", ".", *flags).code == 0
     [((request, model, out, _), _)] = events.calls
-    assert (model, out) == (Path(), Path("o"))
+    assert (model, out) == (".", Path("o"))
     assert request == Request(
         Path("face.mp4"), Path("cap.edf"), eeg_event="stim", video_onset_s=2.0
     )
