@@ -1,8 +1,8 @@
 """Run the tests with the oldest allowed and with the newest versions of all dependencies.
 
     pip install uv
-    python fuzz/versions.py --oldest --newest
-    python fuzz/versions.py --oldest --newest --override torch==2.13.0+cpu    # without CUDA
+    python release/versions.py --oldest --newest
+    python release/versions.py --oldest --newest --override torch==2.13.0+cpu    # without CUDA
 
 Each environment is created in ``--out`` and kept. The versions must be compatible with each other
 (``uv pip check``). If pip-audit is installed, it lists known vulnerabilities of the newest ones.
@@ -14,6 +14,7 @@ import argparse
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -21,8 +22,32 @@ RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 """The oldest versions are those of the lower bounds in pyproject.toml."""
 
 
-def run_tests(folder: Path, resolution: str, overrides: list[str]) -> bool:
-    """Create an environment, install Milmer into it and run the default tests."""
+def create_environment(
+    folder: Path, resolution: str, requirement: str, overrides: Sequence[str] = ()
+) -> Path:
+    """Create an environment and install a requirement with all its dependencies into it.
+
+    Parameters
+    ----------
+    folder
+        Replaced if it exists.
+    resolution
+        One of the values of `RESOLUTIONS`.
+    requirement
+        What is installed, such as a wheel or a folder with extras.
+    overrides
+        Requirements that replace those of any package.
+
+    Returns
+    -------
+    Path
+        The Python of the environment.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        The installation failed, or the versions are not compatible with each other.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     python = folder / "bin" / "python"
     overridden = folder.with_suffix(".txt")
@@ -30,16 +55,32 @@ def run_tests(folder: Path, resolution: str, overrides: list[str]) -> bool:
     overridden.write_text("\n".join(overrides) + "\n")
     uv = [sys.executable, "-m", "uv"]
     install = ["pip", "install", "--python", python, "--resolution", resolution]
-    commands = [
-        [*uv, "venv", folder, "--python", sys.executable],
-        [*uv, *install, "--override", overridden, f"{ROOT}[test]"],
-        [*uv, "pip", "check", "--python", python],
-        [python, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", ROOT / "tests"],
-    ]
-    for command in commands:
-        print("+", *command, flush=True)
-        if subprocess.run(list(map(str, command)), cwd=ROOT, check=False).returncode:
-            return False
+    run(*uv, "venv", folder, "--python", sys.executable)
+    run(*uv, *install, "--override", overridden, requirement)
+    run(*uv, "pip", "check", "--python", python)
+    return python
+
+
+def run(*command: object, folder: Path = ROOT) -> None:
+    """Print a command and run it in a folder.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        It failed.
+    """
+    print("+", *command, flush=True)
+    subprocess.run(list(map(str, command)), cwd=folder, check=True)
+
+
+def run_tests(folder: Path, resolution: str, overrides: Sequence[str]) -> bool:
+    """Create an environment, install Milmer into it and run the default tests."""
+    try:
+        python = create_environment(folder, resolution, f"{ROOT}[test]", overrides)
+        run(python, "-m", "pytest", "-q", "-n", "auto", "-p", "no:cacheprovider", ROOT / "tests")
+    except subprocess.CalledProcessError as error:
+        print(error)
+        return False
     return True
 
 
