@@ -56,6 +56,7 @@ DOORS = {
     "face_alignment": ("faces/",),
     "dlib": ("faces/",),
     "transformers": ("models/", "training/", "fer/"),
+    "openvino": ("models/openvino_backbone.py",),
     "accelerate": ("inference/", "training/", "stages/"),
     "safetensors": ("models/", "training/"),
     "joblib": ("parallel.py", "datasets/synthetic/", "evaluation/", "preparation/", "stages/"),
