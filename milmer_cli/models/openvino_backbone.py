@@ -195,7 +195,7 @@ class _Tokens(nn.Module):
         return image_tokens(self.backbone, pixels)
 
 
-def _compile(backbone: nn.Module, size: tuple[int, int], threads: int) -> _CompiledBackbone:
+def _compile(backbone: Any, size: tuple[int, int], threads: int) -> _CompiledBackbone:
     """Return the compiled backbone of this process, compiled now if it is new."""
     weights = [value for item in sorted(backbone.state_dict().items()) for value in item]
     key = digest(backbone.config.to_json_string(), size, *weights), threads
@@ -255,9 +255,7 @@ def _import_openvino() -> Any:
     return openvino
 
 
-def _require_equal(
-    compiled: _CompiledBackbone, backbone: nn.Module, size: tuple[int, int]
-) -> None:
+def _require_equal(compiled: _CompiledBackbone, backbone: nn.Module, size: tuple[int, int]) -> None:
     """Run one image with both engines.
 
     Raises
