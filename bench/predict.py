@@ -50,7 +50,7 @@ from unittest import mock
 import edfio
 import numpy as np
 import torch
-from prepare import film, repeat, resident_mb
+from prepare import resident_mb, write_repeated, write_video
 
 from milmer_cli.data.labels import class_names
 from milmer_cli.device import Device
@@ -246,8 +246,8 @@ def compare_engines(
         wall, processor = np.median(ratios, axis=0)
         print(
             f"\n{name} compared with {reference}, median of the repetitions: {wall:.2f} times as "
-            f"fast (range {ratios[:, 0].min():.2f}-{ratios[:, 0].max():.2f}), {processor:.2f} times "
-            f"less processor time (range {ratios[:, 1].min():.2f}-{ratios[:, 1].max():.2f})"
+            f"fast ({ratios[:, 0].min():.2f}-{ratios[:, 0].max():.2f}), {processor:.2f} times less "
+            f"processor time ({ratios[:, 1].min():.2f}-{ratios[:, 1].max():.2f})"
         )
     print(f"Load of the machine {os.getloadavg()[0]:.1f}\n")
 
@@ -338,7 +338,7 @@ def compare_threading(models: Models, chunks: list[SegmentChunk]) -> None:
 def measure_memory(model: TrainedModel, folder: Path, short: Path, minutes: float) -> None:
     video, eeg = folder / "long.avi", folder / "long.edf"
     with ProcessPoolExecutor(1) as other:  # another process, so that it does not raise the peak
-        other.submit(repeat, short, video, minutes).result()
+        other.submit(write_repeated, short, video, minutes).result()
         other.submit(write_eeg, eeg, minutes).result()
     progress = MemoryProgress(max(1, round(minutes * 20 / 10)))
     before = resident_mb()
@@ -370,6 +370,7 @@ def main() -> None:
         for duration in minutes:
             subprocess.run([sys.executable, *sys.argv, "--minutes", duration], check=True)
         return
+    sys.path.remove(str(Path(__file__).parent))  # numba would import the coverage.py of this folder
     torch.set_num_threads(arguments.threads)
     size = 112 if arguments.backbone == "scratch:micro" else 224
     settings = load_settings(
@@ -380,7 +381,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        film(folder / "short.avi", 60)
+        write_video(folder / "short.avi", 60)
         write_eeg(folder / "short.edf", 1)
         run = write_run(folder / "run", arguments.backbone, settings)
         models = {
