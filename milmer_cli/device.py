@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,10 +14,14 @@ import torch
 from torch import nn
 
 from milmer_cli.errors import InputError
-from milmer_cli.settings.schema import RunSettings
+from milmer_cli.settings.schema import Inference, RunSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_WORKERS = 8
+OPENVINO = "openvino"
+OPENVINO_MIN_PIXELS = 128 * 224**2
+"""Pixels of the images from which ``run.inference=auto`` takes OpenVINO: 128 faces with Swin-Tiny
+save more time than the compilation takes (bench/README.md)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Device:
         Model of the GPU, or threads of the CPU, for messages.
     dataloader_num_workers
         Worker processes of a training DataLoader if ``run.dataloader_num_workers`` is -1.
+    inference
+        Library of a backbone in inference: ``torch``, ``openvino``, or ``auto``, which is OpenVINO
+        for at least `OPENVINO_MIN_PIXELS`.
     """
 
     type: str
@@ -46,6 +54,7 @@ class Device:
     deterministic: bool
     name: str
     dataloader_num_workers: int
+    inference: Inference = "torch"
 
     @classmethod
     def from_settings(cls, run: RunSettings) -> Device:
@@ -54,7 +63,7 @@ class Device:
         Raises
         ------
         InputError
-            If this machine lacks the requested device or precision.
+            If this machine lacks the requested device, precision or library.
         """
         available = _available_types()
         device_type = run.device if run.device != "auto" else available[0]
@@ -75,17 +84,28 @@ class Device:
                 f"supports on this machine, got {precision}.",
                 f"Use run.precision={' or '.join(('auto', *supported))}.",
             )
+        compiled = run.compile == "on" or (run.compile == "auto" and _can_compile(device_type))
         return cls(
             type=device_type,
             precision=precision,
-            compiled=run.compile == "on" or (run.compile == "auto" and _can_compile(device_type)),
+            compiled=compiled,
             deterministic=run.deterministic,
             name=_device_name(device_type),
             # a CPU needs its cores for the model; a GPU waits for data without workers
             dataloader_num_workers=(
                 0 if device_type == "cpu" else min(MAX_WORKERS, os.cpu_count() or 1)
             ),
+            inference=_resolve_inference(run.inference, device_type, precision, compiled),
         )
+
+    def uses_openvino(self, pixels: int) -> bool:
+        """Return whether OpenVINO runs the backbone on images with so many pixels in total."""
+        large = pixels >= OPENVINO_MIN_PIXELS
+        return self.inference == OPENVINO or (self.inference == "auto" and large)
+
+    def with_torch(self) -> Device:
+        """Return the same device with torch for inference."""
+        return replace(self, inference="torch")
 
     def describe(self) -> str:
         """Describe the device in one line, as in ``cuda (NVIDIA H100, 80 GB), bfloat16``."""
@@ -94,6 +114,9 @@ class Device:
             parts.append("compiled")
         if self.deterministic:
             parts.append("deterministic")
+        if self.inference != "torch":
+            faces = " of many faces" if self.inference == "auto" else ""
+            parts.append(f"inference{faces} with OpenVINO {openvino_version()}")
         return ", ".join(parts)
 
     def autocast(self) -> AbstractContextManager[None]:
@@ -154,6 +177,36 @@ def _supported_precisions(device_type: str) -> tuple[str, ...]:
             return ("float32",)
         case _:
             return ("float32", "bfloat16")
+
+
+def openvino_version() -> str:
+    """Return the version of the installed OpenVINO; empty if it is not installed."""
+    try:
+        return metadata.version(OPENVINO) if find_spec(OPENVINO) else ""
+    except metadata.PackageNotFoundError:  # built from its source
+        return "(unknown version)"
+
+
+def _resolve_inference(
+    inference: Inference, device_type: str, precision: str, compiled: bool
+) -> Inference:
+    """Return torch, or for OpenVINO ``auto`` or ``openvino``."""
+    suitable = device_type == "cpu" and precision == "float32" and not compiled
+    if inference == "auto":
+        return "auto" if suitable and openvino_version() else "torch"
+    if inference == OPENVINO and not suitable:
+        compiling = "on" if compiled else "off"
+        raise InputError(
+            "run.inference: openvino needs run.device=cpu, run.precision=float32 and "
+            f"run.compile=off, got {device_type}, {precision} and {compiling}.",
+            "Use run.inference=auto, or change these settings.",
+        )
+    if inference == OPENVINO and not openvino_version():
+        raise InputError(
+            "run.inference: openvino is not installed.",
+            "Install it with `pip install 'milmer-cli[openvino]'`, or use run.inference=auto.",
+        )
+    return inference
 
 
 def _can_compile(device_type: str) -> bool:

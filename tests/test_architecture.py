@@ -58,6 +58,7 @@ DOORS = {
     "dlib": ("faces/",),
     "transformers": ("models/", "training/", "fer/"),
     "onnxruntime": ("bundle/onnx_export.py",),
+    "openvino": ("models/openvino_backbone.py",),
     "accelerate": ("inference/", "training/", "stages/"),
     "safetensors": ("models/", "training/"),
     "joblib": ("parallel.py", "datasets/synthetic/", "evaluation/", "preparation/", "stages/"),

@@ -39,7 +39,7 @@ def info(
       milmer info --json
       milmer info --report
     """
-    from milmer_cli.device import Device
+    from milmer_cli.device import Device, openvino_version
     from milmer_cli.faces.detector import available_detectors, weights_dir
 
     settings = context.settings
@@ -48,6 +48,7 @@ def info(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": Device.from_settings(settings.run).describe(),
+        "OpenVINO": openvino_version() or "not installed: pip install 'milmer-cli[openvino]'",
     }
     if report:
         _print(context, {**versions, **_report(context), "packages": _package_versions()})

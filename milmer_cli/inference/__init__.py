@@ -2,6 +2,7 @@
 
 In data-flow order:
 
+- `backbone_engine`: whether OpenVINO runs the backbone of a model
 - `predict_proba`: the one loop of batches -> device -> outputs; class probabilities and logits
 - `token_cache`: compute the tokens of a frozen encoder once, in a file for each participant
 - `face_token_cache`: compute the face tokens of a frozen backbone once

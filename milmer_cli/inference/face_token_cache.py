@@ -1,4 +1,10 @@
-"""Compute the face tokens of a frozen backbone once, for `TokenBagDataset`."""
+"""Compute the face tokens of a frozen backbone once, for `TokenBagDataset`.
+
+The name of a token file contains neither the device nor the engine (torch or OpenVINO) that
+computed it. Tokens of the two engines differ by less than 1e-5 before they are rounded to float16,
+which is less than between a CPU and a GPU; a training that resumes reads the files that it started
+with.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +16,7 @@ from torch.utils.data import Dataset
 
 from milmer_cli.data.feature_cache import token_file
 from milmer_cli.device import Device
+from milmer_cli.inference.backbone_engine import backbone_engine
 from milmer_cli.inference.predict_proba import Batch
 from milmer_cli.inference.token_cache import FrozenEncoder, cache_tokens
 from milmer_cli.io import digest
@@ -66,10 +73,11 @@ def cache_face_tokens(
         The token file of each participant.
     """
     backbone, config = backbone_fingerprint(model), model.config
-    files = {}
+    files, n_segments = {}, 0
     for name in participants:
         with store.participant(name) as participant:
             files[name] = token_file(folder, backbone, participant)
+            n_segments += len(participant)
     encoder = FrozenEncoder(
         task=TASK,
         model=model,
@@ -81,7 +89,9 @@ def cache_face_tokens(
             config.hidden_size,
         ),
     )
-    cache_tokens(encoder, store, files, device, progress)
+    # the number of all segments: an interrupted computation continues with the same engine
+    with backbone_engine(model, device, n_segments, progress):
+        cache_tokens(encoder, store, files, device, progress)
     return files
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from milmer_cli.device import Device
+from milmer_cli.inference.backbone_engine import backbone_engine
 from milmer_cli.progress import SILENT, Progress
 
 Batch = dict[str, Any]
@@ -131,10 +132,11 @@ def map_batches(
     progress.start(task, n_samples, "samples")
     results = []
     if n_samples:
-        # a generator of its own, so that iterating does not draw from torch's default generator
-        for batch in DataLoader(data, batch_size, generator=torch.Generator()):
-            results.append(run_batch(function, batch, device))
-            progress.advance(task, len(next(iter(batch.values()))))
+        with backbone_engine(model, device, n_samples, progress):
+            # a generator of its own, so that iterating does not draw from torch's default generator
+            for batch in DataLoader(data, batch_size, generator=torch.Generator()):
+                results.append(run_batch(function, batch, device))
+                progress.advance(task, len(next(iter(batch.values()))))
     progress.done(task)
     return results
 

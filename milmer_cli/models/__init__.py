@@ -15,6 +15,7 @@ In data-flow order:
 - `mil`: select or pool the face images of a bag (attention-based multiple-instance learning)
 - `fusion`: balance the selected face tokens against the EEG tokens
 - `encoder`: the transformer encoder over the CLS, face and EEG tokens
+- `openvino_backbone`: run a backbone with OpenVINO in inference on a CPU
 - `face_encoder`: run the backbone on face images, with or without gradients
 - `inputs`: check the inputs of the model, and drop modalities and EEG channels in training
 - `modeling_milmer`: `MilmerModel` and `MilmerOutput`, registered with ``AutoModel``

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from milmer_cli.models.configuration_milmer import MilmerConfig
 from milmer_cli.models.image_features import image_tokens
 from milmer_cli.models.image_processor import preprocess_images
+from milmer_cli.models.openvino_backbone import active_engine
 
 PIXELS_PER_PASS = {"cpu": 8 * 224**2}
 """Pixels of one backbone pass without gradients, by device. On a CPU the activations of 8 images
@@ -70,7 +71,7 @@ class FaceEncoderModel(PreTrainedModel):
         outputs = []
         for chunk in images.split(max(size, 1)):
             if len(chunk):
-                output = image_tokens(self.backbone, self._pixel_values(chunk))
+                output = self._backbone_tokens(self._pixel_values(chunk))
                 outputs.append(output.mean(1) if mean else output)
         shape = (config.hidden_size,) if mean else (config.tokens_per_face, config.hidden_size)
         if not outputs:
@@ -78,9 +79,16 @@ class FaceEncoderModel(PreTrainedModel):
         encoded = torch.cat(outputs)
         return encoded.new_zeros(*found.shape, *shape).index_put((found,), encoded)
 
+    def _backbone_tokens(self, pixels: Tensor) -> Tensor:
+        """Map (n, 3, height, width) to (n, N, d), with the engine of the context in inference."""
+        engine = None if self.training or torch.is_grad_enabled() else active_engine(self.backbone)
+        return image_tokens(self.backbone, pixels) if engine is None else engine.tokens(pixels)
+
     def _pass_size(self) -> int:
         height, width = self.config.image_size
         pixels = PIXELS_PER_PASS.get(self.cls_token.device.type, DEFAULT_PIXELS_PER_PASS)
+        if active_engine(self.backbone) is not None:  # each thread runs images of its own
+            pixels *= torch.get_num_threads()
         return self.images_per_pass or pixels // (height * width)
 
     def _pixel_values(self, images: Tensor) -> Tensor:

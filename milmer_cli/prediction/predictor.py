@@ -21,6 +21,7 @@ from milmer_cli.eeg.channels import average_reference
 from milmer_cli.eeg.io import EegBlock, ReadOptions
 from milmer_cli.eeg.segment import segment_onsets
 from milmer_cli.errors import InputError
+from milmer_cli.inference.backbone_engine import backbone_engine
 from milmer_cli.prediction.abstention import no_faces, predict_or_abstain, undecodable_frames
 from milmer_cli.prediction.chunks import iter_chunks, prefetch
 from milmer_cli.prediction.eeg_scaling import eeg_scaling
@@ -136,7 +137,7 @@ class Predictor:
             eeg_attention=predictions.eeg_attention,
             notes=messages.all,
             out=outputs.out,
-            device=self._device.describe(),
+            device=predictions.device,
             faces=predictions.faces,
             sync=sync,
             sets=inputs.sets,
@@ -223,9 +224,12 @@ class Predictor:
         predictions = _Predictions()
         with_faces = out is not None and inputs.video is not None
         shown = segments_with_faces(len(onsets)) if with_faces else frozenset()
-        progress.note(f"{len(onsets)} segments on {self._device.describe()}.", "detail")
         progress.start(TASK, total=len(onsets), unit="segments")
         with ExitStack() as stack:
+            n_with_faces = 0 if inputs.video is None else len(onsets)
+            engine = stack.enter_context(
+                backbone_engine(self._model, self._device, n_with_faces, progress)
+            )
             table = None
             if out is not None:
                 table = stack.enter_context(TimelineWriter(out / TIMELINE, bundle.class_names))
@@ -243,7 +247,11 @@ class Predictor:
                 if table is not None:
                     table.write(segment)
                 progress.advance(TASK)
+            with_openvino = engine is not None and engine.used
+            used = replace(self._device, inference="openvino" if with_openvino else "torch")
+        predictions.device = used.describe()
         progress.done(TASK)
+        progress.note(f"{len(onsets)} segments on {predictions.device}.", "detail")
         return predictions
 
 
@@ -284,6 +292,7 @@ class _Predictions:
     segments: list[SegmentPrediction] = field(default_factory=list)
     eeg_attention: np.ndarray = field(default_factory=lambda: np.zeros(0))
     faces: dict[int, Sequence[SelectedFace]] = field(default_factory=dict)
+    device: str = ""
     _averaged: int = 0
 
     def add(self, segment: SegmentPrediction, output: SegmentOutput, keep_faces: bool) -> None:

@@ -7,6 +7,7 @@ running (measured in bench/predict.py).
 
 from __future__ import annotations
 
+import contextvars
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from scipy.special import softmax
 from milmer_cli.device import Device
 from milmer_cli.inference.predict_proba import run_batch
 from milmer_cli.models import MilmerModel, MilmerOutput
+from milmer_cli.models.openvino_backbone import active_engine
 from milmer_cli.prediction.chunks import SegmentChunk
 
 
@@ -72,15 +74,22 @@ class SegmentInference:
         self._batch_size = 1 if self._on_cpu else batch_size
 
     def run(self, chunks: Iterable[SegmentChunk]) -> Generator[SegmentOutput]:
-        """Yield the output for every segment, in order, while chunks are read."""
+        """Yield the output for every segment, in order, while chunks are read.
+
+        If OpenVINO runs the backbone, it is compiled while the first chunk is read.
+        """
         threads = torch.get_num_threads() if self._on_cpu else 1
         pending: deque[Future[list[SegmentOutput]]] = deque()
         pool = ThreadPoolExecutor(threads, "milmer-model", torch.set_num_threads, (1,))
+        engine = active_engine(self._model.backbone)
+        if engine is not None:
+            pool.submit(engine.compile)
         try:
             for chunk in chunks:
                 for first in range(0, len(chunk), self._batch_size):
                     rows = range(first, min(first + self._batch_size, len(chunk)))
-                    pending.append(pool.submit(self._forward, chunk, rows))
+                    context = contextvars.copy_context()  # contains the engine of the backbone
+                    pending.append(pool.submit(context.run, self._forward, chunk, rows))
                     while len(pending) > threads:
                         yield from pending.popleft().result()
             while pending:

@@ -45,6 +45,7 @@ Baselines = Annotated[str, Field(min_length=1, max_length=10_000)]
 DeviceType = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 Compile = Literal["auto", "on", "off"]
+Inference = Literal["auto", "torch", "openvino"]
 Crop = Literal["auto", "true", "false"]
 
 Fraction = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -455,6 +456,9 @@ class RunSettings(Section):
     compile: Compile = "auto"
     """Compile the backbone with torch.compile, which takes minutes at the start; `auto` compiles on
     CUDA devices that support it."""
+    inference: Inference = "auto"
+    """Library that runs a trained or frozen backbone; `auto` takes OpenVINO on a CPU in float32 if
+    it is installed and the images are worth its compilation (seconds), otherwise torch."""
     deterministic: bool = False
     """Use only deterministic algorithms: the same seed gives the same bits, at some cost in
     speed."""

@@ -62,7 +62,7 @@ def finetune_swin(
         Training failed.
     """
     out, settings = Path(out), settings or load_settings()
-    device = Device.from_settings(settings.run)
+    device = Device.from_settings(settings.run).with_torch()
     device.configure_torch()
     process = join_processes(device.type)
     if not process.is_main_process:
@@ -141,7 +141,7 @@ def finetune_swin_dry_run(
 
     Parameters and errors are those of `finetune_swin`.
     """
-    device = Device.from_settings(settings.run)
+    device = Device.from_settings(settings.run).with_torch()
     device.configure_torch()
     data_sets, class_names = _read(data, progress)
     if restart:

@@ -247,7 +247,7 @@ class MilmerTrainer(MicroBatchTrainer):
         labels, logits = predict_logits(
             self._plain_model,
             Subset(data, rows.tolist()),
-            self.spec.device,
+            self.spec.device.with_torch(),  # the weights change after every epoch
             self.micro_batch_size or self.spec.learning.batch_size,
             transform=self.spec.transform,
         )
