@@ -329,9 +329,14 @@ def read_json_object(path: Path, keys: Sequence[str] = (), hint: str = "") -> di
         raise InputError(
             f"{path} is damaged: expected an object, got {type(document).__name__}.", hint
         )
+    require_keys(path, document, keys, hint)
+    return document
+
+
+def require_keys(path: Path, document: Mapping[str, Any], keys: Sequence[str], hint: str) -> None:
+    """Check that the object in a JSON file has keys; see `read_json_object`."""
     if missing := [key for key in keys if key not in document]:
         raise InputError(f"{path} is damaged: it has no {shorten(missing)}.", hint)
-    return document
 
 
 def _read_error(error: OSError, path: Path, hint: str) -> InputError:

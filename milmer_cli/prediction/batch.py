@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.read_options import read_options
@@ -113,6 +113,8 @@ class BatchResult(StageResult):
     comparison
         Comparison with the ratings; None without ratings.
     """
+
+    format_name: ClassVar[str] = "predict-manifest"
 
     out: Path
     rows: Mapping[str, SummaryRow]

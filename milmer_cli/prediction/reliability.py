@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
+from milmer_cli.formats import read_document
 from milmer_cli.metrics.calibration import ReliabilityDiagram
 from milmer_cli.prediction.abstention import EEG_ARTIFACT, FACES_UNUSABLE
 from milmer_cli.prediction.modalities import Modalities
@@ -178,4 +178,4 @@ def _score_alone(run: Run, modalities: Modalities) -> str:
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    return read_json_object(run.path / METRICS, ("headline",), _TRAIN_AGAIN)
+    return read_document(run.path / METRICS, "run-metrics", ("headline",), _TRAIN_AGAIN)

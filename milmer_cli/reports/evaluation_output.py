@@ -13,7 +13,8 @@ from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.fold_predictions import Predictions
 from milmer_cli.evaluation.results import EvaluationResult
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.reports.evaluation import confusion_figure, evaluation_page, ladder_figure
 from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings import dump_yaml
@@ -45,7 +46,7 @@ def write_evaluation(
     labeled
         The segments and their labels.
     """
-    write_json(out / METRICS, result.to_json())
+    write_document(out / METRICS, "evaluation", result.to_json())
     atomic_write(out / PREDICTIONS, _predictions_csv(result, predictions, labeled, [MAIN]))
     trained = next(iter(predictions.values()))
     if others := [name for name in trained if name != MAIN]:

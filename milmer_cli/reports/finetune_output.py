@@ -11,7 +11,8 @@ from milmer_cli.fer.filtering import UsableImages
 from milmer_cli.fer.labeled_images import LabeledImages
 from milmer_cli.fer.model_card import model_card
 from milmer_cli.fer.result import FinetuneResult
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.reports.plots.evaluation import plot_confusion_matrix, plot_learning_curve
 from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings import Settings, dump_yaml
@@ -47,6 +48,6 @@ def write_finetune_output(
     save_figure(figure, out / CONFUSION)
     if usable.skipped:
         atomic_write(out / SKIPPED, csv_text([("image", "reason"), *usable.skipped]))
-    write_json(out / run_dir.METRICS, metrics)
+    write_document(out / run_dir.METRICS, result.format_name, metrics)
     card = model_card(result, data_sets, usable.is_cropped, settings)
     atomic_write(out / CARD, card)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class EvaluateResult(StageResult):
     evaluation
         Results under all protocols.
     """
+
+    format_name: ClassVar[str] = "evaluation"
 
     out: Path
     evaluation: EvaluationResult

@@ -85,7 +85,9 @@ def _finetune_swin(
         require_kept(settings.model.backbone, out)
         build_network(class_names, settings, device, SILENT)
     if begin_run(out, identity, FILES, restart, progress):
-        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
+        return FinetuneResult(
+            out, *run_dir.read_result(out, FinetuneResult.format_name, METRICS_KEYS)
+        )
     if process.is_main_process:
         progress.open(out)
     network = build_network(class_names, settings, device, progress)

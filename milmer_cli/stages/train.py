@@ -14,7 +14,8 @@ from milmer_cli.data.split_checks import check_fold, check_training_classes, req
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.data.splits import Fold, holdout
 from milmer_cli.device import Device
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
 from milmer_cli.run_log import RunLog
@@ -82,7 +83,7 @@ def _train(
         require_kept(resolved.model.backbone, out)
         new_model(labeled, resolved, device)
     if begin_run(out, plan.identity, run_dir.FILES, restart, log):
-        metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
+        metrics, device_name = run_dir.read_result(out, TrainResult.format_name, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
     if processes.is_main_process:
         log.open(out)
@@ -106,7 +107,7 @@ def _train(
         history.write_csv(out / run_dir.HISTORY)
         majority = majority_rate(labeled, fold)
         figures.plot_learning_curve(history, out / run_dir.CURVE, protocol, majority)
-        write_json(out / run_dir.METRICS, metrics)
+        write_document(out / run_dir.METRICS, TrainResult.format_name, metrics)
         run_dir.finish_run(
             out,
             plan.identity,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.formats import write_document
 from milmer_cli.integrity import file_checksum
-from milmer_cli.io import digest, file_digest, read_json, shorten, write_json
+from milmer_cli.io import digest, file_digest, read_json, shorten
 from milmer_cli.store.checksums import (
     CHECKSUM,
     forget_checksums,
@@ -214,8 +215,8 @@ def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequenc
         name: _entry(folder / f"{name}{PARTICIPANT_SUFFIX}", previous.get(name, {}), written)
         for name in participants
     }
-    index = {"format": FORMAT_VERSION, "settings": settings, "participants": entries}
-    write_json(folder / INDEX_FILE, index)
+    index = {"settings": settings, "participants": entries}
+    write_document(folder / INDEX_FILE, "store-index", index)
     forget_checksums(folder)
 
 

@@ -36,8 +36,9 @@ from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock
+from milmer_cli.formats import read_document, write_document
 from milmer_cli.integrity import folder_checksums
-from milmer_cli.io import atomic_files, read_json_object, write_json
+from milmer_cli.io import atomic_files
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, load_weights
 from milmer_cli.models.library_messages import quiet
@@ -319,18 +320,20 @@ def finish_run(
         DIGESTS: folder_checksums(out, MODEL_FILES),
         "identity": identity,
     }
-    write_json(out / ENVIRONMENT, environment)
+    write_document(out / ENVIRONMENT, "run-environment", environment)
     (out / MARKER).unlink()
     remove_tree(out / CHECKPOINTS)
 
 
-def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
+def read_result(out: Path, format_name: str, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Read the metrics and the description of the device of a run that finished earlier.
 
     Parameters
     ----------
     out
         The run folder.
+    format_name
+        Format of the metrics, a key of `milmer_cli.formats.FORMATS`.
     keys
         Entries that the metrics must have.
 
@@ -340,5 +343,5 @@ def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
         A file is missing or damaged.
     """
     hint = "Run the same command with --restart to train again."
-    environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
-    return read_json_object(out / METRICS, keys, hint), str(environment["device"])
+    environment = read_document(out / ENVIRONMENT, "run-environment", ("device",), hint)
+    return read_document(out / METRICS, format_name, keys, hint), str(environment["device"])

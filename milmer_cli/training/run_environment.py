@@ -11,7 +11,7 @@ from typing import Any
 
 import milmer_cli
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
+from milmer_cli.formats import read_document
 
 PACKAGES = ("torch", "transformers", "accelerate", "numpy", "scipy", "scikit-learn", "mne", "h5py")
 _HINT = "Train again, or restore the file from a copy of the run."
@@ -74,7 +74,7 @@ def read_environment(path: Path) -> dict[str, Any]:
     InputError
         The file is missing or damaged: a value that is used later is missing or of a wrong type.
     """
-    environment = read_json_object(path, ("classes", "label_rule", "store"), _HINT)
+    environment = read_document(path, "run-environment", ("classes", "label_rule", "store"), _HINT)
     store = environment["store"]
     if not isinstance(store, dict) or not set(_REQUIRED) <= set(store):
         raise InputError(f"{path} is damaged: expected a store with {', '.join(_REQUIRED)}.", _HINT)

@@ -15,7 +15,7 @@ import numpy as np
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object, write_json
+from milmer_cli.formats import read_document, write_document
 from milmer_cli.store.sources import TrialSource
 
 _TRAIN_AGAIN = "Train again, or restore the file from a copy of the run."
@@ -53,7 +53,7 @@ def write_sources(path: Path, labeled: LabeledSegments, fold: Fold) -> None:
         for used in _used_trials(labeled, fold)
     ]
     if trials:
-        write_json(path, {"trials": trials})
+        write_document(path, "run-sources", {"trials": trials})
 
 
 def _used_trials(labeled: LabeledSegments, fold: Fold) -> Iterator[UsedTrial]:
@@ -78,7 +78,7 @@ def read_sources(path: Path) -> list[UsedTrial]:
     InputError
         The file cannot be read or is damaged.
     """
-    document = read_json_object(path, ("trials",), _TRAIN_AGAIN)
+    document = read_document(path, "run-sources", ("trials",), _TRAIN_AGAIN)
     try:
         return [
             UsedTrial(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -65,6 +65,7 @@ class FakeResult:
     paths: str = "runs/first"
     score: float = float("nan")
     complete: bool = True
+    format_name: ClassVar[str] = "run-metrics"
 
     def to_json(self) -> dict[str, Any]:
         return {"out": self.paths, "accuracy": self.score, "nested": [{"x": float("inf")}]}
