@@ -7,6 +7,8 @@
 - `manifest`: ``milmer manifest events``
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``
+- `formats`: ``milmer formats [NAME]``
+- `cite`: ``milmer cite``
 - `info`: ``milmer info``
 - `version`: ``milmer version``
 - `last_error`: the type of the last error, for ``milmer info --report``

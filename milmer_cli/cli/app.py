@@ -62,6 +62,8 @@ COMMANDS = {
     "predict": "Predict the emotion of every segment of a recording.",
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
+    "formats": "List the JSON documents with their versions, or print the schema of one.",
+    "cite": "Show what to cite: the paper, the data set, MNE, Swin and Milmer.",
     "info": "Show versions, device, available weights and free disk space.",
     "version": "Show the version.",
     "help": "Show the help of a command.",

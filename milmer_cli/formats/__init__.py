@@ -1,8 +1,7 @@
-"""The JSON documents and CSV tables that Milmer writes, with the versions of their formats.
+"""The JSON documents that Milmer writes and prints, with the versions of their formats.
 
 - `catalog`: one entry per JSON document: name, version, versions that can be read, place
 - `documents`: write a document with its version, and read one that is not newer than this program
-- `tables`: the columns of every CSV file
 - `schemas`: the JSON Schema of each document
 
 To add a document: add it to `catalog.FORMATS` and to ``docs/formats.md``, write

@@ -80,7 +80,7 @@ FORMATS: dict[str, Format] = {
     "settings-show": Format("settings and origins", printed="milmer settings show"),
     "settings-init": Format("the written file", printed="milmer settings init"),
     "info": Format("versions and devices", printed="milmer info"),
-    "info-formats": Format("this table and the schemas", printed="milmer info --formats"),
+    "formats": Format("this table and the schemas", printed="milmer formats"),
     "cite": Format("references to cite", printed="milmer cite"),
     "version": Format("the version of Milmer", printed="milmer version"),
 }

@@ -60,6 +60,15 @@ def write_evaluation(
     atomic_write(out / PAGE, evaluation_page(result))
 
 
+def prediction_columns(class_names: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return the columns of predictions.csv; ``texts`` are session and condition, if known."""
+    return [
+        *("participant", "trial", "stimulus", *texts, "onset_s", "truth", "predicted"),
+        *(f"p_{name}" for name in class_names),
+        *("fold", "seed", "protocol", "leaky", "transductive", "model"),
+    ]
+
+
 def _predictions_csv(
     result: EvaluationResult,
     predictions: Predictions,
@@ -72,10 +81,7 @@ def _predictions_csv(
     """
     segments, names = labeled.segments, labeled.class_names
     texts = [name for name in ("session", "condition") if np.any(getattr(segments, name) != "")]
-    header = ["participant", "trial", "stimulus", *texts, "onset_s", "truth", "predicted"]
-    header += [f"p_{name}" for name in names]
-    header += ["fold", "seed", "protocol", "leaky", "transductive", "model"]
-    table: list[list[object]] = [[*header]]
+    table: list[list[object]] = [[*prediction_columns(names, texts)]]
     leaky = {p.protocol: "LEAKY" if p.leaky else "no" for p in result.protocols}
     transductive = "TRANSDUCTIVE" if result.settings.model.transductive else "no"
     for protocol, by_model in predictions.items():

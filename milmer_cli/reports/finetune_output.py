@@ -26,6 +26,7 @@ FILES = (
     *("config.json", "model.safetensors", "preprocessor_config.json", "face_crop.json"),
 )
 """What a fine-tuning writes besides environment.json and the checkpoints."""
+SKIPPED_COLUMNS = ("image", "reason")
 
 
 def write_finetune_output(
@@ -47,7 +48,7 @@ def write_finetune_output(
     figure = plot_confusion_matrix(matrix, class_names, truth_label="labeled in the data set")
     save_figure(figure, out / CONFUSION)
     if usable.skipped:
-        atomic_write(out / SKIPPED, csv_text([("image", "reason"), *usable.skipped]))
+        atomic_write(out / SKIPPED, csv_text([SKIPPED_COLUMNS, *usable.skipped]))
     write_document(out / run_dir.METRICS, result.format_name, metrics)
     card = model_card(result, data_sets, usable.is_cropped, settings)
     atomic_write(out / CARD, card)

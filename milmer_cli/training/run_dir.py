@@ -260,6 +260,7 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
     methods = Counter(method for p in with_eeg for method in p.notes.get("eog_method", ()))
     return {
         "folder": shareable(str(store.folder)),
+        "data_set": store.data_set,
         "fingerprint": store.fingerprint,
         "participants": names,
         "segments": len(segments),
