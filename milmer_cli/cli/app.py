@@ -25,6 +25,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from milmer_cli import __version__
+from milmer_cli.cli.completion import complete_in_bash, is_bash_completion
 from milmer_cli.cli.console import print_error
 from milmer_cli.cli.last_error import record_error
 from milmer_cli.cli.setting_names import setting_hint
@@ -143,6 +144,9 @@ def milmer(
 
 def main() -> None:
     """Entry point of the ``milmer`` script."""
+    if is_bash_completion():
+        typer.echo(complete_in_bash(lambda: run(())), nl=False)
+        return
     watch_given_parent()
     code = run(sys.argv[1:])
     if code == INTERRUPTED:

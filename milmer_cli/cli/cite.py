@@ -15,7 +15,7 @@ from milmer_cli.io import shorten
 from milmer_cli.references import ALWAYS, BY_DATA_SET, Reference
 
 
-@command(any_setting=False)
+@command()
 def cite(
     context: CommandContext,
     prepared: Annotated[

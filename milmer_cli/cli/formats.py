@@ -18,7 +18,7 @@ def _names(incomplete: str) -> list[str]:
     return [name for name in FORMATS if name.startswith(incomplete)]
 
 
-@command(any_setting=False)
+@command()
 def formats(
     context: CommandContext,
     name: Annotated[

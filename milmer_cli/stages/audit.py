@@ -90,4 +90,4 @@ def audit(
             log.open(out)
             write_document(out / DOCUMENT, AuditOutput.format_name, result.to_json())
             atomic_write(out / PAGE, audit_page(result))
-    return AuditOutput(out, result)
+        return log.record(AuditOutput(out, result))

@@ -232,7 +232,7 @@ def run_demo(
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
     start = _start_function(out, like, signal, seed)
     with FolderLock(out, f"The demo in {out} is being run"), RunLog(progress) as log:
-        return _run_stages(out, lambda: start(options, log), bool(like), stdout, log)
+        return log.record(_run_stages(out, lambda: start(options, log), bool(like), stdout, log))
 
 
 def _start_function(

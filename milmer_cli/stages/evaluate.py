@@ -141,7 +141,7 @@ def evaluate(
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out), RunLog(progress) as log:
-        return _evaluate(prepared, out, settings, splits, test_on, device, log)
+        return log.record(_evaluate(prepared, out, settings, splits, test_on, device, log))
 
 
 def locked_evaluation(out: Path) -> FolderLock:

@@ -66,7 +66,7 @@ def finetune_swin(
     if not process.is_main_process:
         progress = SILENT
     with run_dir.locked_run(out), RunLog(progress) as log:
-        return _finetune_swin(data, out, settings, log, restart, device)
+        return log.record(_finetune_swin(data, out, settings, log, restart, device))
 
 
 def _finetune_swin(

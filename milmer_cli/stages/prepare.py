@@ -96,7 +96,7 @@ def prepare(
         _report_findings(out, log)
         for warning in coverage_warnings(store.participant(plan.participant) for plan in plans):
             log.note(warning, "warning")
-        return summarize(store, plans, excluded, detector, coverage, quality)
+        return log.record(summarize(store, plans, excluded, detector, coverage, quality))
 
 
 def prepare_dry_run(

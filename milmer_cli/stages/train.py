@@ -69,7 +69,7 @@ def train(
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
     with run_dir.locked_run(out), RunLog(progress) as log:
-        return _train(prepared, out, settings, restart, device, log)
+        return log.record(_train(prepared, out, settings, restart, device, log))
 
 
 def _train(
