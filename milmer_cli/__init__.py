@@ -13,6 +13,8 @@ In data-flow order; a package imports only packages above it:
 - `io`: atomic writes, JSON, digests, lists in messages
 - `run_log`: log.txt of an output folder
 - `arrays`: archives of arrays that may be damaged
+- `formats`: JSON documents, the versions of their formats and their schemas
+- `references`: the works to cite
 - `integrity`: checksums that detect damaged files
 - `folder_lock`: one process at a time in an output folder
 - `parallel`: calls in several processes

@@ -371,9 +371,16 @@ def require_object(
         raise InputError(
             f"{where} is damaged: expected an object, got {type(document).__name__}.", hint
         )
-    if missing := [key for key in keys if key not in document]:
-        raise InputError(f"{where} is damaged: it has no {shorten(missing)}.", hint)
+    require_keys(where, document, keys, hint)
     return document
+
+
+def require_keys(
+    path: Path | str, document: Mapping[str, Any], keys: Sequence[str], hint: str
+) -> None:
+    """Check that the object in a JSON file has keys; see `read_json_object`."""
+    if missing := [key for key in keys if key not in document]:
+        raise InputError(f"{path} is damaged: it has no {shorten(missing)}.", hint)
 
 
 def _read_error(error: OSError, path: Path, hint: str) -> InputError:

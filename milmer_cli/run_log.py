@@ -1,4 +1,4 @@
-"""log.txt of an output folder: the command, its messages, its start and its duration.
+"""log.txt of an output folder: the command, its start, messages, result and duration.
 
 Output folders are shared: the log contains no home folder and no absolute path. Paths in the
 working directory are relative to it; of others, only the last name is written.
@@ -15,11 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from milmer_cli.errors import MilmerError
 from milmer_cli.partial_files import open_partial
 from milmer_cli.progress import Level, Progress
+from milmer_cli.stage_result import StageResult
+
+Result = TypeVar("Result", bound=StageResult)
 
 LOG_FILE = "log.txt"
 VARIABLE = "MILMER_COMMAND_LINE"
@@ -70,22 +73,25 @@ def _replace_folder(text: str, folder: Path, name: str) -> str:
 class RunLog:
     """A progress sink that also writes the messages to ``log.txt``.
 
-    As a context manager, it writes the start, and the error or the duration at the end. Nothing is
-    written before `open`: a command that is refused leaves no file.
+    As a context manager, it writes the start, and the error or the duration at the end; `record`
+    writes the result. Nothing is written before `open`: a command that is refused leaves no file.
 
     Parameters
     ----------
     progress
         Receives everything as well. If it is a console, with messages that it showed before in
         ``kept_notes``, these are written too.
+    command
+        The command line; by default that of this process.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, command: str | None = None) -> None:
         self._progress = progress
+        self._command = command_line() if command is None else command
         self._started = time.time()
         self._file: Path | None = None
         self._waiting = [
-            f"{_clock(self._started)} $ {command_line() or 'called in Python'}",
+            f"{_clock(self._started)} $ {self._command or 'called in Python'}",
             *map(shareable, getattr(progress, "kept_notes", ())),
         ]
 
@@ -121,10 +127,16 @@ class RunLog:
         for line in waiting:
             self._write(line)
 
+    def record(self, result: Result) -> Result:
+        """Write the rows of a result, which the command line prints, and return the result."""
+        for label, value in result.summary():
+            self._write(f"{label}: {value}" if label else value)
+        return result
+
     def facts(self) -> dict[str, Any]:
         """Return command line, start and duration so far, as entries of a JSON document."""
         return {
-            "command": command_line(),
+            "command": self._command,
             "started": _clock(self._started),
             "duration_s": round(time.time() - self._started, 1),
         }

@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from html import escape
-from typing import Any
+from typing import Any, ClassVar
 
 
 class StageResult(ABC):
     """A result with rows of label and value.
 
     Data classes that implement it set ``repr=False``.
+
+    Attributes
+    ----------
+    format_name
+        Format of its JSON document, a key of `milmer_cli.formats.FORMATS`.
     """
+
+    format_name: ClassVar[str]
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:

@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from milmer_cli.io import to_json
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -82,6 +84,44 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     yield
     assert outside == []
+
+
+FORMAT_PROBLEMS: list[str] = []
+"""Documents that do not match their schema, filled by `_validate_documents`."""
+
+
+def _validate_documents() -> None:
+    """Compare every JSON document that Milmer writes or prints in a test with its schema."""
+    import jsonschema
+
+    from milmer_cli.cli import console
+    from milmer_cli.formats import catalog, documents, json_schema
+
+    add_version, validators = documents.versioned, {}
+
+    def validated(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        document = add_version(name, values)
+        if not (catalog.SCHEMAS / f"{name}.json").exists():  # a stand-in of a test
+            return document
+        if name not in validators:
+            validators[name] = jsonschema.Draft202012Validator(json_schema(name))
+        for error in validators[name].iter_errors(to_json(document)):
+            FORMAT_PROBLEMS.append(f"{name}: {error.json_path}: {error.message[:200]}")
+        return document
+
+    documents.versioned = console.versioned = validated
+
+
+_validate_documents()
+
+
+@pytest.fixture(autouse=True)
+def documents_match_their_schemas() -> Iterator[None]:
+    """Fail after a test in which a JSON document was written that does not match its schema."""
+    yield
+    problems = FORMAT_PROBLEMS.copy()
+    FORMAT_PROBLEMS.clear()
+    assert problems == []
 
 
 SFREQ = 512

@@ -19,7 +19,7 @@ ORDER = [
     {"csv_cells", "input_files", "partial_files", "stage_result"},
     {"images"},
     {"io", "parallel", "arrays", "run_log"},
-    {"folder_lock", "integrity"},
+    {"folder_lock", "formats", "integrity", "references"},
     {"settings"},
     {"device", "metrics"},
     {"eeg", "video"},

@@ -6,6 +6,7 @@ from helpers import RecordingProgress
 from milmer_cli.cli.console import Console
 from milmer_cli.errors import InputError
 from milmer_cli.run_log import RunLog, command_line, recorded_command_line, shareable
+from milmer_cli.stage_result import StageResult
 
 
 @pytest.fixture
@@ -77,6 +78,26 @@ def test_run_log_writes_what_the_console_showed_before(tmp_path):
     lines = (tmp_path / "log.txt").read_text().splitlines()
     assert lines[1:3] == ["The preset is not used.", "Second."]
     assert console.progress.kept_notes == ["The preset is not used.", "Second."]
+
+
+class Example(StageResult):
+    def to_json(self):
+        return {}
+
+    def summary(self):
+        return [("accuracy", "41 %"), ("pages to open", "/srv/study/a.html"), ("", "b.html")]
+
+
+def test_run_log_records_a_result_and_the_given_command(tmp_path):
+    result = Example()
+    with RunLog(RecordingProgress(), "milmer train --seed 1") as log:
+        log.open(tmp_path)
+        assert log.record(result) is result
+    first, *rows, last = (tmp_path / "log.txt").read_text().splitlines()
+    assert first.endswith(" $ milmer train --seed 1")
+    assert rows == ["accuracy: 41 %", "pages to open: .../a.html", "b.html"]
+    assert last.startswith("Finished after")
+    assert log.facts()["command"] == "milmer train --seed 1"
 
 
 def test_run_log_does_not_follow_a_link(tmp_path):

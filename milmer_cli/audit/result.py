@@ -38,7 +38,6 @@ from milmer_cli.metrics.calibration import ReliabilityDiagram, reliability_diagr
 from milmer_cli.metrics.shortcuts import IDENTITIES, OVERALL
 from milmer_cli.metrics.significance import Comparison
 
-FORMAT = 1
 """Version of the JSON document."""
 
 UNKNOWN = "unknown"
@@ -136,7 +135,6 @@ class AuditResult:
         """Values of the JSON document; undefined values are None."""
         scores = self.scores
         document = {
-            "format": FORMAT,
             "protocol": self.protocol,
             "n": {
                 "segments": scores.n_segments,

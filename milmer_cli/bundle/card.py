@@ -10,7 +10,7 @@ from typing import Any
 
 from milmer_cli.bundle.document import CALIBRATION, LOCAL_BACKBONE, BundleDocument
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
+from milmer_cli.formats import read_document
 
 _CARD = """---
 library_name: milmer
@@ -149,7 +149,7 @@ def read_evaluation(folder: Path, document: BundleDocument) -> Evaluation:
     """
     path = folder / "metrics.json"
     hint = "Give the output folder of `milmer evaluate` on the store of the model."
-    values = read_json_object(path, ("verdict", "headline", "store_fingerprint"), hint)
+    values = read_document(path, "evaluation", ("verdict", "headline", "store_fingerprint"), hint)
     expected = document.fingerprints.get("store")
     if expected is None or values["store_fingerprint"] != expected:
         raise InputError(

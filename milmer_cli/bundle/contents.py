@@ -25,6 +25,7 @@ from milmer_cli.bundle.document import (
 from milmer_cli.bundle.files import BundleFiles, open_files
 from milmer_cli.bundle.sources import UsedTrial, sources_from_json
 from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.formats import check_version
 from milmer_cli.io import parse_json, require_object
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.backbones import model_of_weights
@@ -167,9 +168,11 @@ class Bundle:
         InputError
             The file is missing or damaged.
         """
-        return require_object(
+        metrics = require_object(
             self._read_json(METRICS), self.files.where(METRICS), ("headline",), HINT
         )
+        check_version(self.files.where(METRICS), "bundle-metrics", metrics)
+        return metrics
 
     def sources(self) -> list[UsedTrial] | None:
         """Read the parts of files in the sets of the model; None if it does not record them.

@@ -28,12 +28,12 @@ from typing import Any
 
 import milmer_cli
 from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.formats import FORMATS, KEY, check_version
 from milmer_cli.io import digest, first_line, require_object
 from milmer_cli.settings import Settings
 from milmer_cli.settings.load import settings_of
 from milmer_cli.weights.local_backbones import is_scratch, own_folder
 
-FORMAT = 1
 DOCUMENT, CONFIG, WEIGHTS = "bundle.json", "config.json", "model.safetensors"
 METRICS, SOURCES = "metrics.json", "sources.json"
 CARD, CALIBRATION = "README.md", "calibration.png"
@@ -98,7 +98,7 @@ class BundleDocument:
     def to_json(self) -> dict[str, Any]:
         """Return the contents of bundle.json."""
         document = {
-            "format": FORMAT,
+            KEY: FORMATS["bundle"].version,
             "milmer": self.milmer,
             "synthetic": self.synthetic,
             "classes": list(self.class_names),
@@ -134,7 +134,7 @@ class BundleDocument:
             The document is of a newer format, or damaged.
         """
         document = require_object(content, where, ("format",), HINT)
-        _check_format(document["format"], where)
+        check_version(where, "bundle", document)
         require_object(document, where, (*_CHECKS, "digest"), HINT)
         for name, (is_valid, expected) in _CHECKS.items():
             if not is_valid(document[name]):
@@ -194,20 +194,6 @@ def _read_settings(sections: dict[str, Any], where: str) -> Settings:
     except SettingsError as error:
         problem = first_line(Exception(error.message)).rstrip(".")
         raise InputError(f"{where} is damaged: {problem}.", HINT) from error
-
-
-def _check_format(version: object, where: str) -> None:
-    if version == FORMAT and type(version) is int:
-        return
-    if type(version) is int and version > FORMAT:
-        raise InputError(
-            f"{where} has format {version}, and Milmer {milmer_cli.__version__} reads format "
-            f"{FORMAT}.",
-            "Update Milmer: `pip install --upgrade milmer-cli`.",
-        )
-    raise InputError(
-        f"{where} is damaged: format: expected {FORMAT}, got {str(version)[:60]}.", HINT
-    )
 
 
 # Checks of values -------------------------------------------------------------------------------

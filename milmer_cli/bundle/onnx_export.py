@@ -22,12 +22,11 @@ from torch import Tensor, nn
 from milmer_cli import __version__
 from milmer_cli.bundle.onnx_graphs import ClassifierGraph, FaceEncoderGraph
 from milmer_cli.errors import InputError, MilmerError, SettingsError
-from milmer_cli.io import atomic_files, file_digest, shorten, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_files, file_digest, shorten
 from milmer_cli.models import MilmerModel
 
 FACE_ENCODER, CLASSIFIER, DESCRIPTION = "face_encoder.onnx", "classifier.onnx", "onnx.json"
-FORMAT = 1
-"""Version of the files; raised when a script that reads them must change."""
 TOLERANCE = 1e-4
 """Largest difference between ONNX Runtime and PyTorch."""
 OPSET = 18
@@ -88,7 +87,7 @@ def export_onnx(
         _write_classifier(copy.deepcopy(model), staged / CLASSIFIER)
         names = sorted(path.name for path in staged.iterdir())
         values = _description(model, face_size, {n: file_digest(staged / n) for n in names})
-        write_json(staged / DESCRIPTION, {**values, "bundle": dict(description or {})})
+        write_document(staged / DESCRIPTION, "onnx", {**values, "bundle": dict(description or {})})
     return [folder / name for name in [*names, DESCRIPTION]]
 
 
@@ -226,7 +225,6 @@ def _description(model: MilmerModel, face_size: int, digests: Mapping[str, str])
     """Return what a program needs to know of the files; ``bundle`` is added to it."""
     config = model.config
     return {
-        "format": FORMAT,
         "milmer": __version__,
         "sha256": dict(digests),
         "modalities": config.modalities,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from milmer_cli.errors import InputError
+from milmer_cli.formats import check_version
 from milmer_cli.io import require_object
 from milmer_cli.store.sources import TrialSource
 
@@ -52,6 +53,7 @@ def sources_from_json(document: Any, where: str, hint: str) -> list[UsedTrial]:
         The document is damaged; ``where`` and ``hint`` are parts of the message.
     """
     trials = require_object(document, where, ("trials",), hint)["trials"]
+    check_version(where, "bundle-sources", document)
     try:
         return [
             UsedTrial(

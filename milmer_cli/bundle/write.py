@@ -24,7 +24,8 @@ from milmer_cli.bundle.files import FolderFiles, write_zip
 from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import is_unused
-from milmer_cli.io import atomic_files, atomic_write, file_digest, shorten, to_json, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_files, atomic_write, file_digest, shorten, to_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 
@@ -77,9 +78,9 @@ def write_bundle(
     with atomic_files(folder) as staged:
         with quiet():
             model.save_pretrained(staged)
-        write_json(staged / METRICS, metrics)
+        write_document(staged / METRICS, "bundle-metrics", metrics)
         if used:
-            write_json(staged / SOURCES, sources_to_json(used))
+            write_document(staged / SOURCES, "bundle-sources", sources_to_json(used))
         if draw_calibration is not None:
             draw_calibration(staged / CALIBRATION)
         digests = {
@@ -87,7 +88,7 @@ def write_bundle(
         }
         complete = replace(document, files=digests, temperatures=model.config.temperatures)
         atomic_write(staged / CARD, model_card(complete, metrics))
-        write_json(staged / DOCUMENT, complete.to_json())
+        write_document(staged / DOCUMENT, "bundle", complete.to_json())
 
 
 def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = None) -> list[Path]:

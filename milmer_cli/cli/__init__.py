@@ -8,11 +8,14 @@
 - `manifest`: ``milmer manifest events``
 - `weights`: ``milmer weights list|fetch|verify``
 - `settings`: ``milmer settings show|schema|init``
+- `formats`: ``milmer formats [NAME]``
+- `cite`: ``milmer cite``
 - `info`: ``milmer info``
 - `docs`: ``milmer docs``
 - `version`: ``milmer version``
 - `last_error`: the type of the last error, for ``milmer info --report``
 - `help`: ``milmer help [COMMAND]``
+- `completion`: words with ``=`` in bash
 - `setting_names`: completion of ``--set``, and the hint for unknown flags
 - `console`: messages on stderr, one result on stdout, JSON
 - `progress`: progress as bars on a terminal and as lines elsewhere

@@ -25,6 +25,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from milmer_cli import __version__
+from milmer_cli.cli.completion import complete_in_bash, is_bash_completion
 from milmer_cli.cli.console import print_error
 from milmer_cli.cli.last_error import record_error
 from milmer_cli.cli.setting_names import setting_hint
@@ -63,6 +64,8 @@ COMMANDS = {
     "export": "Write the model of a run as a folder or zip file from which anybody can predict.",
     "weights": "List, download and verify the weights of face detectors and backbones.",
     "settings": "Show, describe and write settings.",
+    "formats": "List the JSON documents with their versions, or print the schema of one.",
+    "cite": "Show what to cite: the paper, the data set, MNE, Swin and Milmer.",
     "info": "Show versions, device, available weights and free disk space.",
     "docs": "Open the documentation of this version in the browser; it needs no network.",
     "version": "Show the version.",
@@ -143,6 +146,9 @@ def milmer(
 
 def main() -> None:
     """Entry point of the ``milmer`` script."""
+    if is_bash_completion():
+        typer.echo(complete_in_bash(lambda: run(())), nl=False)
+        return
     watch_given_parent()
     code = run(sys.argv[1:])
     if code == INTERRUPTED:

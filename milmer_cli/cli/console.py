@@ -18,6 +18,7 @@ from typing import Any
 import typer
 
 from milmer_cli.cli.progress import BarProgress, LineProgress
+from milmer_cli.formats import versioned
 from milmer_cli.io import json_text
 from milmer_cli.stage_result import StageResult
 
@@ -62,14 +63,22 @@ class Console:
     def print_result(self, result: StageResult) -> None:
         """Print the result of a stage to stdout."""
         if self.as_json:
-            self.print_document(result.to_json())
+            self.print_document(result.format_name, result.to_json())
         else:
             self.print_rows(result.summary())
 
-    def print_document(self, values: Mapping[str, Any]) -> None:
-        """Print values and ``notes`` as one JSON document; NaN and infinities become null."""
+    def print_document(self, format_name: str, values: Mapping[str, Any]) -> None:
+        """Print values and ``notes`` as one JSON document; NaN and infinities become null.
+
+        Parameters
+        ----------
+        format_name
+            Format of the document, a key of `milmer_cli.formats.FORMATS`.
+        values
+            The document.
+        """
         notes = dict.fromkeys([*values.get("notes", ()), *self.progress.kept_notes])
-        typer.echo(json_text({**values, "notes": list(notes)}))
+        typer.echo(json_text(versioned(format_name, {**values, "notes": list(notes)})))
 
     def print_rows(self, rows: list[tuple[str, str]]) -> None:
         """Print rows of label and value to stdout, unwrapped so that paths can be copied."""
@@ -121,5 +130,5 @@ def print_error(
         typer.echo(f"Hint: {hint}", err=True)
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
-        typer.echo(json_text({"error": error, "notes": list(notes)}))
+        typer.echo(json_text(versioned("error", {"error": error, "notes": list(notes)})))
     return exit_code

@@ -40,6 +40,6 @@ def docs(
     if not path and not opened:
         context.progress.note("No browser was found: open the page yourself.", "warning")
     if context.console.as_json:
-        context.console.print_document({"page": str(page), "opened": opened})
+        context.console.print_document("docs", {"page": str(page), "opened": opened})
     else:
         context.console.print_rows([(str(page), "")])

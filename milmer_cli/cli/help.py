@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
 def _command_names(context: typer.Context) -> list[str]:
-    root = context.find_root()
-    return root.command.list_commands(root)  # type: ignore[attr-defined]
+    """Return the commands that can follow the given ones; typer selects those that match."""
+    group: Any = context.find_root().command
+    for word in context.params.get("command") or ():
+        if not hasattr(group, "commands") or word not in group.commands:
+            return []
+        _, group, _ = group.resolve_command(context, [word])
+    return group.list_commands(context) if hasattr(group, "commands") else []
 
 
 def help(  # noqa: A001 - the name of the command

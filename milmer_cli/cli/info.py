@@ -70,7 +70,7 @@ def _print(
     """Print facts, in a JSON document with the numbers in them."""
     if context.console.as_json:
         facts |= numbers or {}
-        context.console.print_document(facts)
+        context.console.print_document("info", facts)
         return
     packages = facts.pop("packages")
     context.console.print_rows([*facts.items(), *packages.items()])

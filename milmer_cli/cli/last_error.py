@@ -11,7 +11,7 @@ import typer
 
 import milmer_cli
 from milmer_cli.errors import MilmerError
-from milmer_cli.io import read_json, write_json
+from milmer_cli.formats import read_document, write_document
 
 _PACKAGE = Path(milmer_cli.__file__).parent
 
@@ -44,7 +44,7 @@ def record_error(error: BaseException, arguments: Sequence[str], commands: Seque
     command = next((argument for argument in arguments if argument in commands), "")
     record = {"command": command, "type": " from ".join(chain), "lines": frames[-5:]}
     try:
-        write_json(_file(), record)
+        write_document(_file(), "last-error", record)
     except (MilmerError, OSError):  # the error itself matters more
         return
 
@@ -52,7 +52,7 @@ def record_error(error: BaseException, arguments: Sequence[str], commands: Seque
 def describe_last_error() -> str:
     """Describe what `record_error` recorded; ``none`` if there is nothing."""
     try:
-        record: Any = read_json(_file())
+        record: Any = read_document(_file(), "last-error")
         command, kind, lines = record["command"], record["type"], record["lines"]
         return f"{kind} in {command or 'the command line'} ({', '.join(map(str, lines))})"
     except (MilmerError, KeyError, TypeError):

@@ -17,17 +17,34 @@ SECTIONS = {
 
 
 def complete_setting(incomplete: str) -> list[str]:
-    """Return what can follow ``--set``: ``section.key=``, and its values if there are choices."""
+    """Return what can follow ``--set``: ``section.key=``, and values after a complete name.
+
+    A single name is returned with its values, so that shells do not add a space after ``=``.
+    """
     from milmer_cli.settings.docs import property_schemas
 
     key, equals, _ = incomplete.partition("=")
-    if equals and key in property_schemas():
-        schema = property_schemas()[key]
-        choices = ("true", "false") if schema.get("type") == "boolean" else schema.get("enum", ())
-        offered = [f"{key}={choice}" for choice in choices]
+    if equals:
+        offered = _assignments(key) if key in property_schemas() else []
     else:
-        offered = [f"{key}=" for key in property_schemas()]
+        keys = [name for name in property_schemas() if name.startswith(incomplete)]
+        offered = [f"{name}=" for name in keys]
+        if len(keys) == 1:
+            offered += _assignments(keys[0])
     return [text for text in offered if text.startswith(incomplete)]
+
+
+def _assignments(key: str) -> list[str]:
+    """Return ``key=value`` for the choices of a setting, or for its default if it has none."""
+    from milmer_cli.settings.docs import default, property_schemas
+
+    schema = property_schemas()[key]
+    if schema.get("type") == "array":
+        return [f"{key}=[{choice}]" for choice in schema["items"].get("enum", ())]
+    if schema.get("type") == "boolean":
+        return [f"{key}=true", f"{key}=false"]
+    values = schema.get("enum") or [default(key)]
+    return [f"{key}={value}" for value in values if value not in ("", None)]
 
 
 def setting_hint(flag: str, command: str, arguments: Sequence[str]) -> str:

@@ -39,7 +39,8 @@ def show(context: CommandContext) -> None:
     if context.console.as_json:
         origins = {key: entry.origin for key, entry in context.given.items()}
         context.console.print_document(
-            {"settings": context.settings.model_dump(mode="json"), "origins": origins}
+            "settings-show",
+            {"settings": context.settings.model_dump(mode="json"), "origins": origins},
         )
         return
     typer.echo(dump_yaml(context.settings), nl=False)
@@ -75,6 +76,6 @@ def init(
     require_writable(file.parent)
     atomic_write(file, commented_yaml(context.settings))
     if context.console.as_json:
-        context.console.print_document({"file": str(file)})
+        context.console.print_document("settings-init", {"file": str(file)})
     else:
         context.console.print_rows([("settings", str(file))])

@@ -14,6 +14,6 @@ def version(context: CommandContext) -> None:
       milmer version
     """
     if context.console.as_json:
-        context.console.print_document({"version": __version__})
+        context.console.print_document("version", {"version": __version__})
     else:
         context.console.print_rows([("milmer", __version__)])

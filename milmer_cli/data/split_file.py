@@ -24,12 +24,12 @@ from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.split_checks import check_fold
 from milmer_cli.data.splits import PROTOCOLS, Fold
 from milmer_cli.errors import InputError
-from milmer_cli.io import atomic_write, json_text, read_json
+from milmer_cli.formats import FORMATS, write_document
+from milmer_cli.io import read_json
 
 if TYPE_CHECKING:
     from milmer_cli.settings.schema import Protocol
 
-FORMAT = 2
 _SETS = ("training", "validation", "test")
 _ADVICE = "Give a splits.json written by this version of `milmer train` or `milmer evaluate`."
 
@@ -56,7 +56,6 @@ class ProtocolFolds:
 def save_splits(path: Path, splits: Sequence[ProtocolFolds], labeled: LabeledSegments) -> None:
     """Write the folds of one or several protocols and seeds, atomically."""
     content = {
-        "format": FORMAT,
         "segments": labeled.fingerprint,
         "splits": [
             {
@@ -69,7 +68,7 @@ def save_splits(path: Path, splits: Sequence[ProtocolFolds], labeled: LabeledSeg
             for split in splits
         ],
     }
-    atomic_write(path, json_text(content, indent=None))
+    write_document(path, "splits", content, indent=None)
 
 
 def load_splits(path: Path, labeled: LabeledSegments) -> list[ProtocolFolds]:
@@ -116,9 +115,11 @@ def load_splits(path: Path, labeled: LabeledSegments) -> list[ProtocolFolds]:
 def _read(path: Path) -> dict[str, Any]:
     content = read_json(path, _ADVICE)
     found = content.get("format") if isinstance(content, dict) else None
-    if found != FORMAT:
+    if found != FORMATS["splits"].version:
         raise InputError(
-            f"{path} is not a valid splits file: expected format {FORMAT}, got {found}.", _ADVICE
+            f"{path} is not a valid splits file: expected format {FORMATS['splits'].version}, got "
+            f"{found}.",
+            _ADVICE,
         )
     if missing := {"segments", "splits"} - set(content):
         raise InputError(

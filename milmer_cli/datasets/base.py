@@ -85,6 +85,10 @@ class Recordings(Protocol):
     """
 
     @property
+    def data_set(self) -> str:
+        """Name of the published data set; empty for others."""
+
+    @property
     def channels(self) -> tuple[str, ...] | None:
         """EEG channels to store, in order; None for those of the recording."""
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.listing import relative_path
@@ -72,6 +72,8 @@ class EventManifestResult(StageResult):
     to_fill
         Column -> what the user has to enter there.
     """
+
+    format_name: ClassVar[str] = "manifest-events"
 
     manifest: Path
     participant: str

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.findings import Findings
@@ -71,6 +71,8 @@ class ListingResult(StageResult):
     manifest
         The file.
     """
+
+    format_name: ClassVar[str] = "manifest"
 
     listing: DatasetListing
     manifest: Path

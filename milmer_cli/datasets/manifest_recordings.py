@@ -62,6 +62,7 @@ class ManifestRecordings:
     """
 
     pass_band_hz = None
+    data_set = ""
 
     def __init__(
         self,

@@ -82,4 +82,6 @@ def open_listing(listing: DatasetListing, settings: DataSettings) -> ManifestRec
     """
     path = listing.root / "recordings.csv"
     text = listing.manifest_text(listing.root)
-    return ManifestRecordings(path, settings.participants, read_options(settings), text)
+    recordings = ManifestRecordings(path, settings.participants, read_options(settings), text)
+    recordings.data_set = listing.name
+    return recordings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.evaluation.baselines import CATALOG, GROUPS, Baseline
 from milmer_cli.stage_result import StageResult
@@ -22,6 +22,8 @@ EXTERNAL = {
 @dataclass(frozen=True, repr=False)
 class BaselineList(StageResult):
     """All baselines: what they are, what they need, and whether they are installed."""
+
+    format_name: ClassVar[str] = "baselines"
 
     def to_json(self) -> dict[str, Any]:
         """Return one entry per baseline, and the groups of names."""

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.data.feature_cache import token_folder
 from milmer_cli.data.labeled_segments import LabeledSegments
@@ -54,6 +54,8 @@ class EvaluationDryRunResult(StageResult):
     free_bytes
         Free space on the disk of the face tokens.
     """
+
+    format_name: ClassVar[str] = "evaluate-dry-run"
 
     device: str
     folds: Mapping[str, int]

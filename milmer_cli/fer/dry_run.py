@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch.utils.data import Subset
 
@@ -46,6 +46,8 @@ class FinetuneDryRunResult(StageResult):
     micro_batch_size
         Images per forward pass; less than the batch size if memory was short.
     """
+
+    format_name: ClassVar[str] = "finetune-swin-dry-run"
 
     device: str
     classes: Sequence[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.stage_result import StageResult
 
@@ -29,6 +29,8 @@ class FinetuneResult(StageResult):
     device
         Description of the device on which the model was trained.
     """
+
+    format_name: ClassVar[str] = "swin-metrics"
 
     out: Path
     metrics: dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.eeg.channels import find_electrodes
 from milmer_cli.eeg.events import Event, read_events
@@ -35,6 +35,8 @@ class EegFileResult(StageResult):
     warning
         One sentence if the recorder did not close the file, else empty.
     """
+
+    format_name: ClassVar[str] = "inspect-eeg"
 
     path: Path
     duration_s: float

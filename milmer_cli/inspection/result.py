@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.data.signal_quality import QualitySummary, SignalQuality
 from milmer_cli.inspection.coverage import Coverage, ParticipantSummary
@@ -50,6 +50,8 @@ class InspectionResult(StageResult):
     findings
         Problems of the store, one sentence each.
     """
+
+    format_name: ClassVar[str] = "inspect"
 
     page: Path
     store: PreparedStore

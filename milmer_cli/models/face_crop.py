@@ -8,7 +8,8 @@ from typing import Any
 
 from milmer_cli.errors import InputError
 from milmer_cli.faces.detector import DETECTORS
-from milmer_cli.io import read_json, write_json
+from milmer_cli.formats import KEY, check_version, write_document
+from milmer_cli.io import read_json
 from milmer_cli.settings.schema import FacesSettings
 
 FILE = "face_crop.json"
@@ -28,7 +29,8 @@ def write_face_crop(
     faces, detector
         Section ``faces``, and the name of the detector; empty if there was none.
     """
-    write_json(folder / FILE, {"cropped": dict(cropped), **_crop(faces, detector)})
+    crop = {"cropped": dict(cropped), **_crop(faces, detector)}
+    write_document(folder / FILE, "face-crop", crop)
 
 
 def describe_other_crop(backbone: str | Path, faces: FacesSettings, detector: str) -> str:
@@ -80,7 +82,8 @@ def _read(path: Path) -> dict[str, Any]:
     is_object = isinstance(document, dict) and isinstance(document.get("cropped"), dict)
     if not is_object or "align" not in document:
         raise InputError(f"{path}: expected an object with the values cropped and align.", hint)
-    return document
+    check_version(path, "face-crop", document)
+    return {name: value for name, value in document.items() if name != KEY}
 
 
 def _crop(faces: FacesSettings, detector: str) -> dict[str, object]:

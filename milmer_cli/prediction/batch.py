@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.bundle.contents import Bundle
 from milmer_cli.csv_cells import csv_text
@@ -23,6 +23,12 @@ from milmer_cli.settings import Settings
 from milmer_cli.stage_result import StageResult
 
 _TRAINED_ON = {"training", "validation"}
+
+_SUMMARY_CELLS = (
+    *("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "rated_class", "sets"),
+    *("error", "video", "eeg"),
+)
+"""Columns of the summary table after the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,8 @@ class BatchResult(StageResult):
     comparison
         Comparison with the ratings; None without ratings.
     """
+
+    format_name: ClassVar[str] = "predict-manifest"
 
     out: Path
     rows: Mapping[str, SummaryRow]
@@ -227,6 +235,11 @@ def mark_finished(folder: Path, identity: str, row: SummaryRow) -> None:
     write_json(folder / DONE, {"identity": identity, "row": dataclasses.asdict(row)})
 
 
+def summary_columns(class_names: Sequence[str]) -> list[str]:
+    """Return the columns of the summary table."""
+    return ["name", "class", *(f"p_{name}" for name in class_names), *_SUMMARY_CELLS]
+
+
 def summary_table(
     rows: Mapping[str, SummaryRow], class_names: Sequence[str], rated: Mapping[str, str]
 ) -> str:
@@ -241,11 +254,7 @@ def summary_table(
     rated
         Name of a recording -> the class of its rating, for those that have one.
     """
-    other = (
-        *("segments", "abstained", "faces_found", "flags", "eeg_onset_s", "rated_class", "sets"),
-        *("error", "video", "eeg"),
-    )
-    table: list[list[object]] = [["name", "class", *(f"p_{name}" for name in class_names), *other]]
+    table: list[list[object]] = [[*summary_columns(class_names)]]
     for name, row in rows.items():
         mean = [f"{p:.6f}" for p in row.mean] if row.mean else [""] * len(class_names)
         cells = row.to_json() | {
@@ -255,7 +264,7 @@ def summary_table(
             "sets": " ".join(row.sets or ()),
             "eeg_onset_s": "" if row.eeg_onset_s is None else f"{row.eeg_onset_s:g}",
         }
-        table.append([name, row.label, *mean, *(cells[column] for column in other)])
+        table.append([name, row.label, *mean, *(cells[column] for column in _SUMMARY_CELLS)])
     return csv_text(table)
 
 

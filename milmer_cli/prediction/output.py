@@ -84,6 +84,15 @@ def remove_prediction(out: Path) -> None:
         raise InputError(f"{out / name} cannot be replaced: {error.strerror}.", _HINT) from error
 
 
+def timeline_columns(class_names: Sequence[str]) -> list[str]:
+    """Return the columns of timeline.csv."""
+    probabilities = [f"p_{name}" for name in class_names]
+    return [
+        *(*_TIMELINE_COLUMNS, *probabilities, "valence", "arousal", "confidence"),
+        *("faces_found", "channels_interpolated", "flags", "selected_instances"),
+    ]
+
+
 class TimelineWriter:
     """Write timeline.csv row by row, so that an interrupted prediction keeps its rows.
 
@@ -150,12 +159,5 @@ class TimelineWriter:
             file = new_text_file(self._path)
         except OSError as error:
             raise InputError(f"{self._path} cannot be written: {error.strerror}.", _HINT) from error
-        probabilities = [f"p_{name}" for name in self._class_names]
-        write_row(
-            file,
-            [
-                *(*_TIMELINE_COLUMNS, *probabilities, "valence", "arousal", "confidence"),
-                *("faces_found", "channels_interpolated", "flags", "selected_instances"),
-            ],
-        )
+        write_row(file, timeline_columns(self._class_names))
         return file

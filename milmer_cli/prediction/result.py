@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -219,6 +219,8 @@ class PredictResult(StageResult):
         Sets of the model (``training``, ``validation``, ``test``) that contain a part of the
         recording; None if the model does not record its files.
     """
+
+    format_name: ClassVar[str] = "prediction"
 
     request: Request
     timing: StimulusTiming

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class InputCheck(StageResult):
     facts
         The results as plain values, for ``--json``.
     """
+
+    format_name: ClassVar[str] = "prepare-check"
 
     title: str
     columns: tuple[str, ...]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -66,6 +66,8 @@ class PrepareResult(StageResult):
     quality_figure
         Path of quality.png, the bad channels of each segment.
     """
+
+    format_name: ClassVar[str] = "prepare"
 
     out: Path
     prepared: tuple[str, ...]
@@ -149,6 +151,8 @@ class PrepareDryRunResult(StageResult):
     detector
         Name of the face detector.
     """
+
+    format_name: ClassVar[str] = "prepare-dry-run"
 
     out: Path
     prepared: tuple[str, ...]

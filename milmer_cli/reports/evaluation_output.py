@@ -13,7 +13,8 @@ from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.fold_predictions import Predictions
 from milmer_cli.evaluation.results import EvaluationResult
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.reports.evaluation import confusion_figure, evaluation_page, ladder_figure
 from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings import dump_yaml
@@ -45,7 +46,7 @@ def write_evaluation(
     labeled
         The segments and their labels.
     """
-    write_json(out / METRICS, result.to_json())
+    write_document(out / METRICS, "evaluation", result.to_json())
     atomic_write(out / PREDICTIONS, _predictions_csv(result, predictions, labeled, [MAIN]))
     trained = next(iter(predictions.values()))
     if others := [name for name in trained if name != MAIN]:
@@ -57,6 +58,15 @@ def write_evaluation(
         name = CONFUSION if protocol is result.main else f"confusion-{protocol.protocol}.png"
         save_figure(confusion_figure(protocol), out / name)
     atomic_write(out / PAGE, evaluation_page(result))
+
+
+def prediction_columns(class_names: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Return the columns of predictions.csv; ``texts`` are session and condition, if known."""
+    return [
+        *("participant", "trial", "stimulus", *texts, "onset_s", "truth", "predicted"),
+        *(f"p_{name}" for name in class_names),
+        *("fold", "seed", "protocol", "leaky", "transductive", "model"),
+    ]
 
 
 def _predictions_csv(
@@ -71,10 +81,7 @@ def _predictions_csv(
     """
     segments, names = labeled.segments, labeled.class_names
     texts = [name for name in ("session", "condition") if np.any(getattr(segments, name) != "")]
-    header = ["participant", "trial", "stimulus", *texts, "onset_s", "truth", "predicted"]
-    header += [f"p_{name}" for name in names]
-    header += ["fold", "seed", "protocol", "leaky", "transductive", "model"]
-    table: list[list[object]] = [[*header]]
+    table: list[list[object]] = [[*prediction_columns(names, texts)]]
     leaky = {p.protocol: "LEAKY" if p.leaky else "no" for p in result.protocols}
     transductive = "TRANSDUCTIVE" if result.settings.model.transductive else "no"
     for protocol, by_model in predictions.items():

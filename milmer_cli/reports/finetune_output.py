@@ -11,7 +11,8 @@ from milmer_cli.fer.filtering import UsableImages
 from milmer_cli.fer.labeled_images import LabeledImages
 from milmer_cli.fer.model_card import model_card
 from milmer_cli.fer.result import FinetuneResult
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.reports.plots.evaluation import plot_confusion_matrix, plot_learning_curve
 from milmer_cli.reports.plots.style import save_figure
 from milmer_cli.settings import Settings, dump_yaml
@@ -25,6 +26,7 @@ FILES = (
     *("config.json", "model.safetensors", "preprocessor_config.json", "face_crop.json"),
 )
 """What a fine-tuning writes besides environment.json and the checkpoints."""
+SKIPPED_COLUMNS = ("image", "reason")
 
 
 def write_finetune_output(
@@ -46,7 +48,7 @@ def write_finetune_output(
     figure = plot_confusion_matrix(matrix, class_names, truth_label="labeled in the data set")
     save_figure(figure, out / CONFUSION)
     if usable.skipped:
-        atomic_write(out / SKIPPED, csv_text([("image", "reason"), *usable.skipped]))
-    write_json(out / run_dir.METRICS, metrics)
+        atomic_write(out / SKIPPED, csv_text([SKIPPED_COLUMNS, *usable.skipped]))
+    write_document(out / run_dir.METRICS, result.format_name, metrics)
     card = model_card(result, data_sets, usable.is_cropped, settings)
     atomic_write(out / CARD, card)

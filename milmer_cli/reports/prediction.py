@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from milmer_cli.bundle.contents import SYNTHETIC
 from milmer_cli.eeg.montage import head_positions
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.prediction.result import PAGE, RESULT, SYNC_FIGURE, PredictResult
 from milmer_cli.prediction.sync_check import SyncCheck
 from milmer_cli.reports.face_strips import (
@@ -55,7 +56,7 @@ def write_prediction(out: Path, result: PredictResult) -> None:
     if result.sync is not None:
         save_figure(plot_sync(result.sync, _SYNC_WIDE_IN), out / SYNC_FIGURE)
     atomic_write(out / PAGE, prediction_page(result))
-    write_json(out / RESULT, result.to_json())
+    write_document(out / RESULT, result.format_name, result.to_json())
 
 
 def prediction_page(result: PredictResult) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditRequest, AuditResult, audit_predictions
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.metrics import ResamplingOptions
 from milmer_cli.progress import SILENT
 from milmer_cli.run_log import RunLog
@@ -23,6 +24,8 @@ NOT_CHECKED = "not checked: add a column fold or a split table"
 @dataclass(frozen=True, eq=False, repr=False)
 class AuditOutput(StageResult):
     """Result of `audit`: the audit and where it was written."""
+
+    format_name: ClassVar[str] = "audit"
 
     out: Path
     result: AuditResult
@@ -85,6 +88,6 @@ def audit(
         result = audit_predictions(request, options)
         with FolderLock(out, f"The audit in {out} is being written"):
             log.open(out)
-            write_json(out / DOCUMENT, result.to_json())
+            write_document(out / DOCUMENT, AuditOutput.format_name, result.to_json())
             atomic_write(out / PAGE, audit_page(result))
-    return AuditOutput(out, result)
+        return log.record(AuditOutput(out, result))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 import joblib
 
@@ -24,7 +24,8 @@ from milmer_cli.datasets.synthetic.config import TrialTruth
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import content_digest, read_json_object
+from milmer_cli.formats import read_document
+from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.run_log import RunLog
@@ -66,6 +67,8 @@ class DemoResult(StageResult):
     folders
         Names of the folders below ``out``.
     """
+
+    format_name: ClassVar[str] = "demo"
 
     out: Path
     headline: str
@@ -230,7 +233,7 @@ def run_demo(
     options = ["--seed", str(seed), *(word for text in overrides for word in ("--set", text))]
     start = _start_function(out, like, signal, seed)
     with FolderLock(out, f"The demo in {out} is being run"), RunLog(progress) as log:
-        return _run_stages(out, lambda: start(options, log), bool(like), stdout, log)
+        return log.record(_run_stages(out, lambda: start(options, log), bool(like), stdout, log))
 
 
 def _start_function(
@@ -274,7 +277,9 @@ def _run_stages(
                 "See its message above, and run that command separately to examine it.",
             )
         seconds[arguments[0]] = time.monotonic() - start
-    metrics = read_json_object(out / "evaluation" / "metrics.json", ("protocols", "headline"))
+    metrics = read_document(
+        out / "evaluation" / "metrics.json", "evaluation", ("protocols", "headline")
+    )
     models = metrics["protocols"][metrics["protocol"]]["models"]
     return DemoResult(
         out=out,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class EvaluateResult(StageResult):
     evaluation
         Results under all protocols.
     """
+
+    format_name: ClassVar[str] = "evaluation"
 
     out: Path
     evaluation: EvaluationResult
@@ -139,7 +141,7 @@ def evaluate(
     prepared, out, settings = Path(prepared), Path(out), settings or load_settings()
     device = start_device(settings)
     with locked_evaluation(out), RunLog(progress) as log:
-        return _evaluate(prepared, out, settings, splits, test_on, device, log)
+        return log.record(_evaluate(prepared, out, settings, splits, test_on, device, log))
 
 
 def locked_evaluation(out: Path) -> FolderLock:

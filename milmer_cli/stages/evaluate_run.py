@@ -50,7 +50,7 @@ def evaluate_run(
     """
     prepared, out, requested = Path(prepared), Path(out), requested or load_settings()
     with RunLog(progress) as log:
-        return _evaluate_run(Path(run_dir), prepared, out, requested, log)
+        return log.record(_evaluate_run(Path(run_dir), prepared, out, requested, log))
 
 
 def _evaluate_run(
@@ -70,14 +70,14 @@ def _evaluate_run(
     (fold,) = evaluation_folds([split], labeled, "validation")
     labeled = align_eeg(labeled, fold.fold.train, settings.model)
     model, test = run.load_model(), fold.fold.test
-    model_result = evaluate_model(model, labeled, test, settings, device, log)
-    spec = ModelSpec(MAIN, "network", settings)
-    predictions: Predictions = {
-        fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
-    }
-    result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
     with locked_evaluation(out):
         log.open(out)
+        model_result = evaluate_model(model, labeled, test, settings, device, log)
+        spec = ModelSpec(MAIN, "network", settings)
+        predictions: Predictions = {
+            fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
+        }
+        result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
         write_evaluation(out, result, predictions, [split], labeled)
     return EvaluateResult(out, result)
 

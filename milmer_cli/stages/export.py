@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.bundle.card import Evaluation, read_evaluation
 from milmer_cli.bundle.contents import SYNTHETIC, Bundle
@@ -42,6 +42,8 @@ class ExportResult(StageResult):
     repository, commit, public
         Where it was uploaded; the commit is empty after a dry run. Empty without an upload.
     """
+
+    format_name: ClassVar[str] = "export"
 
     model: str
     headline: str

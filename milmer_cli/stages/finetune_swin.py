@@ -68,7 +68,7 @@ def finetune_swin(
     if not process.is_main_process:
         progress = SILENT
     with run_dir.locked_run(out), RunLog(progress) as log:
-        return _finetune_swin(data, out, settings, log, restart, device)
+        return log.record(_finetune_swin(data, out, settings, log, restart, device))
 
 
 def _finetune_swin(
@@ -87,7 +87,9 @@ def _finetune_swin(
         require_kept(settings.model.backbone, out)
         build_network(class_names, settings, device, SILENT)
     if begin_run(out, identity, FILES, restart, progress):
-        return FinetuneResult(out, *run_dir.read_result(out, METRICS_KEYS))
+        return FinetuneResult(
+            out, *run_dir.read_result(out, FinetuneResult.format_name, METRICS_KEYS)
+        )
     if process.is_main_process:
         progress.open(out)
     network = build_network(class_names, settings, device, progress)

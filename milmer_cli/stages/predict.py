@@ -10,7 +10,7 @@ from milmer_cli.folder_lock import FolderLock
 from milmer_cli.prediction.output import require_prediction_folder
 from milmer_cli.prediction.predictor import Predictor
 from milmer_cli.prediction.request import Outputs, Request
-from milmer_cli.prediction.result import PredictResult
+from milmer_cli.prediction.result import TIMELINE, PredictResult
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.annotated_video import require_video_target, write_annotated_video
 from milmer_cli.reports.prediction import write_prediction
@@ -153,9 +153,7 @@ class TrainedModel:
             return self.predict_locked(request, outputs, progress)
         require_prediction_folder(outputs.out)
         with locked_prediction(outputs.out), RunLog(progress) as log:
-            result = self.predict_locked(request, outputs, log)
-            log.open(outputs.out)
-            return result
+            return predict_with_log(self, request, outputs, log)
 
     def predict_locked(
         self, request: Request, outputs: Outputs, progress: Progress = SILENT
@@ -170,6 +168,34 @@ class TrainedModel:
         if outputs.video_out is not None:
             write_annotated_video(outputs.video_out, result, progress)
         return result
+
+
+def predict_with_log(
+    model: TrainedModel, request: Request, outputs: Outputs, log: RunLog
+) -> PredictResult:
+    """Predict into a folder whose lock is held, and write its log.
+
+    After an error the log is written if the prediction had begun to write its table; otherwise the
+    folder stays as it was.
+    """
+    out = outputs.out
+    if out is None:
+        return model.predict_locked(request, outputs, log)
+    earlier = _file_state(out / TIMELINE)
+    try:
+        return log.record(model.predict_locked(request, outputs, log))
+    finally:
+        if _file_state(out / TIMELINE) != earlier:
+            log.open(out)
+
+
+def _file_state(path: Path) -> tuple[int, int] | None:
+    """Return what differs if another file has the path; None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def locked_prediction(out: Path) -> FolderLock:

@@ -40,9 +40,9 @@ from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.prediction.result import PAGE
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.prediction_batch import batch_page
-from milmer_cli.run_log import RunLog
+from milmer_cli.run_log import RunLog, command_line
 from milmer_cli.settings import Settings, load_settings
-from milmer_cli.stages.predict import TrainedModel, locked_prediction
+from milmer_cli.stages.predict import TrainedModel, locked_prediction, predict_with_log
 
 TASK = "predict"
 
@@ -86,7 +86,7 @@ def predict_batch(
     settings = settings or load_settings()
     require_batch_folder(out)
     with locked_prediction(out), RunLog(progress) as log:
-        return _predict_batch(manifest, model, out, settings, log)
+        return log.record(_predict_batch(manifest, model, out, settings, log))
 
 
 def _predict_batch(
@@ -129,7 +129,7 @@ def predict_events(
         opened = open_bundle(model, log)
         options = replace(read_options(settings.data), eeg_channels=opened.channels)
         requests = event_requests(request, options)
-        return _predict_requests(requests, {}, opened, out, settings, log)
+        return log.record(_predict_requests(requests, {}, opened, out, settings, log))
 
 
 def _predict_requests(
@@ -158,7 +158,7 @@ def _predict_requests(
     workers, threads = _parallelism(settings, len(requests) - len(kept))
     jobs = [
         joblib.delayed(_predict_recording)(
-            (opened, settings, threads), request, out / name, identities[name]
+            (opened, settings, threads, command_line()), request, out / name, identities[name]
         )
         for name, request in requests.items()
         if name not in rows
@@ -196,10 +196,10 @@ def _load_model(path: Path, name: str, digest: str, settings: Settings) -> Train
 
 
 def _predict_recording(
-    model: tuple[Bundle, Settings, int], request: Request, out: Path, identity: str
+    model: tuple[Bundle, Settings, int, str], request: Request, out: Path, identity: str
 ) -> tuple[Path, SummaryRow]:
     """Predict one recording in a worker process; an error becomes a row."""
-    torch.set_num_threads(model[-1])
+    torch.set_num_threads(model[2])
     try:
         require_no_link(out)
         require_prediction_folder(out)
@@ -210,13 +210,14 @@ def _predict_recording(
 
 
 def _predict_locked(
-    model: tuple[Bundle, Settings, int], request: Request, out: Path, identity: str
+    model: tuple[Bundle, Settings, int, str], request: Request, out: Path, identity: str
 ) -> SummaryRow:
     """Predict one recording into a folder whose lock is held."""
-    bundle, settings, _ = model
+    bundle, settings, _, command = model
     try:
         loaded = _load_model(bundle.path, bundle.name, bundle.weights_digest, settings)
-        result = loaded.predict_locked(request, Outputs(out))
+        with RunLog(SILENT, command) as log:
+            result = predict_with_log(loaded, request, Outputs(out), log)
     except Exception as error:  # a library may raise anything for a damaged file
         remove_prediction(out)  # an earlier prediction must not remain beside an error
         message = str(error)

@@ -86,7 +86,7 @@ def prepare(
         plans = [plan for plan in plans if plan.participant not in problems]
         if not plans:
             raise none_usable(excluded)
-        _update_index(out, settings, plans, log)
+        _update_index(out, settings, plans, recordings.data_set, log)
         store = PreparedStore.open(out)
         coverage = write_coverage(store)
         quality = store_quality(store, settings.quality)
@@ -96,7 +96,7 @@ def prepare(
         _report_findings(out, log)
         for warning in coverage_warnings(store.participant(plan.participant) for plan in plans):
             log.note(warning, "warning")
-        return summarize(store, plans, excluded, detector, coverage, quality)
+        return log.record(summarize(store, plans, excluded, detector, coverage, quality))
 
 
 def prepare_dry_run(
@@ -161,10 +161,14 @@ def _contexts(
 
 
 def _update_index(
-    out: Path, settings: Settings, plans: Sequence[ParticipantPlan], progress: Progress
+    out: Path,
+    settings: Settings,
+    plans: Sequence[ParticipantPlan],
+    data_set: str,
+    progress: Progress,
 ) -> None:
     names = [plan.participant for plan in plans]
-    removed = update_index(out, stored_settings(settings), names)
+    removed = update_index(out, stored_settings(settings), names, data_set)
     if removed:
         progress.note(
             f"{', '.join(removed)}: prepared with other settings and therefore removed from the "

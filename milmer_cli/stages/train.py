@@ -14,7 +14,8 @@ from milmer_cli.data.split_checks import check_fold, check_training_classes, req
 from milmer_cli.data.split_file import ProtocolFolds, save_splits
 from milmer_cli.data.splits import Fold, holdout
 from milmer_cli.device import Device
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.formats import write_document
+from milmer_cli.io import atomic_write
 from milmer_cli.metrics.calibration import read_reliability
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.reports.plots import evaluation as figures
@@ -71,7 +72,7 @@ def train(
     processes = join_processes(device.type)
     progress = progress if processes.is_main_process else SILENT
     with run_dir.locked_run(out), RunLog(progress) as log:
-        return _train(prepared, out, settings, restart, device, log)
+        return log.record(_train(prepared, out, settings, restart, device, log))
 
 
 def _train(
@@ -85,7 +86,7 @@ def _train(
         require_kept(resolved.model.backbone, out)
         new_model(labeled, resolved, device)
     if begin_run(out, plan.identity, run_dir.FILES, restart, log):
-        metrics, device_name = run_dir.read_result(out, METRICS_KEYS)
+        metrics, device_name = run_dir.read_result(out, TrainResult.format_name, METRICS_KEYS)
         return TrainResult(out, device_name, metrics)
     if processes.is_main_process:
         log.open(out)
@@ -115,7 +116,7 @@ def _train(
         history.write_csv(out / run_dir.HISTORY)
         majority = majority_rate(labeled, fold)
         figures.plot_learning_curve(history, out / run_dir.CURVE, protocol, majority)
-        write_json(out / run_dir.METRICS, metrics)
+        write_document(out / run_dir.METRICS, TrainResult.format_name, metrics)
         run_dir.finish_run(
             out,
             plan.identity,

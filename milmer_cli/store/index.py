@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from milmer_cli.errors import InputError
+from milmer_cli.formats import write_document
 from milmer_cli.integrity import file_checksum
-from milmer_cli.io import digest, file_digest, read_json, shorten, write_json
+from milmer_cli.io import digest, file_digest, read_json, shorten
 from milmer_cli.store.checksums import (
     CHECKSUM,
     forget_checksums,
@@ -43,6 +44,8 @@ class PreparedStore:
         Names of the participants, sorted.
     settings
         Sections ``eeg`` and ``faces`` of the settings that it was prepared with, as JSON values.
+    data_set
+        Name of the published data set; empty if it is another one or unknown.
     entries
         Participant -> its entry in the index.
     verify
@@ -53,6 +56,7 @@ class PreparedStore:
         self.folder = folder
         self.verify = verify
         self.settings: dict[str, Any] = dict(index["settings"])
+        self.data_set = str(index.get("data_set", ""))
         self.entries: dict[str, dict[str, Any]] = dict(index["participants"])
         self.participants = sorted(self.entries)
         self._opened: dict[str, PreparedParticipant] = {}
@@ -191,7 +195,9 @@ def _is_complete(index: Mapping[str, Any]) -> bool:
     )
 
 
-def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequence[str]) -> None:
+def write_index(
+    folder: Path, settings: Mapping[str, Any], participants: Sequence[str], data_set: str = ""
+) -> None:
     """Write the index of a store, the last step of `prepare`.
 
     A file that has not changed since the last index keeps its digest and is not read again.
@@ -204,6 +210,8 @@ def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequenc
         Settings of the store, as JSON values.
     participants
         Names of the participants whose files are complete.
+    data_set
+        Name of the published data set; empty for other recordings.
     """
     try:
         previous = read_index(folder)["participants"]
@@ -214,20 +222,20 @@ def write_index(folder: Path, settings: Mapping[str, Any], participants: Sequenc
         name: _entry(folder / f"{name}{PARTICIPANT_SUFFIX}", previous.get(name, {}), written)
         for name in participants
     }
-    index = {"format": FORMAT_VERSION, "settings": settings, "participants": entries}
-    write_json(folder / INDEX_FILE, index)
+    index = {"data_set": data_set, "settings": settings, "participants": entries}
+    write_document(folder / INDEX_FILE, "store-index", index)
     forget_checksums(folder)
 
 
 def update_index(
-    folder: Path, settings: Mapping[str, Any], participants: Sequence[str]
+    folder: Path, settings: Mapping[str, Any], participants: Sequence[str], data_set: str = ""
 ) -> list[str]:
     """Add participants to the index and keep those of earlier runs with the same settings.
 
     Parameters
     ----------
-    folder, settings, participants
-        As in `write_index`.
+    folder, settings, participants, data_set
+        As in `write_index`. Participants of another data set that are kept make it unknown.
 
     Returns
     -------
@@ -241,7 +249,9 @@ def update_index(
     others = [name for name in previous["participants"] if name not in participants]
     same_settings = previous["settings"] == settings
     kept = [name for name in others if (folder / f"{name}{PARTICIPANT_SUFFIX}").is_file()]
-    write_index(folder, settings, sorted([*participants, *(kept if same_settings else [])]))
+    kept = kept if same_settings else []
+    known = data_set if not kept or previous.get("data_set") == data_set else ""
+    write_index(folder, settings, sorted([*participants, *kept]), known)
     return [] if same_settings else others
 
 

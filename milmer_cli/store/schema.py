@@ -28,7 +28,9 @@ The attributes of the file are `FILE_ATTRIBUTES`; those of ``faces`` are ``encod
 
 from __future__ import annotations
 
-FORMAT_VERSION = 3
+from milmer_cli.formats import FORMATS
+
+FORMAT_VERSION = FORMATS["store-index"].version
 """Version of the format that is written.
 
 Format 1 has no group ``quality``. Formats 1 and 2 have neither ``session`` nor ``condition``.
@@ -36,7 +38,7 @@ Format 1 has no group ``quality``. Formats 1 and 2 have neither ``session`` nor 
 EEG_VERSION = 2
 """First format with the EEG and quality that are written; the EEG of older files is preprocessed
 again."""
-READABLE_VERSIONS = (1, 2, 3)
+READABLE_VERSIONS = tuple(range(FORMATS["store-index"].oldest, FORMAT_VERSION + 1))
 """Versions of the format that can be read."""
 
 INDEX_FILE = "index.json"

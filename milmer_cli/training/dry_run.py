@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -63,6 +63,8 @@ class DryRunResult(StageResult):
     micro_batch_size
         Samples per forward pass; less than the batch size if memory was short.
     """
+
+    format_name: ClassVar[str] = "train-dry-run"
 
     device: str
     protocol: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
@@ -34,6 +34,8 @@ class TrainResult(StageResult):
     metrics
         The contents of metrics.json; see `train_metrics`.
     """
+
+    format_name: ClassVar[str] = "run-metrics"
 
     run: Path
     device: str

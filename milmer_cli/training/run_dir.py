@@ -43,7 +43,8 @@ from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import atomic_files, digest, read_json_object, write_json
+from milmer_cli.formats import read_document, write_document
+from milmer_cli.io import atomic_files, digest
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree
@@ -108,7 +109,7 @@ class Run:
                 "Give a folder that `milmer train` wrote.",
             )
         bundle = open_run_bundle(path)
-        environment = read_json_object(path / ENVIRONMENT, ("store",), _TRAIN_AGAIN)
+        environment = read_document(path / ENVIRONMENT, "run-environment", ("store",), _TRAIN_AGAIN)
         settings = load_settings(file=path / SETTINGS)
         # `auto` must not choose another detector on a machine with other weights
         faces = settings.faces.model_copy(
@@ -219,6 +220,7 @@ def describe_store(store: PreparedStore, segments: Segments) -> dict[str, Any]:
     """Collect what environment.json states about a store, as JSON values."""
     return {
         "folder": shareable(str(store.folder)),
+        "data_set": store.data_set,
         "participants": [str(name) for name in np.unique(segments.participant)],
     }
 
@@ -308,18 +310,20 @@ def finish_run(
         **facts,
         "identity": identity,
     }
-    write_json(out / ENVIRONMENT, environment)
+    write_document(out / ENVIRONMENT, "run-environment", environment)
     (out / MARKER).unlink()
     remove_tree(out / CHECKPOINTS)
 
 
-def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
+def read_result(out: Path, format_name: str, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Read the metrics and the description of the device of a run that finished earlier.
 
     Parameters
     ----------
     out
         The run folder.
+    format_name
+        Format of the metrics, a key of `milmer_cli.formats.FORMATS`.
     keys
         Entries that the metrics must have.
 
@@ -329,5 +333,5 @@ def read_result(out: Path, keys: Sequence[str]) -> tuple[dict[str, Any], str]:
         A file is missing or damaged.
     """
     hint = "Run the same command with --restart to train again."
-    environment = read_json_object(out / ENVIRONMENT, ("device",), hint)
-    return read_json_object(out / METRICS, keys, hint), str(environment["device"])
+    environment = read_document(out / ENVIRONMENT, "run-environment", ("device",), hint)
+    return read_document(out / METRICS, format_name, keys, hint), str(environment["device"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from milmer_cli.stage_result import StageResult
 from milmer_cli.weights.checksums import Checksum
@@ -107,6 +107,8 @@ class WeightsResult(StageResult):
     hub_cache
         Cache of the Hugging Face Hub.
     """
+
+    format_name: ClassVar[str] = "weights"
 
     weights: tuple[Weights, ...]
     folder: Path

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from milmer_cli.cli.app import run
+from milmer_cli.formats import FORMATS, Format
 from milmer_cli.weights import local_backbones
 
 
@@ -65,6 +66,7 @@ class FakeResult:
     paths: str = "runs/first"
     score: float = float("nan")
     complete: bool = True
+    format_name: ClassVar[str] = "stand-in"
 
     def to_json(self) -> dict[str, Any]:
         return {"out": self.paths, "accuracy": self.score, "nested": [{"x": float("inf")}]}
@@ -95,6 +97,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Stage]:
     It needs no backbone.
     """
     monkeypatch.setattr(local_backbones, "require_backbone", lambda *_: None)
+    monkeypatch.setitem(FORMATS, FakeResult.format_name, Format("the result of a stand-in"))
 
     def stage(name: str, error: BaseException | None = None, module: str = "") -> Stage:
         stand_in = Stage(error)

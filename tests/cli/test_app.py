@@ -34,8 +34,11 @@ EVERY_COMMAND = [
     ["settings", "init"],
     ["docs"],
     ["version"],
+    ["formats"],
+    ["cite"],
 ]
-WITHOUT_OUTPUT_FILES = {"docs", "info", "settings", "version", "weights"}
+FUSIONS = ("none", "mlp", "cross_attention")
+WITHOUT_OUTPUT_FILES = {"cite", "docs", "formats", "info", "settings", "version", "weights"}
 
 
 def test_help_lists_all_commands(milmer):
@@ -109,7 +112,11 @@ def test_help_of_a_command_has_an_example_and_its_files(milmer, command):
 def test_version(milmer):
     assert milmer("--version").out == f"milmer {__version__}\n"
     assert milmer("version").out.split() == ["milmer", __version__]
-    assert milmer("version", "--json").document == {"version": __version__, "notes": []}
+    assert milmer("version", "--json").document == {
+        "format": 1,
+        "version": __version__,
+        "notes": [],
+    }
 
 
 @pytest.mark.parametrize(
@@ -137,10 +144,13 @@ def test_unknown_flag_that_ends_like_a_setting_gets_its_set(milmer, arguments, h
 @pytest.mark.parametrize(
     ("incomplete", "expected"),
     [
-        ("train.warm", ["train.warmup_ratio="]),
+        ("train.warm", ["train.warmup_ratio=", "train.warmup_ratio=0.05"]),
+        ("model.fus", ["model.fusion=", *(f"model.fusion={name}" for name in FUSIONS)]),
+        ("train.wa", ["train.warmup_ratio=", "train.warmup_ratio=0.05"]),
+        ("evaluate.protocols=[tr", ["evaluate.protocols=[trial]"]),
         ("model.fusion=m", ["model.fusion=mlp"]),
         ("model.freeze_backbone=", ["model.freeze_backbone=true", "model.freeze_backbone=false"]),
-        ("train.lr=", []),
+        ("train.lr=", ["train.lr=0.0001"]),
         ("nothing", []),
     ],
 )

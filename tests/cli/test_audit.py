@@ -71,7 +71,9 @@ def test_audit_json_prints_exactly_one_document(milmer, tmp_path, table, code):
     assert (outcome.code, outcome.err) == (code, "")
     written = json.loads((tmp_path / "audit" / "audit.json").read_text())
     assert outcome.document == {**written, "notes": []}
-    assert " $ milmer audit " in (tmp_path / "audit" / "log.txt").read_text()
+    log = (tmp_path / "audit" / "log.txt").read_text()
+    assert " $ milmer audit " in log
+    assert f"\nresult: {written['headline']}\n" in log
     assert outcome.document["format"] == 1
     assert bool(outcome.document["leaks"]) == (code == 1)
 

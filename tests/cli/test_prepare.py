@@ -63,6 +63,7 @@ def test_prepare_prints_the_table_and_writes_a_store_for_inspect(milmer, deap, t
     log = (tmp_path / "prepared" / "log.txt").read_text()
     assert " $ milmer prepare --deap-root " in log
     assert "EEG from .bdf files: s01, s29." in log
+    assert "\nparticipants: 2 prepared, 0 unchanged\n" in log
     assert str(tmp_path) not in log
     assert "LAHV" in made.err
     assert "EEG from .bdf files: s01, s29." in made.err

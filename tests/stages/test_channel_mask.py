@@ -11,6 +11,7 @@ import torch
 from helpers import write_labeled_store
 from milmer_cli.device import Device
 from milmer_cli.eeg.quality import EegQuality
+from milmer_cli.errors import MilmerError
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.prediction.chunks import SegmentChunk
 from milmer_cli.prediction.eeg_segments import EegSegments
@@ -72,9 +73,28 @@ def test_train_and_evaluate_run_pass_the_channels_to_the_model(frozen, tmp_path,
 
     masks.clear()
     evaluate_run(str(tmp_path / "run"), str(tmp_path / "prepared"), str(tmp_path / "out"), settings)
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "\nresult: trial protocol" in log
     # fewer channels where electrodes are removed, and never a bad one
     assert expected <= masks.per_participant
     assert all(any(np.less_equal(row, e).all() for e in expected) for row in masks.per_participant)
+
+
+def test_evaluate_run_writes_its_error_into_the_log(tmp_path, monkeypatch):
+    write_labeled_store(tmp_path / "prepared", participants=2, trials=8)
+    settings = load_settings(overrides=[*SMALL, "model.modalities=eeg"])
+    train(tmp_path / "prepared", tmp_path / "run", settings)
+    assert "\ntest set: trial protocol" in (tmp_path / "run" / "log.txt").read_text()
+
+    def fails(*_):
+        raise MilmerError("The device is lost.", "Restart it.")
+
+    monkeypatch.setattr("milmer_cli.stages.evaluate_run.evaluate_model", fails)
+    with pytest.raises(MilmerError):
+        evaluate_run(tmp_path / "run", tmp_path / "prepared", tmp_path / "out", settings)
+    last = (tmp_path / "out" / "log.txt").read_text().splitlines()[-1]
+    assert last.startswith("Failed after")
+    assert last.endswith("The device is lost. Restart it.")
 
 
 def test_model_reads_all_channels_if_bad_ones_are_interpolated(tmp_path, masks):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -75,6 +76,9 @@ def test_predict_never_mixes_two_predictions(tmp_path, monkeypatch, recording_fi
     with pytest.raises(InputError, match="There is no EEG file"):
         model.predict(eeg=recording_files / "gone.edf", out=out)
     assert len(list(out.iterdir())) == 4, "an invalid request changes nothing"
+    log = (out / "log.txt").read_text()
+    assert re.search(r"^test score of the model: trial protocol", log, re.MULTILINE)
+    assert log.endswith(" s.\n")
 
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     read = EegSegmentReader.read
@@ -97,7 +101,10 @@ def test_predict_never_mixes_two_predictions(tmp_path, monkeypatch, recording_fi
         model.predict(
             eeg=recording_files / "cap.edf", out=out, progress=RecordingProgress(on_advance=stop)
         )
-    assert [path.name for path in out.iterdir()] == ["timeline.csv"]
+    assert {path.name for path in out.iterdir()} == {"timeline.csv", "log.txt"}
+    log = (out / "log.txt").read_text()
+    assert "Interrupted after" in log
+    assert "Finished" not in log, "the log of the earlier prediction was removed with it"
     assert len(read_csv(out / "timeline.csv")) == 1, "an interrupted prediction keeps its rows"
 
 

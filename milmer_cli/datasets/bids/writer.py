@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from milmer_cli.datasets.bids.layout import EEG_FORMATS
 from milmer_cli.datasets.bids.listing import PARTICIPANT_COLUMN, SESSION_COLUMN
@@ -65,6 +65,8 @@ class BidsWriteResult(StageResult):
     findings
         What was decided, one sentence each.
     """
+
+    format_name: ClassVar[str] = "manifest-to-bids"
 
     root: Path
     participants: int

@@ -72,6 +72,8 @@ class DeapRecordings:
         participant is unknown; DEAP lacks one of the channels.
     """
 
+    data_set = "DEAP"
+
     def __init__(
         self,
         root: Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,8 +13,8 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from milmer_cli.errors import InputError
+from milmer_cli.formats import check_version, write_document
 from milmer_cli.input_files import read_input
-from milmer_cli.io import atomic_write
 
 SignalKind = Literal["emotion", "participant", "trial", "stimulus"]
 Format = Literal["bdf", "dat", "mat"]
@@ -261,20 +262,24 @@ def read_truth(path: Path) -> SyntheticTruth:
     InputError
         The file is missing, unreadable or of another format.
     """
-    return read_json_as(path, SyntheticTruth)
+    return read_json_as(path, SyntheticTruth, "synthetic-truth")
 
 
-def read_json_as(path: Path, truth: type[Truth]) -> Truth:
+def read_json_as(path: Path, truth: type[Truth], format_name: str) -> Truth:
     """Read a ground-truth file as an object of a class; see `read_truth`."""
     try:
-        return TypeAdapter(truth).validate_json(read_input(path))
+        content = read_input(path)
+        values = TypeAdapter(truth).validate_json(content)
     except (OSError, ValidationError) as error:
         raise InputError(
             f"{path} is not the ground truth of a synthetic data set.",
             "Generate the data set again in an empty folder.",
         ) from error
+    check_version(path, format_name, json.loads(content))
+    return values
 
 
 def write_truth(path: Path, truth: SyntheticTruth) -> None:
     """Write a ground-truth file and flush it to the disk."""
-    atomic_write(path, TypeAdapter(SyntheticTruth).dump_json(truth, indent=1))
+    values = TypeAdapter(SyntheticTruth).dump_python(truth, mode="json")
+    write_document(path, "synthetic-truth", values, indent=1)

@@ -19,7 +19,7 @@ from milmer_cli.datasets.synthetic.config import (
     require_values,
 )
 from milmer_cli.datasets.synthetic.schedule import balanced_quadrants
-from milmer_cli.io import atomic_write
+from milmer_cli.formats import write_document
 
 DataSet = Literal["eav", "mahnob", "amigos", "bids"]
 Expected = Literal["handled", "reported"]
@@ -220,9 +220,10 @@ def read_listed_truth(path: Path) -> ListedTruth:
     InputError
         The file is missing, unreadable or of another format.
     """
-    return read_json_as(path, ListedTruth)
+    return read_json_as(path, ListedTruth, "listed-truth")
 
 
 def write_listed_truth(path: Path, truth: ListedTruth) -> None:
     """Write a ground-truth file and flush it to the disk."""
-    atomic_write(path, TypeAdapter(ListedTruth).dump_json(truth, indent=1))
+    values = TypeAdapter(ListedTruth).dump_python(truth, mode="json")
+    write_document(path, "listed-truth", values, indent=1)
