@@ -66,7 +66,7 @@ class ClassifierGraph(nn.Module):
     Parameters
     ----------
     model
-        In evaluation mode. Its amplitude features are replaced: give a copy.
+        In evaluation mode; `replace_operators` changes it.
 
     Attributes
     ----------
@@ -76,12 +76,15 @@ class ClassifierGraph(nn.Module):
 
     def __init__(self, model: MilmerModel) -> None:
         super().__init__()
-        config = model.config
-        amplitude = getattr(model, "amplitude", None)
-        if amplitude is not None and amplitude.bins:
-            model.add_module("amplitude", MatrixAmplitude(amplitude, config.n_samples))
         self.model = model
         self.input_names, self.output_names = classifier_names(model)
+
+    def replace_operators(self) -> None:
+        """Replace the operators that ONNX lacks; before, the results are those of the model."""
+        amplitude = getattr(self.model, "amplitude", None)
+        if amplitude is not None and amplitude.bins:
+            n_samples = self.model.config.n_samples
+            self.model.add_module("amplitude", MatrixAmplitude(amplitude, n_samples))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Map `input_names` to `output_names`.
