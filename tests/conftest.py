@@ -249,8 +249,14 @@ def write_run() -> Callable[..., Path]:
         )
         curve = reliability_diagram(np.array([0, 1, 2, 3]), np.eye(4) * 0.6 + 0.1)
         metrics = {
+            "protocol": "trial",
             "headline": "trial protocol: accuracy 41.7 %",
+            "transductive": False,
             "headline_per_modality": {"eeg": "trial protocol: accuracy 31.3 %"},
+            "above_chance_per_modality": {"eeg": False},
+            "segments": {},
+            "segments_per_class": {},
+            "test": None,
             "calibration": {
                 "temperatures": dict.fromkeys(("both", "eeg", "face"), 1.37),
                 "as_trained": curve,

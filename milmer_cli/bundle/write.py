@@ -20,14 +20,22 @@ from milmer_cli.bundle.document import (
     SOURCES,
     BundleDocument,
 )
-from milmer_cli.bundle.files import FolderFiles, write_zip
+from milmer_cli.bundle.files import write_zip
 from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.errors import InputError
 from milmer_cli.folder_lock import is_unused
 from milmer_cli.formats import write_document
-from milmer_cli.io import atomic_files, atomic_write, file_digest, shorten, to_json
+from milmer_cli.io import (
+    atomic_files,
+    atomic_folder,
+    atomic_write,
+    file_digest,
+    shorten,
+    to_json,
+)
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
+from milmer_cli.partial_files import remove_tree
 
 ZIP = ".zip"
 _METRICS_KEYS = (
@@ -115,7 +123,8 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     """
     require_target(target, bundle)
     bundle.verify()
-    files, names = bundle.files, bundle.files.names()
+    files, listed = bundle.files, bundle.document.files or {}
+    names = [name for name in files.names() if name in listed or name not in DIGESTED]
     replaced: dict[str, bytes] = {}
     if evaluation is not None:
         replaced[CARD] = _new_card(bundle, evaluation).encode()
@@ -123,12 +132,11 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     if target.suffix.lower() == ZIP:
         write_zip(files, names, target, replaced)
         return [target]
-    with atomic_files(target) as staged:
+    with atomic_folder(target.absolute()) as staged:
         for name in names:
             content = replaced.get(name)
             atomic_write(staged / name, files.write_to(name) if content is None else content)
-    for name in set(FolderFiles(target).names()) - set(names):
-        (target / name).unlink()  # of an earlier export
+        remove_tree(target)  # an earlier export, or an empty folder
     return [target / name for name in names]
 
 

@@ -32,6 +32,7 @@ EVERY_COMMAND = [
     ["settings", "show"],
     ["settings", "schema"],
     ["settings", "init"],
+    ["export"],
     ["docs"],
     ["version"],
     ["formats"],

@@ -65,7 +65,8 @@ def test_docs_path_opens_nothing(milmer, site):
     (folder / "index.html").write_text("")
     assert milmer("docs", "--path").out == f"{folder / 'index.html'}\n"
     document = milmer("docs", "--path", "--json").document
-    assert document == {"page": str(folder / "index.html"), "opened": False, "notes": []}
+    page = str(folder / "index.html")
+    assert document == {"format": 1, "page": page, "opened": False, "notes": []}
     assert opened == []
 
 
