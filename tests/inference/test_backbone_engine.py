@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -91,6 +90,8 @@ def test_logits_and_face_tokens_equal_those_of_torch(labeled, model, tmp_path, m
     for inference in ("torch", "openvino"):
         device = device_of(f"run.inference={inference}")
         _, logits[inference] = predict_logits(model, data, device, 4)
+        assert bool(used) == (inference == "openvino")
+        used.clear()
         folder = tmp_path / inference
         files[inference] = cache_face_tokens(model, labeled.store, ["s01"], folder, device)["s01"]
         assert bool(used) == (inference == "openvino")
@@ -120,9 +121,3 @@ def test_interrupted_face_tokens_continue_with_the_same_engine(
     cache_face_tokens(*args)
     height, width = model.config.image_size
     assert asked[0] == first == 16 * model.config.num_instances * height * width
-
-
-def test_validation_in_training_uses_torch(model):
-    device = replace(device_of(), inference="openvino").with_torch()
-    with backbone_engine(model, device, 10**6) as engine:
-        assert engine is None
