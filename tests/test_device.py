@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from milmer_cli.device import Device
+from milmer_cli import device as module
+from milmer_cli.device import OPENVINO_MIN_PIXELS, Device
 from milmer_cli.errors import InputError
 from milmer_cli.settings.schema import RunSettings
 
@@ -18,6 +19,16 @@ from milmer_cli.settings.schema import RunSettings
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.fixture
+def no_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "openvino_version", lambda: "")
+
+
+@pytest.fixture
+def with_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "openvino_version", lambda: "2030.1")
 
 
 @pytest.fixture
@@ -32,7 +43,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Properties)
 
 
-@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.usefixtures("no_gpu", "no_openvino")
 def test_from_settings_without_gpu_is_cpu_in_float32() -> None:
     device = Device.from_settings(RunSettings())
     assert (device.type, device.precision, device.compiled) == ("cpu", "float32", False)
@@ -81,6 +92,42 @@ def test_configure_torch_switches_determinism_on_and_off() -> None:
     finally:
         Device.from_settings(RunSettings()).configure_torch()
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.usefixtures("no_gpu", "with_openvino")
+def test_inference_auto_is_openvino_on_a_cpu_in_float32() -> None:
+    cpu = Device.from_settings(RunSettings())
+    assert cpu.uses_openvino(OPENVINO_MIN_PIXELS)
+    assert not cpu.uses_openvino(OPENVINO_MIN_PIXELS - 1)
+    threads = torch.get_num_threads()
+    assert cpu.describe() == (
+        f"cpu ({threads} threads), float32, inference of many faces with OpenVINO 2030.1"
+    )
+    assert cpu.with_torch().describe() == f"cpu ({threads} threads), float32"
+    always = Device.from_settings(RunSettings(inference="openvino"))
+    assert always.uses_openvino(1)
+    assert always.describe().endswith("float32, inference with OpenVINO 2030.1")
+    for run in (
+        RunSettings(inference="torch"),
+        RunSettings(precision="bfloat16"),
+        RunSettings(compile="on"),
+    ):
+        assert Device.from_settings(run).inference == "torch"
+
+
+@pytest.mark.usefixtures("gpu", "with_openvino")
+def test_inference_openvino_is_refused_on_a_gpu() -> None:
+    assert Device.from_settings(RunSettings()).inference == "torch"
+    with pytest.raises(InputError, match=r"needs run\.device=cpu, .* got cuda, bfloat16 and"):
+        Device.from_settings(RunSettings(inference="openvino"))
+
+
+@pytest.mark.usefixtures("no_gpu", "no_openvino")
+def test_inference_openvino_that_is_not_installed_is_refused() -> None:
+    assert Device.from_settings(RunSettings()).inference == "torch"
+    with pytest.raises(InputError, match="openvino is not installed") as caught:
+        Device.from_settings(RunSettings(inference="openvino"))
+    assert "pip install 'milmer-cli[openvino]'" in caught.value.hint
 
 
 def test_compile_traces_once_for_all_batch_sizes(

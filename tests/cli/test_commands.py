@@ -345,6 +345,15 @@ def test_info_shows_versions_device_and_weights(milmer, backbone):
     assert document["free disk space"].endswith("GiB")
 
 
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [("2030.1", "2030.1"), ("", "not installed: pip install 'milmer-cli[openvino]'")],
+)
+def test_info_shows_whether_openvino_is_installed(milmer, monkeypatch, version, shown):
+    monkeypatch.setattr("milmer_cli.device.openvino_version", lambda: version)
+    assert milmer("info", "--json", "--device", "cpu").document["OpenVINO"] == shown
+
+
 def test_train_gives_all_processes_the_same_run_folder(tmp_path):
     from milmer_cli.cli.train import _process_arguments
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import av
 import mne
@@ -580,3 +581,18 @@ def test_predict_video_without_time_stamps_needs_its_frame_rate(tmp_path, record
     expected = model.predict(recording_files / "face.mp4")
     assert len(result.segments) == 3
     np.testing.assert_allclose(result.probabilities, expected.probabilities, atol=1e-4)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
+def test_predictor_states_the_engine_and_gives_equal_probabilities(recording_files, untrained_run):
+    results = {}
+    for inference in ("torch", "openvino", "auto"):
+        overrides = ["run.device=cpu", f"run.inference={inference}"]
+        model = load_model_with(untrained_run, load_settings(overrides=overrides))
+        results[inference] = model.predict(video=recording_files / "face.mp4")
+    torch_device = results["torch"].device
+    assert torch_device.endswith("float32")
+    assert results["auto"].device == torch_device  # few faces
+    assert results["openvino"].device.startswith(f"{torch_device}, inference with OpenVINO 20")
+    probabilities = [results[name].probabilities for name in ("torch", "openvino")]
+    np.testing.assert_allclose(*probabilities, atol=1e-5, rtol=0)

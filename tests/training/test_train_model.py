@@ -10,7 +10,7 @@ from torch.utils.data import Subset
 from helpers import RecordingProgress, read_csv
 from milmer_cli.errors import MilmerError
 from milmer_cli.inference.predict_proba import predict_proba
-from milmer_cli.training import checkpoints
+from milmer_cli.training import checkpoints, trainer
 from milmer_cli.training.optimization import balanced_class_weights
 
 
@@ -69,6 +69,20 @@ def test_train_model_never_passes_labels_index_or_the_test_set_to_the_model(toy)
     rows = [tuple(row.tolist()) for row in data.x]
     assert seen == set(rows[:45])
     assert not seen & set(rows[45:])
+
+
+def test_train_model_validates_with_torch(toy, monkeypatch):
+    """The weights change after every epoch, and OpenVINO would compile each of them."""
+    devices = []
+    predict_logits = trainer.predict_logits
+    monkeypatch.setattr(
+        trainer,
+        "predict_logits",
+        lambda *args, **kwargs: devices.append(args[2]) or predict_logits(*args, **kwargs),
+    )
+    monkeypatch.setattr("milmer_cli.device.openvino_version", lambda: "2030.1")
+    toy.train(toy.net(), toy.Points(8, 0), toy.Points(6, 1), "train.epochs=1")
+    assert [device.inference for device in devices] == ["torch"]
 
 
 def test_train_model_warms_up_and_decays_to_min_lr_ratio(toy):
