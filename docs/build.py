@@ -73,8 +73,8 @@ def add_navigation(start_page: str, generated: dict[str, str]) -> str:
         text = section.rstrip()
         if title == "Reference":
             text += "".join(f"\n- [{label}]({name})" for name, label in generated.items())
-        pages = re.findall(r"^- \[[^\]]*\]\(([\w-]+)\.(?:md|rst)\)", text, re.MULTILINE)
-        listed = "\n".join(pages)
+        pages = re.findall(r"^- \[([^\]]*)\]\(([\w-]+)\.md\)", text, re.MULTILINE)
+        listed = "\n".join(f"{label} <{name}>" for label, name in pages)
         parts.append(f"## {text}\n\n```{{toctree}}\n:hidden:\n:caption: {title}\n\n{listed}\n```\n")
     return "\n".join(parts)
 

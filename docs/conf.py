@@ -46,7 +46,9 @@ nitpick_ignore_regex = [
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the numpy docstrings state shapes and units; signatures stay readable
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+python_maximum_signature_line_length = 80
 autodoc_preserve_defaults = True
 
 html_theme = "furo"

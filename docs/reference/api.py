@@ -52,6 +52,7 @@ PAGES = (
             "milmer_cli.stages.prepare.prepare",
             "milmer_cli.stages.prepare.prepare_dry_run",
             "milmer_cli.preparation.result.PrepareResult",
+            "milmer_cli.preparation.result.PrepareDryRunResult",
             "milmer_cli.stages.inspect.inspect",
             "milmer_cli.inspection.result.InspectionResult",
             "milmer_cli.stages.finetune_swin.finetune_swin",

@@ -45,5 +45,5 @@ To add a data set, first write a manifest of it, which needs no code. If others 
    one at a time (``tests/datasets/mahnob``).
 5. Write ``docs/NAME.md``: where to get the data, what to sign, the folder, the commands, what is
    left out, protocols, and reference figures only with their protocol. Link it in
-   ``docs/prepare.md``.
+   ``docs/prepare.md`` and ``docs/index.md``.
 """
