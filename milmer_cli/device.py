@@ -19,9 +19,9 @@ from milmer_cli.settings.schema import Inference, RunSettings
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 MAX_WORKERS = 8
 OPENVINO = "openvino"
-OPENVINO_MIN_PIXELS = 128 * 224**2
-"""Pixels of the images from which ``run.inference=auto`` takes OpenVINO: 128 faces with Swin-Tiny
-save more time than the compilation takes (bench/README.md)."""
+OPENVINO_MIN_PIXELS = 256 * 224**2
+"""Pixels of the images from which ``run.inference=auto`` takes OpenVINO: 256 faces with Swin-Tiny
+save more time than the compilation takes, also on a busy machine (bench/README.md)."""
 
 
 @dataclass(frozen=True)
