@@ -142,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub.refuse:
             self._error(self.hub.refuse, "")
         elif name in self.hub.private:
-            self._json({"error": "You already created this model repo"}, 409)
+            url = f"{self.hub.url}/{name}"
+            self._json({"error": "You already created this model repo", "url": url}, 409)
         else:
             private = document.get("private", document.get("visibility") == "private")
             self.hub.private[name] = bool(private)

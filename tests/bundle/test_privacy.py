@@ -48,6 +48,7 @@ def test_bundle_of_a_training_contains_no_name_of_a_participant_or_a_file(tmp_pa
         overrides=[
             *("model.modalities=eeg", "model.dim_feedforward=32", "model.num_layers=1"),
             *("train.epochs=1", "train.batch_size=8", "run.device=cpu", "run.report_to=none"),
+            *("evaluate.n_bootstraps=100", "evaluate.n_permutations=100"),
             f"data.participants={','.join(PARTICIPANTS)}",
             f"model.backbone={folder}",
             "data.channels_file=secret-table.csv",
