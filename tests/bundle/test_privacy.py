@@ -10,6 +10,7 @@ import pytest
 from helpers import QUADRANT_RATINGS, write_eeg_store
 from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.eeg.quality import EegQuality
+from milmer_cli.models.backbones import load_backbone
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.export import export
 from milmer_cli.stages.train import train
@@ -44,12 +45,15 @@ def test_bundle_of_a_training_contains_no_name_of_a_participant_or_a_file(tmp_pa
         for number in range(1, 9)
     }
     write_eeg_store(folder, ("Fp1", "Fz", "Cz", "Oz"), trials, sources)
+    backbone = tmp_path / "secret-weights"
+    load_backbone("scratch:micro").save_pretrained(backbone)
     settings = load_settings(
         overrides=[
             *("model.modalities=eeg", "model.dim_feedforward=32", "model.num_layers=1"),
             *("train.epochs=1", "train.batch_size=8", "run.device=cpu", "run.report_to=none"),
+            *("evaluate.n_bootstraps=100", "evaluate.n_permutations=100"),
             f"data.participants={','.join(PARTICIPANTS)}",
-            f"model.backbone={folder}",
+            f"model.backbone={backbone}",
             "data.channels_file=secret-table.csv",
         ]
     )
