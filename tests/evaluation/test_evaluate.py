@@ -238,7 +238,7 @@ def test_evaluate_page_contains_the_numbers_of_the_metrics(out, metrics):
 
 
 def test_evaluate_docs_read_the_folds_for_another_model(out, prepared, tmp_path, monkeypatch):
-    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (block,) = [block for block in blocks if "splits.json" in block]
     shutil.copytree(prepared, tmp_path / "prepared")
