@@ -16,7 +16,7 @@ ONNX = "onnx"
 """Value of ``--to`` that means ONNX files; ``./onnx`` is a folder."""
 
 
-@command(any_setting=False)
+@command()
 def export(
     context: CommandContext,
     model: Annotated[

@@ -75,7 +75,8 @@ def test_train_result_states_protocol_and_majority_rate(run):
 
 
 def test_train_result_contains_the_metrics_of_the_run_folder(run):
-    assert run.metrics == json.loads((run.run / "metrics.json").read_text())
+    written = json.loads((run.run / "metrics.json").read_text())
+    assert written == {"format": 1, **run.metrics}
 
 
 def test_train_writes_the_run_folder(run, prepared):
