@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from milmer_cli.audit.leaks import DESCRIPTIONS
 from milmer_cli.audit.result import AuditResult
+from milmer_cli.formats import FORMATS
 from milmer_cli.metrics import METRICS
 from milmer_cli.metrics.results import interval_note
 from milmer_cli.metrics.significance import strongest
@@ -66,7 +67,7 @@ def _tone(result: AuditResult) -> str:
 def _facts(result: AuditResult) -> Iterator[tuple[str, str]]:
     options = result.scores.resampling
     yield "table", result.path.name
-    yield "format of audit.json", "1"
+    yield "format of audit.json", str(FORMATS["audit"].version)
     yield "permutations", str(options.n_permutations)
     yield "bootstrap samples", str(options.n_bootstraps)
     yield "seed", str(options.seed)

@@ -11,6 +11,7 @@ import pytest
 
 from milmer_cli.audit.result import AuditRequest, audit_predictions
 from milmer_cli.errors import InputError
+from milmer_cli.formats import versioned
 from milmer_cli.metrics import ResamplingOptions
 
 CLASSES = ("HAHV", "LAHV", "LALV", "HALV")
@@ -97,7 +98,7 @@ def test_audit_of_a_clean_table_infers_the_protocol_and_finds_no_leak(audit, pro
 
 
 def test_audit_document_has_the_documented_keys(audit):
-    document = audit(study()).to_json()
+    document = versioned("audit", audit(study()).to_json())
     assert document["format"] == 1
     assert document["n"] == {"segments": 288, "trials": 96, "participants": 8, "stimuli": 12}
     assert document["accuracy"].keys() == {"value", "low", "high", "generalises_to"}
