@@ -247,6 +247,7 @@ def test_json_is_one_document_without_nan(milmer, stage):
     stage("train")
     outcome = milmer("train", "--prepared", ".", "--json")
     assert outcome.document == {
+        "format": 1,
         "out": "runs/first",
         "accuracy": None,
         "nested": [{"x": None}],

@@ -56,7 +56,9 @@ def test_begin_run_removes_what_a_run_left_that_was_killed_at_its_end(
 
     monkeypatch.setattr(run_dir, "remove_tree", killed)
     with pytest.raises(KeyboardInterrupt):
-        run_dir.finish_run(unfinished, FIRST, 1, device)
+        run_dir.finish_run(
+            unfinished, FIRST, 1, device, command="", started="2020-01-01", duration_s=1.0
+        )
     assert (unfinished / "checkpoints" / "checkpoint-5").is_dir()
     assert begin(unfinished, FIRST) is True
     assert not (unfinished / "checkpoints").exists()
