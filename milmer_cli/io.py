@@ -117,6 +117,7 @@ def atomic_files(folder: Path) -> Iterator[Path]:
         yield staged
         for file in sorted(staged.iterdir()):
             with atomic_path(folder / file.name) as temporary:
+                shutil.copymode(temporary, file)  # safetensors gives them to their owner only
                 file.replace(temporary)
     except OSError as error:
         raise _write_error(error, folder) from error

@@ -11,6 +11,7 @@ the recording that was predicted. The folder of a released version is never writ
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -73,7 +74,8 @@ def write_fixture(folder: Path) -> None:
 
 def main() -> None:
     """Write the folder of the installed version."""
-    folder = HERE / milmer_cli.__version__
+    os.chdir(HERE)  # the files contain relative paths
+    folder = Path(milmer_cli.__version__)
     if folder.exists():
         if "--replace" not in sys.argv[1:]:
             sys.exit(f"{folder} exists. Give --replace if this version is not released.")
