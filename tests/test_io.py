@@ -278,6 +278,6 @@ def test_atomic_folder_never_replaces_a_folder_with_content(tmp_path):
 def test_atomic_files_have_the_usual_permissions(tmp_path):
     usual = tmp_path / "usual"
     usual.write_text("")
-    with atomic_files(tmp_path / "out") as staged:
+    with io.atomic_files(tmp_path / "out") as staged:
         (staged / "private").touch(mode=0o600)
     assert (tmp_path / "out" / "private").stat().st_mode == usual.stat().st_mode
