@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
-from milmer_cli.bundle.resolve import open_bundle
+import milmer_cli
+from milmer_cli import load_model
+from milmer_cli.bundle.resolve import DEMO_FILE, open_bundle
 from milmer_cli.errors import InputError
 from milmer_cli.stages.export import export
 
@@ -50,3 +53,21 @@ def test_open_bundle_of_the_demo_says_where_it_is_from_or_that_it_is_absent(monk
     with pytest.raises(InputError, match="contains no demo model") as caught:
         open_bundle("demo")
     assert "milmer demo" in caught.value.hint
+
+
+def test_demo_model_is_small_intact_and_states_that_its_data_are_synthetic():
+    path = Path(milmer_cli.__file__).parent / "bundle" / DEMO_FILE
+    assert path.stat().st_size < 3_000_000
+    bundle = open_bundle("demo")
+    bundle.verify()
+    assert (bundle.name, bundle.synthetic) == ("demo", True)
+    card = bundle.files.read("README.md").decode()
+    assert "The training data are synthetic. The output of this model has no meaning" in card
+
+
+def test_demo_model_predicts_a_recording_without_meaning(tmp_path, recording_files):
+    files = recording_files / "face.mp4", recording_files / "cap.edf"
+    result = load_model("demo").predict(*files, out=tmp_path / "out")
+    assert result.probabilities.shape == (3, 4)
+    assert not result.abstained.any()
+    assert "no meaning" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
