@@ -42,6 +42,7 @@ PAGES = (
             "milmer_cli.prediction.result.PredictResult",
             "milmer_cli.prediction.result.SegmentPrediction",
             "milmer_cli.prediction.batch.BatchResult",
+            "milmer_cli.bundle.contents.Bundle",
         ),
     ),
     ApiPage(
@@ -67,6 +68,10 @@ PAGES = (
             "milmer_cli.stages.evaluate_run.evaluate_run",
             "milmer_cli.stages.audit.audit",
             "milmer_cli.stages.audit.AuditOutput",
+            "milmer_cli.stages.export.export",
+            "milmer_cli.stages.export.export_onnx_files",
+            "milmer_cli.stages.export.push",
+            "milmer_cli.stages.export.ExportResult",
             "milmer_cli.stage_result.StageResult",
         ),
     ),
