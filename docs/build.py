@@ -2,8 +2,8 @@
 
     pip install '.[docs]' && python docs/build.py
 
-The pages are the Markdown files of ``docs/`` and ``docs/tutorials/``, CHANGELOG.md, CONTRIBUTING.md and bench/README.md,
-and pages that `reference` generates from the program. They are collected in one folder, in which
+The pages are the Markdown files of ``docs/`` and ``docs/tutorials/``, CHANGELOG.md,
+CONTRIBUTING.md and bench/README.md, and pages that `reference` generates from the program. They are collected in one folder, in which
 links between them are adapted, and Sphinx builds it in strict mode: a warning is an error.
 """
 

@@ -3,8 +3,8 @@
     python docs/tutorials/run.py ladder              # in a temporary folder
     python docs/tutorials/run.py ladder --figures    # and renew the figures of the page
 
-Blocks of ``python`` are executed. Each line of a block of ``sh`` is a ``milmer`` command, which runs
-in this process and must succeed, unless the line ends with ``# exit code N``.
+Blocks of ``python`` are executed. Each line of a block of ``sh`` is a ``milmer`` command, which
+runs in this process and must succeed, unless the line ends with ``# exit code N``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _run_block(language: str, block: str, where: str, namespace: dict[str, Any])
         exec(compile(block, where, "exec"), namespace)
         return
     for arguments, expected in commands(block):
-        print(f"$ {shlex.join(['milmer', *arguments])}", flush=True)
+        sys.stdout.write(f"$ {shlex.join(['milmer', *arguments])}\n")
         if (code := run(arguments)) != expected:
             raise RuntimeError(f"{where}: exit code {code}: milmer {shlex.join(arguments)}")
 
@@ -103,7 +103,7 @@ def main() -> None:
         if arguments.figures:
             renew_figures(page, Path(name))
     seconds, cpu = time.monotonic() - start, time.process_time() - cpu_start
-    print(f"{page.name}: {seconds:.0f} s, {cpu:.0f} s of processor time", file=sys.stderr)
+    sys.stderr.write(f"{page.name}: {seconds:.0f} s, {cpu:.0f} s of processor time\n")
 
 
 if __name__ == "__main__":
