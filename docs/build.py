@@ -3,8 +3,9 @@
     pip install '.[docs]' && python docs/build.py
 
 The pages are the Markdown files of ``docs/`` and ``docs/tutorials/``, CHANGELOG.md,
-CONTRIBUTING.md and bench/README.md, and pages that `reference` generates from the program. They are collected in one folder, in which
-links between them are adapted, and Sphinx builds it in strict mode: a warning is an error.
+CONTRIBUTING.md and bench/README.md, and pages that `reference` generates from the program. They are
+collected in one folder, in which links between them are adapted, and Sphinx builds it in strict
+mode: a warning is an error.
 """
 
 from __future__ import annotations

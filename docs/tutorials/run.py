@@ -13,13 +13,14 @@ import argparse
 import contextlib
 import re
 import shlex
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from milmer_cli.cli.app import run
 
@@ -84,10 +85,11 @@ def _run_block(language: str, block: str, where: str, namespace: dict[str, Any])
 
 
 def renew_figures(page: Path, folder: Path) -> None:
-    """Copy the figures that a page wrote to the documentation."""
+    """Copy the figures that a page wrote to the documentation, with 64 colors."""
     for name, path in figure_paths(page).items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, path)
+        with Image.open(folder / name) as image:
+            image.convert("RGB").quantize(64).save(path, optimize=True)
 
 
 def main() -> None:
