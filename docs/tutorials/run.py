@@ -80,6 +80,7 @@ def _run_block(language: str, block: str, where: str, namespace: dict[str, Any])
         return
     for arguments, expected in commands(block):
         sys.stdout.write(f"$ {shlex.join(['milmer', *arguments])}\n")
+        sys.stdout.flush()
         if (code := run(arguments)) != expected:
             raise RuntimeError(f"{where}: exit code {code}: milmer {shlex.join(arguments)}")
 
