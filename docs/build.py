@@ -2,9 +2,10 @@
 
     pip install '.[docs]' && python docs/build.py
 
-The pages are the Markdown files of ``docs/``, CHANGELOG.md, CONTRIBUTING.md and bench/README.md,
-and pages that `reference` generates from the program. They are collected in one folder, in which
-links between them are adapted, and Sphinx builds it in strict mode: a warning is an error.
+The pages are the Markdown files of ``docs/`` and ``docs/tutorials/``, CHANGELOG.md,
+CONTRIBUTING.md and bench/README.md, and pages that `reference` generates from the program. They are
+collected in one folder, in which links between them are adapted, and Sphinx builds it in strict
+mode: a warning is an error.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 def page_names() -> dict[Path, str]:
     """Return the pages of the site: path in the repository -> name in the site."""
     pages = {path: path.name for path in sorted(DOCS.glob("*.md"))}
+    pages |= {path: f"tutorial-{path.name}" for path in sorted(DOCS.glob("tutorials/*.md"))}
     return pages | {ROOT / path: name for path, name in OTHER_PAGES.items()}
 
 
@@ -46,9 +48,11 @@ def adapt_links(text: str, page: Path) -> str:
 
     def adapted(link: re.Match[str]) -> str:
         image, label, target, anchor = link.groups(default="")
-        if image or not target or re.match(r"[a-z]+:", target):
+        if not target or re.match(r"[a-z]+:", target):
             return link.group()
         path = (page.parent / target).resolve()
+        if image:
+            return f"![{label}]({path.relative_to(DOCS).as_posix()})"
         if path in names:
             return f"[{label}]({names[path]}{anchor})"
         return f"{label} (`{path.relative_to(ROOT).as_posix()}`)"

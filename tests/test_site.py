@@ -19,12 +19,13 @@ from milmer_cli.settings.docs import property_schemas, setting_doc
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.name for path in DOCS.glob("*.md") if path.name != "index.md")
+TUTORIALS = sorted(path.name for path in DOCS.glob("tutorials/*.md"))
 PHONE_WIDTH = 390
 THEME_MESSAGE = r'"Changed to (light|dark|auto) mode\."'
 """What the theme writes to the console when its button is clicked."""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *(f"tutorials/{name}" for name in TUTORIALS)])
 def test_start_page_lists_every_page_once(page):
     start_page = (DOCS / "index.md").read_text(encoding="utf-8")
     assert len(re.findall(rf"^- \[[^\]]+\]\({re.escape(page)}\)$", start_page, re.MULTILINE)) == 1
@@ -105,6 +106,7 @@ def site(tmp_path_factory):
 def test_site_has_no_broken_link_and_loads_nothing_from_a_network(site):
     pages = {page.name: Links(page) for page in site.glob("*.html")}
     assert {page.replace(".md", ".html") for page in PAGES} <= pages.keys()
+    assert {f"tutorial-{name.replace('.md', '.html')}" for name in TUTORIALS} <= pages.keys()
     for name, links in pages.items():
         assert not [target for target in links.loaded if urlsplit(target).netloc], name
         for target in links.targets:

@@ -32,7 +32,7 @@ def test_cli_page_lists_every_shared_option():
     assert set(rows) == flags("info") - {"--help", "--report"}  # the only flag of its own
 
 
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.stem)
 def test_pages_use_only_flags_that_exist(page):
     known = {option for name in COMMANDS for option in flags(name)}
     known |= {"--version", "--install-completion", "--show-completion"}
