@@ -32,6 +32,8 @@ OTHER_PAGES = {
     "bench/README.md": "benchmarks.md",
 }
 """Pages outside of ``docs/`` -> their names in the site."""
+SCHEMAS = ROOT / "milmer_cli" / "formats" / "schemas"
+"""Files that the site contains besides the pages."""
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s#]*)(#[^)\s]*)?\)")
 
 
@@ -43,7 +45,7 @@ def page_names() -> dict[Path, str]:
 
 
 def adapt_links(text: str, page: Path) -> str:
-    """Let the links of a page point to the pages of the site; other files are named as code."""
+    """Let the links of a page point to pages and schemas of the site; name other files as code."""
     names = page_names()
 
     def adapted(link: re.Match[str]) -> str:
@@ -55,6 +57,8 @@ def adapt_links(text: str, page: Path) -> str:
             return f"![{label}]({path.relative_to(DOCS).as_posix()})"
         if path in names:
             return f"[{label}]({names[path]}{anchor})"
+        if path.parent == SCHEMAS:
+            return f"[{label}](schemas/{path.name})"
         return f"{label} (`{path.relative_to(ROOT).as_posix()}`)"
 
     return LINK.sub(adapted, text)
@@ -93,6 +97,7 @@ def collect_pages(folder: Path) -> None:
             text = add_navigation(text, generated)
         (folder / name).write_text(text, encoding="utf-8")
     shutil.copytree(DOCS / "images", folder / "images")
+    shutil.copytree(SCHEMAS, folder / "schemas")
 
 
 def build(out: Path) -> int:
