@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 DEFINITION = (ROOT / "milmer.def").read_text(encoding="utf-8")
-CONDA = yaml.safe_load((ROOT / "packaging" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
+CONDA = yaml.safe_load((ROOT / "release" / "conda" / "recipe.yaml").read_text(encoding="utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 INSTALL = re.search(r"^(python3 -m venv .*?) && \.venv/bin/milmer demo$", README, re.MULTILINE)[1]
@@ -172,5 +172,5 @@ def test_conda_recipe_has_the_version_and_the_command_of_the_package():
     (command,) = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]
     assert CONDA["build"]["python"]["entry_points"] == [command]
     assert CONDA["about"]["summary"] == PROJECT["description"]
-    folder = ROOT / "packaging" / "conda" / CONDA["source"]["path"]
+    folder = ROOT / "release" / "conda" / CONDA["source"]["path"]
     assert folder.resolve() == ROOT.resolve()

@@ -44,7 +44,10 @@ def mixing_matrix(number: int) -> np.ndarray:
 def write_mixed_store(folder: Path, mixed: bool = True, label_shift: bool = False) -> Path:
     """Alpha in the channel of the class, then mixed; ``label_shift``: the classes are permuted."""
     values = load_settings().model_dump(mode="json")
-    settings = {"eeg": {**values["eeg"], "segment_s": 1.0}, "faces": values["faces"]}
+    settings = {
+        "eeg": {**values["eeg"], "segment_s": 1.0},
+        "faces": {**values["faces"], "instances": 2, "image_size": 32},
+    }
     alpha = 20 * np.sin(2 * np.pi * 10 * np.arange(SAMPLES) / 128)
     names = [f"s{number + 1:02d}" for number in range(PARTICIPANTS)]
     for number, name in enumerate(names):

@@ -63,7 +63,7 @@ def test_page_contains_no_home_folder(monkeypatch, evaluation, prediction_of):
     provenance = {**evaluation.provenance, "store": run}
     for page in (
         evaluation_page(replace(evaluation, provenance=provenance, run=Path(run))),
-        prediction_page(prediction_of(run=run, settings={"model": {"backbone": run}})),
+        prediction_page(prediction_of(name=run, settings={"model": {"backbone": run}})),
     ):
         assert "jane" not in page
         assert "~/runs/&lt;first&gt;" in page

@@ -110,7 +110,7 @@ def audit_of(names):
 
 def prediction_of_names(names, prediction_of):
     """Page of a prediction whose files, classes, channels, notes and run are ``names``."""
-    prediction = prediction_of(run=names[0], test_score=names[1], settings={"data": {"x": names}})
+    prediction = prediction_of(name=names[0], test_score=names[1], settings={"data": {"x": names}})
     segments = tuple(
         replace(segment, label="" if segment.abstained else names[0])
         for segment in prediction.segments

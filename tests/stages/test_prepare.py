@@ -74,7 +74,7 @@ def test_prepare_stores_every_trial_with_eeg_and_faces(prepared):
         assert p.found.mean() > 0.5
         assert set(p.notes) == {
             *("interpolated", "eog_components", "eog_variance", "messages", "preprocessed"),
-            *("eog_method", "sources"),
+            *("eog_method", "sources", "synthetic"),
         }
         assert p.notes["eog_method"] == ["eog_regression"]
         (variance,) = p.notes["eog_variance"]
