@@ -92,7 +92,7 @@ def try_installations(wheel: Path, out: Path, overrides: list[str]) -> None:
         folder = out / f"{name}-smoke-test"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        run(python, "-P", SMOKE_TEST, folder=folder)
+        run(python, "-I", SMOKE_TEST, folder=folder)
 
 
 def write_date(version: str) -> None:

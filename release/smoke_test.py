@@ -1,6 +1,6 @@
 """Use an installed Milmer: generate a recording, prepare it, predict it with the demo model.
 
-    python -P release/smoke_test.py     # in an empty folder
+    python -I release/smoke_test.py     # in an empty folder
 
 Called by release.py in environments that contain only the wheel and its dependencies.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     generate_dataset(Path("data"), config)
     for command in COMMANDS:
         print("$ milmer", command, flush=True)
-        subprocess.run([sys.executable, "-P", "-m", "milmer_cli", *command.split()], check=True)
+        subprocess.run([sys.executable, "-I", "-m", "milmer_cli", *command.split()], check=True)
     assert Path("prediction/report.html").is_file()
 
 
