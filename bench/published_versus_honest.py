@@ -4,8 +4,8 @@
 
 Two synthetic data sets: in one, EEG and faces depend on the emotion. In the other, they depend on
 the single trial only, and no model can know the emotion of a new trial. Every step keeps the
-changes of the steps before it, except the last one. Prints a table for docs/published.md; every
-command is printed before it runs. An interrupted study continues with the same command.
+changes of the steps before it, except the last one. Prints a table, and every command before it
+runs. An interrupted study continues with the same command.
 """
 
 from __future__ import annotations
