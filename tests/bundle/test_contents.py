@@ -12,8 +12,10 @@ import torch
 from helpers import edit_bundle, replace_bundle_file
 from milmer_cli import load_model
 from milmer_cli.bundle.contents import SYNTHETIC, Bundle
+from milmer_cli.bundle.document import stored_settings
 from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.settings import load_settings
 from milmer_cli.stages.export import export
 
 
@@ -142,3 +144,21 @@ def test_bundle_can_be_sent_to_a_worker(untrained_run):
     copy = pickle.loads(pickle.dumps(bundle))
     assert copy.weights_digest == bundle.weights_digest
     assert copy.metrics() == bundle.metrics()
+
+
+def test_changed_bundle_document_is_refused(folder):
+    path = folder / "bundle.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "label_rule": "another rule"}))
+    with pytest.raises(
+        InputError, match=r"bundle\.json is damaged: it changed since it was written"
+    ):
+        Bundle.open(folder)
+
+
+def test_stored_settings_name_no_files_and_no_participants(tmp_path):
+    overrides = ["data.participants=anna", f"faces.weights_dir={tmp_path}"]
+    overrides.append(f"model.backbone={tmp_path / 'swin'}")
+    values = stored_settings(load_settings(overrides=overrides))
+    assert values["model"]["backbone"] == "local folder"
+    assert not any(name in json.dumps(values) for name in ("anna", str(tmp_path)))
