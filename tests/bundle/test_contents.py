@@ -162,3 +162,9 @@ def test_stored_settings_name_no_files_and_no_participants(tmp_path):
     values = stored_settings(load_settings(overrides=overrides))
     assert values["model"]["backbone"] == "local folder"
     assert not any(name in json.dumps(values) for name in ("anna", str(tmp_path)))
+
+
+def test_bundle_with_the_temperatures_of_another_model_is_refused(folder):
+    edit_bundle(folder, lambda document: document["temperatures"].update(both=9.0))
+    with pytest.raises(InputError, match="does not belong to the model: expected the temperatures"):
+        load_model(folder)
