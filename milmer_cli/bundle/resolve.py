@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib import resources
 from pathlib import Path
 
 from milmer_cli.bundle.contents import Bundle
@@ -83,12 +82,11 @@ def _from_hub(name: str, progress: Progress) -> Bundle:
 
 
 def _demo() -> Bundle:
-    file = resources.files("milmer_cli") / "bundle" / DEMO_FILE
-    with resources.as_file(file) as path:
-        if not path.is_file():
-            raise InputError(
-                "This installation of Milmer contains no demo model.",
-                "Install the package from the package index, or run `milmer demo` and give "
-                "--model demo/run.",
-            )
-        return Bundle.open(path, DEMO)
+    path = Path(__file__).with_name(DEMO_FILE)
+    if not path.is_file():
+        raise InputError(
+            "This installation of Milmer contains no demo model.",
+            "Install the package from the package index, or run `milmer demo` and give "
+            "--model demo/run.",
+        )
+    return Bundle.open(path, DEMO)
