@@ -33,8 +33,7 @@ from milmer_cli.io import digest
 from milmer_cli.models.image_features import image_tokens
 
 MAX_DIFFERENCE = 1e-5
-"""Largest difference from the tokens of torch, relative to the largest token if that exceeds 1.
-Swin-Tiny: 6e-6 (bench/README.md)."""
+"""Largest difference from the tokens of torch, relative to the largest token if that exceeds 1."""
 TRACED_IMAGES = 2
 MAX_COMPILED = 2
 """Compiled backbones that a process keeps."""
