@@ -2,10 +2,10 @@
 
     python bench/published_versus_honest.py --out study
 
-Two synthetic data sets: in one, EEG and faces depend on the emotion. In the other, they depend on
-the single trial only, and no model can know the emotion of a new trial. Every step keeps the
-changes of the steps before it, except the last one. Prints a table, and every command before it
-runs. An interrupted study continues with the same command.
+The synthetic data set contains no emotion: EEG and face identify the single trial, and no model can
+know the emotion of a new trial. Every step keeps the changes of the steps before it, except the
+last one. Prints every command before it runs, then a table. An interrupted study continues with the
+same command. The figure is written to ``--out``.
 """
 
 from __future__ import annotations
@@ -16,27 +16,31 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
 
 from milmer_cli.datasets.synthetic import SyntheticConfig, SyntheticTruth, generate_dataset
+from milmer_cli.reports.plots.style import ACCENT, MUTED, SURFACE, WARNING
 
-DATA_SETS = {
-    "emotion": SyntheticConfig(
-        participants=4, trials=16, stimulus_s=15.0, formats=("mat",), expression_images=100
-    ),
-    "no emotion": SyntheticConfig(
-        participants=4,
-        trials=16,
-        stimulus_s=15.0,
-        signal=2.0,
-        signal_kind="trial",
-        formats=("mat",),
-        expression_images=100,
-    ),
-}
+DATA_SET = SyntheticConfig(
+    participants=3,
+    trials=16,
+    stimulus_s=45.0,
+    signal=2.0,
+    signal_kind="trial",
+    formats=("mat",),
+    expression_images=100,
+)
 PREPARE = ["data.source=mat", "eeg.bad_channels=keep", "eeg.eog_correction=none"]
-TRAIN = ["quality.reject_ptp_uv=0", "quality.max_bad_channels=1", "quality.min_faces=0"]
+EVALUATE = [
+    *("quality.reject_ptp_uv=0", "quality.max_bad_channels=1", "quality.min_faces=0"),
+    "train.epochs=30",
+    "evaluate.baselines=none",
+]
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ STEPS = (
         "only the split corrected: other trials are tested",
         "pairing",
         "trial",
-        ("evaluate.select_epoch_on=validation",),
+        ("evaluate.select_epoch_on=validation", "evaluate.split=folds"),
         cumulative=False,
     ),
 )
@@ -133,33 +137,59 @@ def prepare_stores(folder: Path, truth: SyntheticTruth) -> None:
     run("prepare", "--deap-root", wrong, "--out", folder / "pairing", *common, *layout)
 
 
-def evaluate_steps(folder: Path) -> list[str]:
-    """Evaluate every step; return the rows of the table."""
-    rows, kept = [], list(TRAIN)
+def evaluate_steps(folder: Path) -> list[dict[str, Any]]:
+    """Evaluate every step; return the results of the model for each."""
+    models, kept = [], EVALUATE
     for number, step in enumerate(STEPS):
         own = [*kept, *step.settings]
         out = folder / f"evaluation-{number}"
         command = ["evaluate", "--prepared", folder / step.store, "--swin", folder / "swin"]
-        command += ["--preset", "demo", "--protocol", step.protocol, "--baselines", "none"]
+        command += ["--preset", "demo", "--protocol", step.protocol]
         run(*command, "--out", out, *settings(*own))
-        rows.append(table_row(number, step, json.loads((out / "metrics.json").read_text())))
+        metrics = json.loads((out / "metrics.json").read_text())
+        models.append(metrics["protocols"][step.protocol]["models"]["Milmer"])
         if step.cumulative:
             kept = own
-    return rows
+    return models
 
 
-def table_row(number: int, step: Step, metrics: dict[str, object]) -> str:
+def table_row(number: int, model: dict[str, Any]) -> str:
     """Return a row of the table."""
-    (model,) = metrics["protocols"][step.protocol]["models"].values()  # type: ignore[index]
-    accuracy, chance = model["segment"]["accuracy"], model["chance"]
+    accuracy, p_value = model["segment"]["accuracy"], model["chance"]["p_value"]
     interval = "none"
     if accuracy["low"] is not None:
-        interval = f"{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f} %"
-    p_value = "none" if chance["p_value"] is None else f"{chance['p_value']:.3f}"
-    change = f"{number}. {step.title}"
-    return (
-        f"| {change} | {step.protocol} | {100 * accuracy['value']:.1f} % | {interval} | {p_value} |"
+        interval = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %"
+    p = "none" if p_value is None else f"{p_value:.3f}"
+    step, value = STEPS[number], f"{100 * accuracy['value']:.1f} %"
+    return f"| {number}. {step.title} | {step.protocol} | {value} | {interval} | {p} |"
+
+
+def draw(models: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the accuracy over segments after every step, with its interval where it has one."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained", facecolor=SURFACE)
+    ax = figure.add_subplot()
+    for number, model in enumerate(models):
+        accuracy, leaky = model["segment"]["accuracy"], STEPS[number].protocol == "segment"
+        color = WARNING if leaky else ACCENT
+        if accuracy["low"] is not None:
+            ax.plot([100 * accuracy["low"], 100 * accuracy["high"]], [number] * 2, color=color)
+        ax.plot(100 * accuracy["value"], number, "D" if leaky else "o", color=color)
+    ax.axvline(25, color=MUTED, lw=1, ls="--")
+    ax.text(25, -0.75, "chance", color=MUTED, ha="center", fontsize=9)
+    ax.set_yticks(range(len(models)), [f"{n}. {step.title}" for n, step in enumerate(STEPS)])
+    ax.set(xlim=(0, 100), ylim=(len(models) - 0.5, -1), xlabel="accuracy over segments (%)")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.text(
+        0.99,
+        0.97,
+        "● trials of the test set are not in the training set (95 % interval)\n"
+        "◆ segments of them are: LEAKY, no interval",
+        transform=ax.transAxes,
+        ha="right",
+        va="top",
+        fontsize=8,
     )
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
@@ -168,20 +198,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("study"))
-    parser.add_argument("--data-set", choices=DATA_SETS, action="append")
-    arguments = parser.parse_args()
-    tables = {}
-    for name in arguments.data_set or DATA_SETS:
-        folder = arguments.out / name.replace(" ", "-")
-        truth = generate_dataset(folder / "data", DATA_SETS[name])
-        images = folder / "data" / "expressions"
-        run("finetune-swin", "--data", images, "--out", folder / "swin", "--preset", "demo")
-        prepare_stores(folder, truth)
-        tables[name] = evaluate_steps(folder)
-    for name, rows in tables.items():
-        print(f"\n{name}\n\n| change | protocol | accuracy | 95 % interval | p |")
-        print("|---|---|---|---|---|")
-        print("\n".join(rows))
+    out = parser.parse_args().out
+    truth = generate_dataset(out / "data", DATA_SET)
+    images = out / "data" / "expressions"
+    run("finetune-swin", "--data", images, "--out", out / "swin", "--preset", "demo")
+    prepare_stores(out, truth)
+    models = evaluate_steps(out)
+    print("\n| change | protocol | accuracy | 95 % interval | p |")
+    print("|---|---|---|---|---|")
+    print("\n".join(table_row(number, model) for number, model in enumerate(models)))
+    draw(models, out / "published-versus-honest.png")
 
 
 if __name__ == "__main__":
