@@ -64,7 +64,7 @@ FORMATS: dict[str, Format] = {
     "audit": Format("audited predictions", "AUDIT/audit.json", "milmer audit"),
     "synthetic-truth": Format("truth of the synthetic DEAP", "DATA/truth.json"),
     "listed-truth": Format("truth of a synthetic copy of a data set", "DATA/truth.json"),
-    "last-error": Format("type of the last error", "CONFIGURATION/last-error.json"),
+    "last-error": Format("type of the last error", "CONFIG/last-error.json"),
     # only printed
     "error": Format("an error", printed="every command"),
     "export": Format("a written or uploaded model", printed="milmer export"),
