@@ -111,6 +111,30 @@ def test_document_is_printed_by_a_command_that_exists(name):
     assert {word for word in words if word.startswith("-")} <= flags
 
 
+@pytest.mark.parametrize(
+    ("page", "heading", "names"),
+    [
+        ("evaluation", "### Statistics in metrics.json", ("evaluation",)),
+        (
+            "training",
+            "## Before a long training: `--dry-run`",
+            ("train-dry-run", "evaluate-dry-run"),
+        ),
+        ("audit", "## JSON document", ("audit",)),
+    ],
+)
+def test_pages_name_keys_that_the_documents_have(page, heading, names):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    keys = {
+        key for cell in cells for path in re.findall(r"`([\w.]+)`", cell) for key in path.split(".")
+    }
+    schemas = [schema for name in names for schema in nested(json_schema(name))]
+    assert len(keys) >= 10
+    assert keys <= {key for schema in schemas for key in schema["properties"]}
+
+
 def test_page_states_what_this_version_reads():
     store, splits = FORMATS["store-index"], FORMATS["splits"]
     reads = f"{store.oldest} to {store.version} (writes {store.version}) | {splits.version}"
