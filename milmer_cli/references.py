@@ -112,7 +112,7 @@ SWIN = Reference(
     "2021",
     {
         "booktitle": "Proceedings of the IEEE/CVF International Conference on Computer Vision",
-        "url": "https://arxiv.org/abs/2103.14030",
+        "doi": "10.1109/ICCV48922.2021.00986",
     },
 )
 MNE = Reference(
@@ -126,7 +126,12 @@ MNE = Reference(
         *("Brooks, Teon", "Parkkonen, Lauri", "Hämäläinen, Matti S."),
     ),
     "2013",
-    {"journal": "Frontiers in Neuroscience", "volume": "7", "doi": "10.3389/fnins.2013.00267"},
+    {
+        "journal": "Frontiers in Neuroscience",
+        "volume": "7",
+        "pages": "267",
+        "doi": "10.3389/fnins.2013.00267",
+    },
 )
 DEAP = Reference(
     "koelstra2012deap",
@@ -174,7 +179,10 @@ AMIGOS = Reference(
     "2021",
     {
         "journal": "IEEE Transactions on Affective Computing",
-        "url": "https://arxiv.org/abs/1702.02510",
+        "volume": "12",
+        "number": "2",
+        "pages": "479--493",
+        "doi": "10.1109/TAFFC.2018.2884461",
     },
 )
 EAV = Reference(
@@ -187,7 +195,12 @@ EAV = Reference(
         *("Nyssanbay, Aruna", "Yazici, Adnan", "Lee, Seong-Whan"),
     ),
     "2024",
-    {"journal": "Scientific Data", "doi": "10.1038/s41597-024-03838-4"},
+    {
+        "journal": "Scientific Data",
+        "volume": "11",
+        "pages": "1026",
+        "doi": "10.1038/s41597-024-03838-4",
+    },
 )
 EEG_BIDS = Reference(
     "pernet2019eegbids",
@@ -222,6 +235,7 @@ MNE_BIDS = Reference(
     {
         "journal": "Journal of Open Source Software",
         "volume": "4",
+        "number": "44",
         "pages": "1896",
         "doi": "10.21105/joss.01896",
     },

@@ -1,6 +1,7 @@
 """The architecture: import order, one place per library, used settings, fast start."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -121,6 +122,19 @@ def test_package_imports_only_packages_above_it(path):
         target = rest.partition(".")[0]
         if top == "milmer_cli" and target in known:
             assert target in allowed, f"{name(path)}:{line} imports {module}"
+
+
+def test_contributing_states_the_order_and_lists_every_package():
+    text = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    stated = re.search(r"`(errors, progress.*? \| cli)`", text, re.DOTALL)
+    assert stated is not None
+    lines = [{*re.findall(r"\w+", line)} for line in stated[1].split("|")]
+    assert lines == [packages for packages in ORDER if packages != {"__main__"}]
+    listed = re.search(r"```text\nmilmer_cli/\n(.*?)```", text, re.DOTALL)
+    assert listed is not None
+    heads = [re.split(r"\s{3,}", line.strip())[0] for line in listed[1].splitlines()]
+    names = {re.sub(r"\.py$|/$", "", name) for head in heads for name in head.split()}
+    assert names == set().union(*ORDER) - {"__main__"} | {"site"}
 
 
 def test_every_package_has_a_place_in_the_order():

@@ -58,12 +58,12 @@ MAX_DURATION_S = 86_400
 _DURATION = f"seconds, more than 0 and at most {MAX_DURATION_S}"
 
 
-def manifest_errors(path: Path, text: str | None = None) -> TableErrors:
-    """Return the collector for the errors of a manifest; ``text`` replaces that of the file."""
+def manifest_errors(path: Path, text: str | None = None, title: str = "") -> TableErrors:
+    """Return the collector for the errors of a manifest; see `TableErrors`."""
     hint = "`milmer prepare --manifest-template` prints an example with comments."
     if text is not None:
         hint = "Or write it with `milmer manifest`, edit it, and use `milmer prepare --manifest`."
-    return TableErrors(path, hint, text)
+    return TableErrors(path, hint, text, title)
 
 
 class EegSource(NamedTuple):

@@ -71,10 +71,11 @@ class ManifestRecordings:
         options: ReadOptions = AS_RECORDED,
         text: str | None = None,
     ) -> None:
+        title = str(path)
         self.path = path = path.absolute()  # worker processes may have another current folder
         if text is None and not path.is_file():
-            raise InputError(f"There is no manifest {path}.", "Check the path.")
-        errors = manifest_errors(path, text)
+            raise InputError(f"There is no manifest {title}.", "Check the path.")
+        errors = manifest_errors(path, text, title)
         rows, unused = read_manifest(errors, "prepare")
         rows = [replace(row, eeg_channels=row.eeg_channels or options.eeg_channels) for row in rows]
         self._options = options
@@ -102,7 +103,7 @@ class ManifestRecordings:
         names = sorted({row.participant for row in rows})
         self._rows: dict[str, list[ManifestRow]] = {}
         renumbered = []
-        for name in select_participants(names, participants, str(path)):
+        for name in select_participants(names, participants, title):
             own, changed = _number_trials([row for row in rows if row.participant == name])
             self._rows[name] = own
             renumbered += [name] * changed

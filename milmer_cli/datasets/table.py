@@ -46,6 +46,8 @@ class TableErrors:
         What the user can do; the hint of the exception.
     text
         Content of the table if it is not in a file; None to read the file.
+    title
+        Name of the file in the message; empty for ``path``.
     found
         (line, message) of each error, without duplicates.
     """
@@ -53,6 +55,7 @@ class TableErrors:
     path: Path
     hint: str
     text: str | None = None
+    title: str = ""
     found: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def add(self, line: int, message: str) -> None:
@@ -73,7 +76,7 @@ class TableErrors:
         left = sum(len(rows) for rows in list(rows_of.values())[_LISTED:])
         more = [f"  and {left} more"] if left else []
         count = f"{len(self.found)} error{'s' * (len(self.found) > 1)}"
-        where = str(self.path)
+        where = self.title or str(self.path)
         if self.text is not None:
             where = f"The manifest that `milmer manifest` writes for {self.path.parent}"
         raise InputError("\n".join([f"{where} has {count}:", *listed[:_LISTED], *more]), self.hint)

@@ -47,7 +47,9 @@ FORMATS: dict[str, Format] = {
         oldest=2,
     ),
     "named-splits": Format("published folds of DEAP", "in the package"),
-    "run-environment": Format("versions, inputs and checksums", "RUN/environment.json"),
+    "run-environment": Format(
+        "versions, inputs and checksums", "RUN/environment.json, SWIN/environment.json"
+    ),
     "run-metrics": Format("training and test scores", "RUN/metrics.json", "milmer train"),
     "bundle": Format("preprocessing and digests of a model", "BUNDLE/bundle.json"),
     "bundle-metrics": Format("test results of a model", "BUNDLE/metrics.json"),
@@ -62,7 +64,7 @@ FORMATS: dict[str, Format] = {
     "audit": Format("audited predictions", "AUDIT/audit.json", "milmer audit"),
     "synthetic-truth": Format("truth of the synthetic DEAP", "DATA/truth.json"),
     "listed-truth": Format("truth of a synthetic copy of a data set", "DATA/truth.json"),
-    "last-error": Format("type of the last error", "CONFIGURATION/last-error.json"),
+    "last-error": Format("type of the last error", "CONFIG/last-error.json"),
     # only printed
     "error": Format("an error", printed="every command"),
     "export": Format("a written or uploaded model", printed="milmer export"),
@@ -73,9 +75,11 @@ FORMATS: dict[str, Format] = {
     "manifest": Format("a manifest of a data set", printed="milmer manifest DATA_SET"),
     "manifest-events": Format("a manifest of events", printed="milmer manifest events"),
     "manifest-to-bids": Format("a written BIDS data set", printed="milmer manifest to-bids"),
-    "inspect": Format("a summary of a store", printed="milmer inspect"),
-    "inspect-eeg": Format("a summary of an EEG file", printed="milmer inspect --eeg"),
-    "finetune-swin-dry-run": Format("cost", printed="milmer finetune-swin --dry-run"),
+    "inspect": Format("a summary of a store", printed="milmer inspect STORE"),
+    "inspect-eeg": Format("a summary of an EEG file", printed="milmer inspect EEG_FILE"),
+    "finetune-swin-dry-run": Format(
+        "cost of a fine-tuning", printed="milmer finetune-swin --dry-run"
+    ),
     "train-dry-run": Format("cost of a training", printed="milmer train --dry-run"),
     "evaluate-dry-run": Format("cost of an evaluation", printed="milmer evaluate --dry-run"),
     "baselines": Format("available baselines", printed="milmer evaluate --list-baselines"),

@@ -315,7 +315,7 @@ class PredictResult(StageResult):
 
     def summary(self) -> list[tuple[str, str]]:
         """Rows of label and value."""
-        recording = "abstained: the quality of all segments is too low"
+        recording = "abstained: the quality or the confidence of all segments is too low"
         if self.mean is not None:
             recording = f"{self.label}, mean probability {self.mean.max():.1%}"
             if self.model.synthetic:

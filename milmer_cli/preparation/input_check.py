@@ -63,8 +63,9 @@ class InputCheck(StageResult):
     facts: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return dict(self.facts)
+        """Return plain values; ``findings`` are not repeated in ``notes``."""
+        findings = self.facts.get("findings", ())
+        return {**self.facts, "notes": [note for note in self.notes if note not in findings]}
 
     def summary(self) -> list[tuple[str, str]]:
         """Return rows of label and value: missing inputs, notes, whether anything is usable."""
@@ -149,7 +150,6 @@ def _check_unusable(
         **described,
         "participants": [{"participant": name, **own} for name, own in counts.items()],
         "missing": [asdict(missing)],
-        "notes": [],
         "usable": False,
     }
     columns = ("", *next(iter(counts.values()), {}))
@@ -186,7 +186,6 @@ def _check_rows(
         "channels": list(recordings.channels or ()),
         "participants": [_manifest_facts(entry) for entry in entries],
         "missing": [asdict(item) for item in missing],
-        "notes": notes,
         "usable": usable,
         "classes": {name: own.to_json() for name, own in counts.items()},
     }

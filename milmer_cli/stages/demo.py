@@ -57,7 +57,8 @@ class DemoResult(StageResult):
     headline
         Accuracy with its protocol, interval, majority rate and p-value.
     accuracies
-        Accuracy over trials of the model and of each baseline under the same protocol.
+        Accuracy over trials of the model and of each baseline under the same protocol; None if it
+        is undefined.
     conclusion
         What the accuracy shows, compared with chance and with the baselines.
     verdict
@@ -72,7 +73,7 @@ class DemoResult(StageResult):
 
     out: Path
     headline: str
-    accuracies: dict[str, float]
+    accuracies: dict[str, float | None]
     conclusion: str
     verdict: str
     seconds: dict[str, float]
@@ -99,9 +100,13 @@ class DemoResult(StageResult):
     def summary(self) -> list[tuple[str, str]]:
         """Return the printed rows of label and value."""
         durations = ", ".join(f"{name} {seconds:.0f}" for name, seconds in self.seconds.items())
+        accuracies = ", ".join(
+            f"{name} {'undefined' if value is None else f'{100 * value:.0f} %'}"
+            for name, value in self.accuracies.items()
+        )
         return [
             ("result", self.headline),
-            ("models", ", ".join(f"{name} {100 * a:.0f} %" for name, a in self.accuracies.items())),
+            ("models", accuracies),
             ("conclusion", self.conclusion),
             ("verdict", self.verdict),
             ("time", f"{sum(self.seconds.values()):.0f} s: {durations}"),

@@ -84,6 +84,17 @@ def test_bibtex_contains_every_field(milmer):
         assert entries[work.key] == expected
 
 
+@pytest.mark.parametrize("work", EVERY, ids=lambda work: work.key)
+def test_published_works_can_be_found(work: Reference):
+    fields = work.fields
+    if work.entry_type == "software" or "arXiv" in fields.get("journal", ""):
+        return
+    assert re.fullmatch(r"10\.\d{4,5}/[\w./-]+", fields["doi"])
+    if work.entry_type == "article":
+        assert fields["volume"].isdecimal()
+        assert re.fullmatch(r"\d+(--\d+)?", fields["pages"])
+
+
 @pytest.mark.parametrize("work", [PAPER, DEAP], ids=lambda work: work.key)
 def test_readme_has_the_reference(work: Reference):
     entry = parsed((ROOT / "README.md").read_text(encoding="utf-8"))[work.key]

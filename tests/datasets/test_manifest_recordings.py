@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import edfio
 import mne
@@ -506,6 +507,13 @@ def test_manifest_recordings_rejects_times_beyond_the_files(files):
 def test_manifest_recordings_rejects_other_spellings_of_trials(files, trial):
     with pytest.raises(InputError, match=r"row 2: trial: expected 1, 2, 3"):
         ManifestRecordings(_manifest(files, [f"P1,,{trial},1,a_raw.fif,2,,,6,1,1"]))
+
+
+def test_manifest_recordings_names_the_manifest_as_it_was_given(files, monkeypatch):
+    path = _manifest(files, ["P1,,0,1,a_raw.fif,2,,,6,1,1"])
+    monkeypatch.chdir(files)
+    with pytest.raises(InputError, match=r"^trials\.csv has 1 error:"):
+        ManifestRecordings(Path(path.name))
 
 
 def test_manifest_recordings_reads_a_manifest_of_excel(files):

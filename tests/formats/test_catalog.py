@@ -4,10 +4,12 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
+from milmer_cli.cli.app import _load_command
 from milmer_cli.formats import FORMATS, json_schema
 from milmer_cli.formats.catalog import SCHEMAS
 from milmer_cli.io import read_json
@@ -83,6 +85,54 @@ def test_page_lists_every_document_with_its_versions():
         reads = f"{oldest}{entry.version}" if entry.file else "-"
         expected.append((name, str(entry.version), reads))
     assert rows == expected
+
+
+def test_page_states_content_and_place_of_every_document():
+    rows = re.findall(r"^\| \[`([\w-]+)`\]\(.*?\) \| .*? \| .*? \| (.*?) \|$", PAGE, re.MULTILINE)
+    expected = []
+    for name, entry in FORMATS.items():
+        command = entry.printed.replace("|", "\\|")
+        printed = f"`{command} --json`" if command.startswith("milmer") else command or "-"
+        expected.append((name, f"{entry.meaning} | {entry.file or '-'} | {printed}"))
+    assert rows == expected
+
+
+@pytest.mark.parametrize("name", [name for name, entry in FORMATS.items() if entry.printed])
+def test_document_is_printed_by_a_command_that_exists(name):
+    words = FORMATS[name].printed.split()
+    if words[0] != "milmer":  # every command
+        return
+    command: Any = _load_command(words[1])
+    if subcommands := getattr(command, "commands", {}):
+        names = [word for part in words[2:] for word in part.split("|") if not word.isupper()]
+        named = [subcommands[name] for name in names if not name.startswith("-")]
+        command = named[0] if named else next(iter(subcommands.values()))
+    flags = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("-")} <= flags
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "names"),
+    [
+        ("evaluation", "### Statistics in metrics.json", ("evaluation",)),
+        (
+            "training",
+            "## Before a long training: `--dry-run`",
+            ("train-dry-run", "evaluate-dry-run"),
+        ),
+        ("audit", "## JSON document", ("audit",)),
+    ],
+)
+def test_pages_name_keys_that_the_documents_have(page, heading, names):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    keys = {
+        key for cell in cells for path in re.findall(r"`([\w.]+)`", cell) for key in path.split(".")
+    }
+    schemas = [schema for name in names for schema in nested(json_schema(name))]
+    assert len(keys) >= 10
+    assert keys <= {key for schema in schemas for key in schema["properties"]}
 
 
 def test_page_states_what_this_version_reads():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from milmer_cli.datasets.listing import DatasetListing
@@ -43,6 +45,15 @@ def test_check_listing_counts_labels_if_there_are_no_ratings(listing):
 
     rated = check_listing(listing(label="Calm", valence=7, arousal=3), load_settings())
     assert rated.columns[-5:-1] == ("HAHV", "LAHV", "LALV", "HALV")
+
+
+def test_check_listing_has_its_notes_in_json_and_no_finding_twice(listing):
+    listed = replace(listing(valence=5, arousal=3), findings=("A clip is missing.",))
+    check = check_listing(listed, load_settings())
+    document = check.to_json()
+    assert check.notes == ("A clip is missing.", *document["notes"])
+    assert document["findings"] == ["A clip is missing."]
+    assert any("exactly 5" in note for note in document["notes"])
 
 
 def test_listing_errors_do_not_name_a_file_that_does_not_exist(listing, tmp_path):

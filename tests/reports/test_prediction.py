@@ -67,6 +67,8 @@ def test_prediction_summary_states_that_the_model_is_not_above_chance(prediction
     recording = dict(prediction_of().summary())["recording"]
     assert recording.endswith("; the model is not shown to be above chance on its test set")
     assert "chance" not in dict(prediction_of(above_chance=True).summary())["recording"]
+    nothing = dict(prediction_of(abstained=6).summary())["recording"]
+    assert nothing == "abstained: the quality or the confidence of all segments is too low"
 
 
 @pytest.mark.parametrize(

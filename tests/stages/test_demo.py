@@ -23,6 +23,7 @@ from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import (
+    DemoResult,
     listed_arguments,
     run_demo,
     stage_arguments,
@@ -38,6 +39,12 @@ def test_stage_arguments_pass_preset_and_options_to_every_stage(tmp_path):
         "prepare", "finetune-swin", "train", "evaluate", "predict",
     ]  # fmt: skip
     assert all(stage[-4:] == ["--preset", "demo", "--seed", "3"] for stage in stages)
+
+
+def test_summary_names_an_undefined_accuracy(tmp_path):
+    accuracies = {"Milmer": 0.75, "face only": None}
+    result = DemoResult(tmp_path, "headline", accuracies, "conclusion", "verdict", {})
+    assert dict(result.summary())["models"] == "Milmer 75 %, face only undefined"
 
 
 @pytest.mark.parametrize("name", DEFAULT_SIZES)

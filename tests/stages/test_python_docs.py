@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -45,3 +47,16 @@ def test_examples_with_pandas_run(folder):
     examples = [example for example in EXAMPLES if any(word in example for word in PANDAS)]
     assert len(examples) == len(PANDAS)
     run(examples)
+
+
+CALLS = re.findall(r"`(\w+)\.(\w+)\(([\w, ]+)(?:, \w+=\w+)?\)`", PAGE.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("module", "name", "arguments"), CALLS, ids=lambda value: value)
+def test_documented_calls_have_the_order_of_the_parameters(module, name, arguments):
+    function = getattr(importlib.import_module(f"milmer_cli.stages.{module}"), name)
+    parameters = list(inspect.signature(function).parameters)
+    given = arguments.split(", ")
+    assert len(given) <= len(parameters)
+    known = [argument for argument in given if argument in parameters]
+    assert known == [parameters[given.index(argument)] for argument in known]
