@@ -146,7 +146,7 @@ class AuditResult:
                 "value": scores.accuracy.value,
                 "low": scores.accuracy.low,
                 "high": scores.accuracy.high,
-                "generalises_to": self.generalizes_to,
+                "generalizes_to": self.generalizes_to,
             },
             "p_value": scores.chance.p_value,
             "p_value_trial": scores.chance.p_value_trial,

@@ -101,7 +101,7 @@ def test_audit_document_has_the_documented_keys(audit):
     document = versioned("audit", audit(study()).to_json())
     assert document["format"] == 1
     assert document["n"] == {"segments": 288, "trials": 96, "participants": 8, "stimuli": 12}
-    assert document["accuracy"].keys() == {"value", "low", "high", "generalises_to"}
+    assert document["accuracy"].keys() == {"value", "low", "high", "generalizes_to"}
     assert document["majority"].keys() == {"overall", "participant", "stimulus"}
     assert {"protocol", "p_value", "auc", "leaks", "verdict"} <= document.keys()
 
