@@ -3,9 +3,9 @@
     python bench/published_versus_honest.py --out study
 
 The synthetic data set contains no emotion: EEG and face identify the single trial, and no model can
-know the emotion of a new trial. Every step keeps the changes of the steps before it, except the
-last one. Prints every command before it runs, then a table. An interrupted study continues with the
-same command. The figure is written to ``--out``.
+know the emotion of a new trial. Every step keeps the changes of the steps before it, and the last
+one corrects the split. Prints every command before it runs, then a table; draws a figure in
+``--out``. An interrupted study continues with the same command.
 """
 
 from __future__ import annotations
@@ -57,40 +57,42 @@ class Step:
         Protocol of the evaluation.
     settings
         Settings that are added to those of the steps before.
-    cumulative
-        Whether later steps keep the settings.
     """
 
     title: str
     store: str
     protocol: str
     settings: tuple[str, ...] = ()
-    cumulative: bool = True
 
 
 STEPS = (
     Step("Milmer: other trials are tested", "prepared", "trial"),
-    Step("EEG reshaped: electrodes and time are mixed", "layout", "trial"),
-    Step("faces of another trial: videos in the order of the EEG file", "pairing", "trial"),
-    Step(
-        "scorer of the faces receives no gradient", "pairing", "trial", ("model.scorer=published",)
-    ),
-    Step("epoch selected on the test set", "pairing", "trial", ("evaluate.select_epoch_on=test",)),
-    Step("segments split at random", "pairing", "segment"),
+    Step("segments split at random", "prepared", "segment"),
     Step(
         "one model for each participant, 20 % of the segments tested",
-        "pairing",
+        "prepared",
         "segment",
         ("evaluate.per_participant=true", "evaluate.split=holdout", "evaluate.test_fraction=0.2"),
     ),
     Step(
+        "epoch selected on the test set", "prepared", "segment", ("evaluate.select_epoch_on=test",)
+    ),
+    Step(
+        "scorer of the faces receives no gradient",
+        "prepared",
+        "segment",
+        ("model.scorer=published",),
+    ),
+    Step("faces of another trial: videos in the order of the EEG file", "pairing", "segment"),
+    Step("EEG reshaped: electrodes and time are mixed", "published", "segment"),
+    Step(
         "only the split corrected: other trials are tested",
-        "pairing",
+        "published",
         "trial",
         ("evaluate.select_epoch_on=validation", "evaluate.split=folds"),
-        cumulative=False,
     ),
 )
+"""Each step keeps the settings of the steps before it."""
 
 
 def run(*arguments: object) -> None:
@@ -125,31 +127,29 @@ def pair_with_the_wrong_trial(data: Path, out: Path, truth: SyntheticTruth) -> N
 
 
 def prepare_stores(folder: Path, truth: SyntheticTruth) -> None:
-    """Prepare the data set as Milmer does, with the published layout, and with wrong pairs."""
+    """Prepare the data set as Milmer does, with wrong pairs, and also with the reshaped EEG."""
     common = ["--preset", "demo", *settings(*PREPARE)]
-    layout = settings("eeg.layout=published")
     run("prepare", "--deap-root", folder / "data", "--out", folder / "prepared", *common)
-    if not (folder / "layout").exists():
-        shutil.copytree(folder / "prepared", folder / "layout")  # the faces are reused
-    run("prepare", "--deap-root", folder / "data", "--out", folder / "layout", *common, *layout)
     wrong = folder / "data-wrong-pairs"
     pair_with_the_wrong_trial(folder / "data", wrong, truth)
-    run("prepare", "--deap-root", wrong, "--out", folder / "pairing", *common, *layout)
+    run("prepare", "--deap-root", wrong, "--out", folder / "pairing", *common)
+    if not (folder / "published").exists():
+        shutil.copytree(folder / "pairing", folder / "published")  # the faces are reused
+    reshaped = settings("eeg.layout=published")
+    run("prepare", "--deap-root", wrong, "--out", folder / "published", *common, *reshaped)
 
 
 def evaluate_steps(folder: Path) -> list[dict[str, Any]]:
     """Evaluate every step; return the results of the model for each."""
-    models, kept = [], EVALUATE
+    models, kept = [], list(EVALUATE)
     for number, step in enumerate(STEPS):
-        own = [*kept, *step.settings]
+        kept += step.settings
         out = folder / f"evaluation-{number}"
         command = ["evaluate", "--prepared", folder / step.store, "--swin", folder / "swin"]
         command += ["--preset", "demo", "--protocol", step.protocol]
-        run(*command, "--out", out, *settings(*own))
+        run(*command, "--out", out, *settings(*kept))
         metrics = json.loads((out / "metrics.json").read_text())
         models.append(metrics["protocols"][step.protocol]["models"]["Milmer"])
-        if step.cumulative:
-            kept = own
     return models
 
 
