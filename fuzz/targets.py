@@ -21,6 +21,7 @@ from milmer_cli.datasets.deap.preprocessed import read_preprocessed
 from milmer_cli.datasets.deap.ratings import read_ratings
 from milmer_cli.datasets.open_recordings import list_dataset, open_listing
 from milmer_cli.device import Device
+from milmer_cli.digests import file_digest
 from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import ReadOptions
@@ -29,7 +30,6 @@ from milmer_cli.errors import InputError
 from milmer_cli.fer.filtering import find_undecodable, usable_images
 from milmer_cli.fer.labeled_images import LabeledImage
 from milmer_cli.fer.readers.layouts import read_images
-from milmer_cli.io import file_digest
 from milmer_cli.models import MilmerModel, load_backbone
 from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.prediction.manifest import read_requests

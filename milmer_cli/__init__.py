@@ -2,7 +2,7 @@
 
 In data-flow order; a package imports only packages above it:
 
-- `errors`: exceptions with a message and a hint
+- `errors`: exceptions with a message and a hint, and the parts of messages
 - `progress`: the interface through which long work reports its progress
 - `process_end`: SIGTERM, and processes that end together with their parent
 - `stage_result`: the interface of the results of commands and stages
@@ -10,7 +10,9 @@ In data-flow order; a package imports only packages above it:
 - `input_files`: open regular files only
 - `partial_files`: temporary files of atomic writes
 - `images`: open images of listed formats and limited size
-- `io`: atomic writes, JSON, digests, lists in messages
+- `io`: atomic writes
+- `json_files`: JSON documents
+- `digests`: digests of values and files
 - `run_log`: log.txt of an output folder
 - `arrays`: archives of arrays that may be damaged
 - `formats`: JSON documents, the versions of their formats and their schemas

@@ -19,7 +19,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json, write_json
+from milmer_cli.json_files import read_json, write_json
 from milmer_cli.partial_files import remove_partial_files, require_no_link
 
 LOCK_FILE, HOLDER_FILE = ".milmer.lock", ".milmer.json"

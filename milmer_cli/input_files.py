@@ -39,7 +39,7 @@ def require_regular_file(path: Path) -> Path:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.", "Check the path.") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {_reason(error)}.", "Check the path.") from error
+        raise read_error(error, path, "Check the path.") from error
     _check_mode(mode, path)
     return path
 
@@ -70,6 +70,11 @@ def read_input(path: Path) -> bytes:
     """Read a regular file; errors are those of `open_input`."""
     with open_input(path) as file:
         return file.read()
+
+
+def read_error(error: OSError | ValueError, path: Path, hint: str) -> InputError:
+    """Return the error for a file that cannot be read, with what the user can do."""
+    return InputError(f"{path} cannot be read: {_reason(error)}.", hint)
 
 
 def _check_mode(mode: int, path: Path) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -224,7 +224,7 @@ def write_run() -> Callable[..., Path]:
     from milmer_cli.bundle.write import write_bundle
     from milmer_cli.data.labels import class_names
     from milmer_cli.eeg.channels import GENEVA
-    from milmer_cli.io import write_json
+    from milmer_cli.json_files import write_json
     from milmer_cli.metrics.calibration import reliability_diagram
     from milmer_cli.models import build_model
     from milmer_cli.settings import dump_yaml, load_settings

@@ -20,6 +20,8 @@ ORDER = [
     {"csv_cells", "input_files", "partial_files", "stage_result"},
     {"images"},
     {"io", "parallel", "arrays", "run_log"},
+    {"json_files"},
+    {"digests"},
     {"folder_lock", "formats", "integrity", "references"},
     {"settings"},
     {"device", "metrics"},

@@ -11,13 +11,14 @@ import pytest
 
 from milmer_cli.datasets.deap.preprocessed import _read_dat, _read_mat
 from milmer_cli.datasets.table import TableErrors, read_table
+from milmer_cli.digests import file_digest, quick_file_digest
 from milmer_cli.eeg.biosemi import check_bdf
 from milmer_cli.eeg.io import open_eeg
 from milmer_cli.errors import InputError
 from milmer_cli.fer.image_files import read_rgb
 from milmer_cli.fer.readers.csv_file import read_header
 from milmer_cli.input_files import open_input, read_input, require_regular_file
-from milmer_cli.io import file_digest, quick_file_digest, read_json
+from milmer_cli.json_files import read_json
 from milmer_cli.models.pretrained_files import read_tensors
 from milmer_cli.settings import load_settings
 from milmer_cli.store import PreparedParticipant

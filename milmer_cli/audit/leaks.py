@@ -18,7 +18,7 @@ import numpy as np
 from milmer_cli.audit.predictions import PredictionTable
 from milmer_cli.audit.splits import SplitTable
 from milmer_cli.audit.table import AuditTable
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 
 DESCRIPTIONS = {
     "shared_trial": "test rows whose trial is also in the training set",

@@ -18,8 +18,7 @@ import numpy as np
 
 from milmer_cli.audit.table import AuditTable
 from milmer_cli.datasets.table import TableErrors, TableRow, finite_number, read_table
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 SPELLINGS = {
     "participant": "participant participant_id participants subject subject_id subj sub person pid",

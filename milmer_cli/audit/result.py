@@ -23,8 +23,8 @@ from milmer_cli.audit.leaks import (
 from milmer_cli.audit.predictions import PredictionTable, read_predictions
 from milmer_cli.audit.shortcuts import compare_with_baselines, identity_baselines, verdict_of
 from milmer_cli.audit.splits import SplitTable, match_splits, read_splits
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten, to_json
+from milmer_cli.errors import InputError, shorten
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics import (
     GENERALIZES_TO,
     SAMPLED_AXES,

@@ -26,7 +26,7 @@ from milmer_cli.bundle.files import BundleFiles, open_files
 from milmer_cli.bundle.sources import UsedTrial, sources_from_json
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.formats import check_version
-from milmer_cli.io import parse_json, require_object
+from milmer_cli.json_files import parse_json, require_object
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.backbones import model_of_weights
 from milmer_cli.models.pretrained_files import known_config

@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import milmer_cli
-from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.digests import digest
+from milmer_cli.errors import InputError, SettingsError, first_line
 from milmer_cli.formats import FORMATS, KEY, check_version
-from milmer_cli.io import digest, first_line, require_object
+from milmer_cli.json_files import require_object
 from milmer_cli.settings import Settings
 from milmer_cli.settings.load import settings_of
 from milmer_cli.weights.local_backbones import is_scratch, own_folder

@@ -21,9 +21,9 @@ from typing import IO
 from torch import Tensor
 
 from milmer_cli.bundle.document import FILES, HINT, WEIGHTS
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, first_line, shorten
 from milmer_cli.input_files import open_input
-from milmer_cli.io import atomic_write, first_line, shorten
+from milmer_cli.io import atomic_write
 from milmer_cli.models.pretrained_files import parse_tensors, read_tensors
 
 MAX_FILES = 64

@@ -9,8 +9,7 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
-from milmer_cli.errors import InputError, MilmerError
-from milmer_cli.io import first_line
+from milmer_cli.errors import InputError, MilmerError, first_line
 from milmer_cli.weights.hub import is_repository
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403

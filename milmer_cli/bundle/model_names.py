@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
+from milmer_cli.json_files import read_json_object
 
 MODEL, UNFINISHED = "model", "unfinished.json"
 """In a run folder: the bundle, and the marker of a run that has not finished."""

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from milmer_cli import __version__
 from milmer_cli.bundle.onnx_graphs import ClassifierGraph, FaceEncoderGraph
-from milmer_cli.errors import InputError, MilmerError, SettingsError
+from milmer_cli.digests import file_digest
+from milmer_cli.errors import InputError, MilmerError, SettingsError, shorten
 from milmer_cli.formats import write_document
-from milmer_cli.io import atomic_files, file_digest, shorten
+from milmer_cli.io import atomic_files
 from milmer_cli.models import MilmerModel
 
 FACE_ENCODER, CLASSIFIER, DESCRIPTION = "face_encoder.onnx", "classifier.onnx", "onnx.json"

@@ -13,7 +13,7 @@ from typing import Any
 
 from milmer_cli.errors import InputError
 from milmer_cli.formats import check_version
-from milmer_cli.io import require_object
+from milmer_cli.json_files import require_object
 from milmer_cli.store.sources import TrialSource
 
 

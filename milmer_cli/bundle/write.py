@@ -22,17 +22,12 @@ from milmer_cli.bundle.document import (
 )
 from milmer_cli.bundle.files import write_zip
 from milmer_cli.bundle.sources import UsedTrial, sources_to_json
-from milmer_cli.errors import InputError
+from milmer_cli.digests import file_digest
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.folder_lock import is_unused
 from milmer_cli.formats import write_document
-from milmer_cli.io import (
-    atomic_files,
-    atomic_folder,
-    atomic_write,
-    file_digest,
-    shorten,
-    to_json,
-)
+from milmer_cli.io import atomic_files, atomic_folder, atomic_write
+from milmer_cli.json_files import to_json
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree

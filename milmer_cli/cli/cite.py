@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from milmer_cli.cli.options import CommandContext, command, folder_option
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.formats import read_document
-from milmer_cli.io import shorten
 from milmer_cli.references import ALWAYS, BY_DATA_SET, Reference
 
 

@@ -19,7 +19,7 @@ import typer
 
 from milmer_cli.cli.progress import BarProgress, LineProgress
 from milmer_cli.formats import versioned
-from milmer_cli.io import json_text
+from milmer_cli.json_files import json_text
 from milmer_cli.stage_result import StageResult
 
 

@@ -11,7 +11,7 @@ import typer
 from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.errors import InputError
 from milmer_cli.formats import FORMATS, Format, json_schema
-from milmer_cli.io import json_text
+from milmer_cli.json_files import json_text
 
 
 def _names(incomplete: str) -> list[str]:

@@ -9,7 +9,8 @@ import typer
 
 from milmer_cli.cli.options import CommandContext, command
 from milmer_cli.errors import InputError
-from milmer_cli.io import atomic_write, json_text, require_writable
+from milmer_cli.io import atomic_write, require_writable
+from milmer_cli.json_files import json_text
 from milmer_cli.settings.docs import json_schema
 from milmer_cli.settings.write import commented_yaml, dump_yaml
 

@@ -14,8 +14,7 @@ from milmer_cli.data.labeled_segments import LabeledSegments, open_store
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold, holdout
 from milmer_cli.eeg.channels import canonical_name
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.store import PreparedStore, Segments

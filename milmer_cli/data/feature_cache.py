@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 
 from milmer_cli.data.dataset import EEG_KEYS, Bag, BagDataset
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.digests import digest
 from milmer_cli.input_files import require_regular_file
-from milmer_cli.io import digest
 from milmer_cli.settings.schema import Modalities
 from milmer_cli.store import PreparedParticipant
 

@@ -13,9 +13,9 @@ from milmer_cli.data.eeg_transform import EegAlignment
 from milmer_cli.data.labels import EXCLUDED, class_names, make_labels
 from milmer_cli.data.quality import QualityCounts, good_channels, usable_eeg, usable_faces
 from milmer_cli.datasets.participants import select_participants
+from milmer_cli.digests import digest
 from milmer_cli.eeg.amplitude import recording_gain
-from milmer_cli.errors import InputError
-from milmer_cli.io import digest, shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.settings.published_defects import LAYOUT

@@ -19,8 +19,9 @@ from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.split_checks import check_fold
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.data.splits import Fold
-from milmer_cli.errors import InputError, MilmerError
-from milmer_cli.io import file_digest, read_json_object, shorten
+from milmer_cli.digests import file_digest
+from milmer_cli.errors import InputError, MilmerError, shorten
+from milmer_cli.json_files import read_json_object
 
 if TYPE_CHECKING:
     from milmer_cli.data.labeled_segments import LabeledSegments

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from milmer_cli.data.quality import good_channels, usable_eeg, usable_faces
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 from milmer_cli.settings.schema import QualitySettings
 from milmer_cli.store import PreparedParticipant, PreparedStore
 

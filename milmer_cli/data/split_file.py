@@ -25,7 +25,7 @@ from milmer_cli.data.split_checks import check_fold
 from milmer_cli.data.splits import PROTOCOLS, Fold
 from milmer_cli.errors import InputError
 from milmer_cli.formats import FORMATS, write_document
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 
 if TYPE_CHECKING:
     from milmer_cli.settings.schema import Protocol

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from milmer_cli.datasets.missing import MissingInput
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _LISTED = 6
 

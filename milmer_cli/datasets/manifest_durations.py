@@ -11,8 +11,7 @@ from pathlib import Path
 from milmer_cli.datasets.manifest import ManifestRow
 from milmer_cli.datasets.manifest_eeg import EegHeaders
 from milmer_cli.datasets.table import TableErrors
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.video.decode import VideoOptions
 from milmer_cli.video.probe import stated_duration
 

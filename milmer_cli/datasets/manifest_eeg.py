@@ -13,8 +13,7 @@ from milmer_cli.eeg.channels import canonical_name, find_derivations, find_elect
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import ReadOptions, open_eeg, source_files
 from milmer_cli.eeg.montage import ChannelMatch, match_channels
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _NO_NAMES = (
     "the channels of the array have numbers instead of names: name them in eeg_array_channels, "

@@ -11,8 +11,7 @@ from milmer_cli.datasets.manifest_eeg import EegHeaders, row_options
 from milmer_cli.datasets.table import TableErrors
 from milmer_cli.eeg.events import Event, find_event, read_events
 from milmer_cli.eeg.io import ReadOptions, open_eeg
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _LISTED = 8
 

@@ -12,8 +12,7 @@ import numpy as np
 from milmer_cli.datasets.base import Trial
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.datasets.missing import MissingInput, probe_or_problem
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.video.decode import VideoOptions
 from milmer_cli.video.probe import VideoProbe, probe_video

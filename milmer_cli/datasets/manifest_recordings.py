@@ -29,8 +29,7 @@ from milmer_cli.eeg.array_layout import find_trial
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.montage import select_electrodes
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.video.frames import VideoSpan
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.video.probe import VideoProbe
 
 _LISTED = 6

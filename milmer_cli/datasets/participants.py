@@ -20,8 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _LISTED = 40
 """Number of available participants that an error lists."""

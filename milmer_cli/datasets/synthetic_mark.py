@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 
 TRUTH_NAME = "truth.json"
 MAX_LEVELS = 8

@@ -14,8 +14,7 @@ from typing import TypeVar
 
 from milmer_cli.csv_cells import original_cell
 from milmer_cli.datasets.table_text import read_table_text
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 T = TypeVar("T")
 

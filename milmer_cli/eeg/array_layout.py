@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from milmer_cli.eeg.mat_file import ArrayInfo, Meta, describe_mat
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _PATTERN = re.compile(r"\s*([A-Za-z]\w*)\s*(?:\{\s*(\d+)\s*\})?\s*\(([^()]*)\)\s*")
 _AXES = ("time", "channel")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import mne
 
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.input_files import is_regular_file, read_input
-from milmer_cli.io import read_json_object, shorten
+from milmer_cli.json_files import read_json_object
 
 MAX_TABLE_BYTES = 2**23
 """Largest table of a BIDS data set that is read; 100,000 events have some 5 MB."""

@@ -15,9 +15,8 @@ import numpy as np
 from milmer_cli.eeg.edf import annotation_encoding, place_records, read_record_layout
 from milmer_cli.eeg.file_size import COPY_AGAIN, check_file_size
 from milmer_cli.eeg.read_errors import explain_errors, readable
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.input_files import open_input
-from milmer_cli.io import shorten
 
 _EVENT_CODE_BITS, _TRIGGER_BITS = 0xFF, 0xFFFF
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import mne
 
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 # fmt: off
 TWENTE = (

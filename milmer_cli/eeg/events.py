@@ -15,8 +15,7 @@ from milmer_cli.eeg.biosemi import open_bdf, trigger_codes
 from milmer_cli.eeg.gaps import annotation_onset_s, is_gap
 from milmer_cli.eeg.markings import is_bad_marking
 from milmer_cli.eeg.read_errors import readable
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 _LISTED = 20
 """Number of events that a message lists."""

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 
 from milmer_cli.eeg.edf import NOT_RECORDED
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 
 _JOINTS = ("boundary", "edge boundary", "bad boundary", "new segment/")
 """Descriptions of the places where recordings were joined, as EEGLAB, MNE and BrainVision write

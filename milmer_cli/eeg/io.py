@@ -9,6 +9,7 @@ from pathlib import Path
 import mne
 import numpy as np
 
+from milmer_cli.digests import content_digest
 from milmer_cli.eeg.array_file import open_array
 from milmer_cli.eeg.array_layout import EegArray
 from milmer_cli.eeg.bids_sidecars import apply_sidecars, read_sidecars
@@ -20,9 +21,8 @@ from milmer_cli.eeg.header_files import resolved_header
 from milmer_cli.eeg.neuroscan import correct_bad_channels
 from milmer_cli.eeg.read_errors import OTHER_SUFFIXES, explain_errors
 from milmer_cli.eeg.units import correct_units, implied_type, set_unit
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.input_files import read_input, require_regular_file
-from milmer_cli.io import content_digest, shorten
 
 _POSSIBLE_HZ = (1.0, 1e6)
 

@@ -9,7 +9,7 @@ import mne
 import numpy as np
 
 from milmer_cli.eeg.gaps import annotation_onset_s, is_gap
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 
 Interval = tuple[float, float, tuple[str, ...]]
 """Start and end in seconds from the first sample, and the channels; none for all of them."""

@@ -24,8 +24,7 @@ from milmer_cli.eeg.channels import (
 from milmer_cli.eeg.preprocess import PreprocessedEeg
 from milmer_cli.eeg.reference import repair_channels
 from milmer_cli.eeg.splines import electrode_splines
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from milmer_cli.eeg.bad_channels import BadWindows, window_edges
 from milmer_cli.eeg.splines import SphericalSplines
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 
 MAX_BAD_FRACTION = 0.25
 """If a larger fraction of the channels is bad, the others are too few to interpolate from."""

@@ -14,7 +14,7 @@ import numpy as np
 from milmer_cli.evaluation.baselines import MAIN
 from milmer_cli.evaluation.fold_predictions import FoldPredictions
 from milmer_cli.inference.scoring import TestedSegments
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics import Scores
 from milmer_cli.metrics.resampling import ResamplingOptions
 from milmer_cli.metrics.significance import Comparison, compare_models

@@ -11,7 +11,7 @@ import torch
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.split_checks import check_training_classes
 from milmer_cli.device import Device
-from milmer_cli.errors import MilmerError
+from milmer_cli.errors import MilmerError, shorten
 from milmer_cli.evaluation.baselines import BASELINES, COMBINED
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
 from milmer_cli.evaluation.features import SegmentFeatures
@@ -24,7 +24,6 @@ from milmer_cli.evaluation.run_experiment import (
     run_experiment,
 )
 from milmer_cli.evaluation.usable_sets import check_usable_sets, usable_rows
-from milmer_cli.io import shorten
 from milmer_cli.parallel import run_parallel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.baseline_names import is_encoder

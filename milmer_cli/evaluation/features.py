@@ -20,6 +20,7 @@ from milmer_cli.data.feature_cache import read_tokens, token_folder
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.device import Device
+from milmer_cli.digests import digest
 from milmer_cli.evaluation.band_power import (
     alpha_asymmetry,
     band_power,
@@ -28,7 +29,6 @@ from milmer_cli.evaluation.band_power import (
 from milmer_cli.evaluation.baselines import ALPHA_ASYMMETRY, asymmetry_pairs
 from milmer_cli.inference.eeg_feature_cache import cache_eeg_features
 from milmer_cli.inference.predict_proba import map_batches
-from milmer_cli.io import digest
 from milmer_cli.models.eeg_encoder import load_eeg_encoder
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings

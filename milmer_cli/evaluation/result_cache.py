@@ -16,8 +16,10 @@ import numpy as np
 import milmer_cli
 from milmer_cli.arrays import read_arrays
 from milmer_cli.data.labeled_segments import LabeledSegments
+from milmer_cli.digests import digest, file_digest
 from milmer_cli.evaluation.experiment import Experiment, ExperimentResult
-from milmer_cli.io import atomic_write, digest, file_digest, json_text
+from milmer_cli.io import atomic_write
+from milmer_cli.json_files import json_text
 from milmer_cli.models.eeg_network import network_fingerprint
 from milmer_cli.settings import Settings
 from milmer_cli.settings.baseline_names import encoder_weights, is_encoder

@@ -21,7 +21,7 @@ from milmer_cli.evaluation.interpretation import (
     interpret_scores,
 )
 from milmer_cli.evaluation.robustness_curves import DeletionCurve, ElectrodeCurve
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics import Scores, headline
 from milmer_cli.metrics.calibration import ReliabilityPair
 from milmer_cli.metrics.coverage_curve import CoverageCurve

@@ -9,10 +9,9 @@ import numpy as np
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED, count_per_class
 from milmer_cli.data.splits import Fold
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.evaluation.experiment import Experiment
 from milmer_cli.evaluation.fit_baseline import training_rows
-from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import Modalities
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, first_line, shorten
 from milmer_cli.faces.detector import FaceDetector
 from milmer_cli.fer.crop import consists_of_face_crops, crop_faces
 from milmer_cli.fer.dataset import load_image
 from milmer_cli.fer.labeled_images import LabeledImage, LabeledImages
-from milmer_cli.io import first_line, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from milmer_cli.errors import InputError
-from milmer_cli.io import digest, shorten
+from milmer_cli.digests import digest
+from milmer_cli.errors import InputError, shorten
 
 MAX_PLACES = 5
 """Places named for each reason of an exclusion."""

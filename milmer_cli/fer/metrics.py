@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.data.splits import Fold
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics.classification import (
     confusion_matrix,
     confusion_scores,

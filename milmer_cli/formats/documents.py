@@ -8,7 +8,8 @@ from typing import Any
 
 from milmer_cli.errors import InputError
 from milmer_cli.formats.catalog import FORMATS, KEY
-from milmer_cli.io import atomic_write, json_text, read_json_object, require_keys
+from milmer_cli.io import atomic_write
+from milmer_cli.json_files import json_text, read_json_object, require_keys
 
 _UPDATE = "Update Milmer, or write the file again with this version."
 
@@ -21,7 +22,7 @@ def versioned(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     name
         Key of `FORMATS`.
     values
-        The document; see `milmer_cli.io.to_json` for the values.
+        The document; see `milmer_cli.json_files.to_json` for the values.
     """
     return {KEY: FORMATS[name].version} | {k: v for k, v in values.items() if k != KEY}
 
@@ -60,7 +61,7 @@ def read_document(
     name
         Key of `FORMATS`.
     keys, hint
-        As for `milmer_cli.io.read_json_object`.
+        As for `milmer_cli.json_files.read_json_object`.
 
     Raises
     ------

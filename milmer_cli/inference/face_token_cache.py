@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 
 from milmer_cli.data.feature_cache import token_file
 from milmer_cli.device import Device
+from milmer_cli.digests import digest
 from milmer_cli.inference.backbone_engine import backbone_engine
 from milmer_cli.inference.predict_proba import Batch
 from milmer_cli.inference.token_cache import FrozenEncoder, cache_tokens
-from milmer_cli.io import digest
 from milmer_cli.models import MilmerModel
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.store import PreparedParticipant, PreparedStore

@@ -11,7 +11,7 @@ from milmer_cli.eeg.channels import find_electrodes
 from milmer_cli.eeg.events import Event, read_events
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.eeg.io import AS_RECORDED, ReadOptions, open_eeg
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 from milmer_cli.stage_result import StageResult
 
 _LISTED, _LISTED_NAMES = 12, 50

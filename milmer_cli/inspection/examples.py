@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from milmer_cli.datasets.participants import select_participants
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.inspection.spectra import power_spectrum
-from milmer_cli.io import shorten
 from milmer_cli.store import PreparedStore, Segments
 
 MAX_EXAMPLES = 12

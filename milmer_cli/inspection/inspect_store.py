@@ -9,11 +9,11 @@ import numpy as np
 
 from milmer_cli.data.labels import EXCLUDED, class_names, describe_label_rule, make_labels
 from milmer_cli.data.signal_quality import store_quality
+from milmer_cli.errors import shorten
 from milmer_cli.inspection.coverage import compute_coverage, summarize_participant
 from milmer_cli.inspection.examples import choose_examples, read_example
 from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.inspection.spectra import Spectra, median_spectrum
-from milmer_cli.io import shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings import Settings
 from milmer_cli.store import Finding, PreparedStore, validate_store

@@ -11,7 +11,7 @@ from milmer_cli.data.signal_quality import QualitySummary, SignalQuality
 from milmer_cli.inspection.coverage import Coverage, ParticipantSummary
 from milmer_cli.inspection.examples import SegmentExample
 from milmer_cli.inspection.spectra import Spectra
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.settings.schema import QualitySettings
 from milmer_cli.stage_result import StageResult
 from milmer_cli.store import PreparedStore

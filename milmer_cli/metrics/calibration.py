@@ -60,7 +60,7 @@ class ReliabilityDiagram:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ReliabilityDiagram:
-        """Restore a diagram from the output of `milmer_cli.io.to_json`."""
+        """Restore a diagram from the output of `milmer_cli.json_files.to_json`."""
         arrays = {
             name: np.array([np.nan if x is None else x for x in values[name]], dtype=float)
             for name in ("edges", "confidence", "accuracy")

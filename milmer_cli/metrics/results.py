@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics.resampling import (
     GENERALIZES_TO,
     MIN_CLUSTERS,

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
-from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.errors import InputError, WeightsError, first_line, shorten
 from milmer_cli.integrity import damaged_files
-from milmer_cli.io import first_line, read_json, shorten
+from milmer_cli.json_files import read_json
 from milmer_cli.models.image_features import (
     backbone_class,
     backbone_options,

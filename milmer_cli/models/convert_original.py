@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig
 
-from milmer_cli.errors import InputError, SettingsError, WeightsError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, SettingsError, WeightsError, shorten
 from milmer_cli.models.backbones import incompatible_keys
 from milmer_cli.models.configuration_milmer import MilmerConfig
 from milmer_cli.models.image_features import backbone_class, backbone_options

@@ -26,8 +26,9 @@ from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from milmer_cli.errors import SettingsError, WeightsError
-from milmer_cli.io import digest, first_line, read_json, shorten
+from milmer_cli.digests import digest
+from milmer_cli.errors import SettingsError, WeightsError, first_line, shorten
+from milmer_cli.json_files import read_json
 from milmer_cli.models.eeg_network import (
     EegShape,
     argument_values,

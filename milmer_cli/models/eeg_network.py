@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
+from milmer_cli.digests import file_digest
 from milmer_cli.eeg.montage import electrode_info
-from milmer_cli.errors import SettingsError
-from milmer_cli.io import file_digest, first_line
+from milmer_cli.errors import SettingsError, first_line
 from milmer_cli.models.library_messages import offline
 from milmer_cli.models.modeling_milmer import MilmerOutput
 from milmer_cli.settings.baseline_names import BRAINDECODE

@@ -9,7 +9,7 @@ from typing import Any
 from milmer_cli.errors import InputError
 from milmer_cli.faces.detector import DETECTORS
 from milmer_cli.formats import KEY, check_version, write_document
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 from milmer_cli.settings.schema import FacesSettings
 
 FILE = "face_crop.json"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json, write_json
+from milmer_cli.json_files import read_json, write_json
 from milmer_cli.models.transformers_processor import (
     GENERIC,
     class_name,

@@ -28,8 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from milmer_cli.digests import digest
 from milmer_cli.errors import MilmerError
-from milmer_cli.io import digest
 from milmer_cli.models.image_features import image_tokens
 
 MAX_DIFFERENCE = 1e-5

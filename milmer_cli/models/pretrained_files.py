@@ -23,9 +23,9 @@ from safetensors.torch import load, load_file
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
-from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.errors import InputError, WeightsError, first_line
 from milmer_cli.input_files import require_regular_file
-from milmer_cli.io import first_line, read_json
+from milmer_cli.json_files import read_json
 from milmer_cli.weights.local_backbones import CONFIG, CONFIG_HINT, require_config
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 from milmer_cli.bundle.contents import Bundle
 from milmer_cli.csv_cells import csv_text
 from milmer_cli.datasets.read_options import read_options
+from milmer_cli.digests import digest
 from milmer_cli.eeg.io import open_eeg, source_files
-from milmer_cli.errors import InputError
-from milmer_cli.io import digest, read_json, shorten, write_json
+from milmer_cli.errors import InputError, shorten
+from milmer_cli.json_files import read_json, write_json
 from milmer_cli.prediction.output import DONE, SUMMARY
 from milmer_cli.prediction.rating_comparison import RatingComparison
 from milmer_cli.prediction.request import Request

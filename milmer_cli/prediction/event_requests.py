@@ -9,8 +9,7 @@ from pathlib import Path
 
 from milmer_cli.eeg.events import Event, find_event, read_events
 from milmer_cli.eeg.io import EegBlock, ReadOptions
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.prediction.onsets import file_durations
 from milmer_cli.prediction.recording import open_block
 from milmer_cli.prediction.request import Request

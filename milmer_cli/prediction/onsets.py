@@ -14,8 +14,7 @@ from milmer_cli.datasets.deap.bdf import StimulusMark, read_stimulus_marks
 from milmer_cli.eeg.array_layout import EegArray, find_trial
 from milmer_cli.eeg.events import describe_events, find_event, read_events
 from milmer_cli.eeg.io import EegBlock
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.prediction.messages import Messages
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.start_times import compare_start_times

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TextIO
 
 from milmer_cli.csv_cells import write_row
-from milmer_cli.errors import InputError
-from milmer_cli.io import explained_write_errors, require_writable, shorten
+from milmer_cli.errors import InputError, shorten
+from milmer_cli.io import explained_write_errors, require_writable
 from milmer_cli.partial_files import new_text_file
 from milmer_cli.prediction.result import (
     ABSTAINED,

@@ -11,8 +11,7 @@ from milmer_cli.eeg.biosemi import check_bdf
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, EegBlock, ReadOptions, open_eeg
 from milmer_cli.eeg.montage import ChannelMatch, match_channels, select_electrodes
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 
 @dataclass(frozen=True)

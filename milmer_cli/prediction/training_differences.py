@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from milmer_cli.bundle.contents import Bundle
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 from milmer_cli.prediction.recording import EegRecording
 
 

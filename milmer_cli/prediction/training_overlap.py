@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from milmer_cli.bundle.sources import UsedTrial
+from milmer_cli.digests import content_digest
 from milmer_cli.eeg.io import EegBlock, signal_digests
-from milmer_cli.io import content_digest, shorten
+from milmer_cli.errors import shorten
 from milmer_cli.prediction.request import Request
 from milmer_cli.prediction.timing import StimulusTiming
 from milmer_cli.store.sources import TrialSource

@@ -10,7 +10,7 @@ from milmer_cli.data.labels import class_names
 from milmer_cli.datasets.deap.inventory import FILMED, ParticipantInventory, inventory_deap
 from milmer_cli.datasets.missing import group_missing
 from milmer_cli.datasets.read_options import deap_channels
-from milmer_cli.io import shorten
+from milmer_cli.errors import shorten
 from milmer_cli.preparation.input_check import (
     NO_CLASS,
     NONE,

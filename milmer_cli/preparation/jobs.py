@@ -17,13 +17,13 @@ import numpy as np
 
 from milmer_cli.datasets.base import Recordings, Trial
 from milmer_cli.datasets.synthetic_mark import is_synthetic
+from milmer_cli.digests import content_digest
 from milmer_cli.eeg.io import signal_digests
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.faces.detector import uses_gpu
 from milmer_cli.faces.segment_faces import VIDEO_UNREADABLE, SegmentFaces
 from milmer_cli.folder_lock import is_holder
-from milmer_cli.io import content_digest
 from milmer_cli.preparation.plan import ParticipantPlan, stored_settings
 from milmer_cli.preparation.worker_device import worker_device
 from milmer_cli.preprocessing import iter_face_segments, segment_eeg, select_face_video

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from milmer_cli.datasets.base import Recordings, Trial
+from milmer_cli.digests import quick_file_digest
 from milmer_cli.eeg.segment import segment_onsets
 from milmer_cli.errors import InputError
-from milmer_cli.io import quick_file_digest
 from milmer_cli.progress import Progress
 from milmer_cli.settings.schema import EegSettings, FacesSettings, Settings
 from milmer_cli.settings.write import fingerprint

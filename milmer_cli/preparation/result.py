@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from milmer_cli.data.signal_quality import QualitySummary, SignalQuality
+from milmer_cli.errors import shorten
 from milmer_cli.faces.segment_faces import NO_FACE, OTHER_FACE, TRACKED, VIDEO_UNREADABLE
-from milmer_cli.io import shorten, to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.preparation.plan import ParticipantPlan
 from milmer_cli.stage_result import StageResult
 from milmer_cli.store.index import PreparedStore

@@ -11,10 +11,10 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from milmer_cli.errors import shorten
 from milmer_cli.inspection.examples import SegmentExample
 from milmer_cli.inspection.result import InspectionResult
 from milmer_cli.inspection.spectra import Spectra
-from milmer_cli.io import shorten
 from milmer_cli.reports.html import image_data_url, render, split_settings
 from milmer_cli.reports.plots import inspection as plots
 from milmer_cli.reports.plots.signal_quality import plot_channel_quality, plot_quality_overview

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from milmer_cli.errors import InputError, SettingsError
+from milmer_cli.errors import InputError, SettingsError, shorten
 from milmer_cli.input_files import open_input
-from milmer_cli.io import shorten
 from milmer_cli.settings.baseline_names import runs_own_code, split_names
 from milmer_cli.settings.docs import allowed_values, property_schemas
 from milmer_cli.settings.schema import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from milmer_cli.io import digest
+from milmer_cli.digests import digest
 from milmer_cli.settings.docs import (
     allowed_values,
     default,

@@ -22,10 +22,10 @@ from milmer_cli.datasets.synthetic import (
 )
 from milmer_cli.datasets.synthetic.config import TrialTruth
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
+from milmer_cli.digests import content_digest
 from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.formats import read_document
-from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, child_environment
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.run_log import RunLog

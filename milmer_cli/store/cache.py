@@ -15,7 +15,8 @@ from milmer_cli.arrays import read_arrays
 from milmer_cli.eeg.quality import EegQuality
 from milmer_cli.errors import InputError
 from milmer_cli.faces.segment_faces import FACE_FIELDS, SegmentFaces
-from milmer_cli.io import atomic_write, read_json, write_json
+from milmer_cli.io import atomic_write
+from milmer_cli.json_files import read_json, write_json
 from milmer_cli.partial_files import remove_tree, require_no_link
 from milmer_cli.store.schema import CACHE_FOLDER, QUALITY_DTYPES
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from milmer_cli.errors import InputError
 from milmer_cli.integrity import is_intact
-from milmer_cli.io import read_json, write_json
+from milmer_cli.json_files import read_json, write_json
 from milmer_cli.store.schema import INDEX_FILE, PARTICIPANT_SUFFIX, WRITTEN_FILE
 
 CHECKSUM = "checksum"

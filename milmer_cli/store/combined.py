@@ -9,9 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from milmer_cli.digests import digest
 from milmer_cli.eeg.channels import canonical_name
 from milmer_cli.eeg.quality import EegQuality
-from milmer_cli.io import digest
 from milmer_cli.store.index import PreparedStore
 from milmer_cli.store.reader import PreparedParticipant
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from milmer_cli.errors import InputError
+from milmer_cli.digests import digest, file_digest
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.formats import write_document
 from milmer_cli.integrity import file_checksum
-from milmer_cli.io import digest, file_digest, read_json, shorten
+from milmer_cli.json_files import read_json
 from milmer_cli.store.checksums import (
     CHECKSUM,
     forget_checksums,

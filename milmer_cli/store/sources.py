@@ -18,11 +18,11 @@ class TrialSource:
     duration_s
         Duration of the trial.
     eeg
-        `milmer_cli.io.content_digest` of the files with the signals; none without EEG.
+        `milmer_cli.digests.content_digest` of the files with the signals; none without EEG.
     eeg_onset_s
         Start of the trial in the EEG.
     video
-        `milmer_cli.io.content_digest` of the video; empty without one.
+        `milmer_cli.digests.content_digest` of the video; empty without one.
     video_onset_s
         Start of the trial in the video.
     """

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from milmer_cli.errors import InputError
+from milmer_cli.digests import file_digest
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.faces.segment_faces import NO_VIDEO
-from milmer_cli.io import file_digest, shorten
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.store.index import PreparedStore
 from milmer_cli.store.reader import PreparedParticipant

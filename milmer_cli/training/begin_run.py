@@ -15,9 +15,9 @@ from typing import Any, Literal
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.folder_lock import is_unused
-from milmer_cli.io import read_json_object, shorten, to_json
+from milmer_cli.json_files import read_json_object, to_json
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import Progress
 from milmer_cli.run_log import LOG_FILE, command_line

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import softmax
 
 from milmer_cli.data.labeled_segments import LabeledSegments
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics.calibration import fit_temperature, reliability_diagram
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.eeg_network import EegNetwork

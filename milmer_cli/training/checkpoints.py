@@ -22,9 +22,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from milmer_cli.errors import InputError, MilmerError
+from milmer_cli.errors import InputError, MilmerError, shorten
 from milmer_cli.integrity import damaged_files, file_checksum, folder_checksums
-from milmer_cli.io import atomic_path, read_json, read_json_object, shorten, write_json
+from milmer_cli.io import atomic_path
+from milmer_cli.json_files import read_json, read_json_object, write_json
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import Progress
 from milmer_cli.training.history import Epoch

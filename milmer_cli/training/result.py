@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.splits import Fold
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.metrics import headline
 from milmer_cli.settings.schema import Protocol
 from milmer_cli.stage_result import StageResult

@@ -41,10 +41,11 @@ from milmer_cli.data.labels import describe_label_rule
 from milmer_cli.data.split_file import ProtocolFolds, load_splits
 from milmer_cli.data.splits import Fold
 from milmer_cli.device import Device
+from milmer_cli.digests import digest
 from milmer_cli.errors import InputError, SettingsError
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.formats import read_document, write_document
-from milmer_cli.io import atomic_files, digest
+from milmer_cli.io import atomic_files
 from milmer_cli.models import MilmerModel
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.partial_files import remove_tree

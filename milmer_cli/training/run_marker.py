@@ -10,7 +10,7 @@ from typing import Any
 
 from milmer_cli.bundle.model_names import UNFINISHED as MARKER
 from milmer_cli.bundle.model_names import starting_command
-from milmer_cli.io import write_json
+from milmer_cli.json_files import write_json
 
 __all__ = ["MARKER", "default_run_folder", "starting_command", "write_marker"]
 

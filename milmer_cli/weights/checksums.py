@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from milmer_cli.digests import file_digest
 from milmer_cli.faces import centerface
-from milmer_cli.io import atomic_write, file_digest
+from milmer_cli.io import atomic_write
 
 RECORD_SUFFIX = ".sha256"
 """Ending of the file with the SHA-256 of a downloaded file, in the format of ``sha256sum``."""

@@ -21,8 +21,9 @@ from requests import Request, Response
 from requests import exceptions as errors
 from urllib3.exceptions import HTTPError as PoolError
 
+from milmer_cli.digests import file_digest
 from milmer_cli.errors import InputError, WeightsError
-from milmer_cli.io import atomic_path, file_digest, require_writable
+from milmer_cli.io import atomic_path, require_writable
 from milmer_cli.partial_files import PARTIAL_SUFFIX, open_partial
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.checksums import Checksum

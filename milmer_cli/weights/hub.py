@@ -34,7 +34,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from milmer_cli.errors import InputError, MilmerError, WeightsError
 from milmer_cli.input_files import read_input
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.checksums import Checksum
 from milmer_cli.weights.download import RECIPE, TIMEOUT_S, download

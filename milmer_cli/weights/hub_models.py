@@ -20,8 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-from milmer_cli.errors import InputError, MilmerError, WeightsError
-from milmer_cli.io import first_line
+from milmer_cli.errors import InputError, MilmerError, WeightsError, first_line
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.weights.download import TIMEOUT_S
 from milmer_cli.weights.hub import is_repository

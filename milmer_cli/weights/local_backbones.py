@@ -13,7 +13,7 @@ from typing import Any
 from huggingface_hub import constants, try_to_load_from_cache
 
 from milmer_cli.errors import InputError, SettingsError, WeightsError
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}(/[A-Za-z0-9_][\w.-]{0,95})?", re.ASCII)
 _WEIGHT_SUFFIXES = (".bin", ".ckpt", ".h5", ".onnx", ".pkl", ".pt", ".pth", ".safetensors")

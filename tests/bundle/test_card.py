@@ -8,7 +8,7 @@ import yaml
 from milmer_cli.bundle.card import Evaluation, escape_markdown, model_card, read_evaluation
 from milmer_cli.bundle.document import BundleDocument, TrainingFacts
 from milmer_cli.errors import InputError
-from milmer_cli.io import write_json
+from milmer_cli.json_files import write_json
 from milmer_cli.settings import load_settings
 
 METRICS = {

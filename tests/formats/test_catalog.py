@@ -12,7 +12,7 @@ import pytest
 from milmer_cli.cli.app import _load_command
 from milmer_cli.formats import FORMATS, json_schema
 from milmer_cli.formats.catalog import SCHEMAS
-from milmer_cli.io import read_json
+from milmer_cli.json_files import read_json
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "milmer_cli"
@@ -20,7 +20,7 @@ PAGE = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 
 # Writers of JSON without a version of Milmer, and why.
 UNVERSIONED = {
-    "io.py": "defines them",
+    "json_files.py": "defines them",
     "formats/documents.py": "adds the version",
     "cli/console.py": "adds the version",
     "cli/settings.py": "JSON Schema",

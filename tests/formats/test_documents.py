@@ -11,7 +11,7 @@ from milmer_cli.datasets.synthetic.config import read_truth
 from milmer_cli.errors import InputError
 from milmer_cli.formats import FORMATS, Format, read_document, versioned, write_document
 from milmer_cli.formats.documents import check_version
-from milmer_cli.io import write_json
+from milmer_cli.json_files import write_json
 from milmer_cli.models.face_crop import _read as read_face_crop
 from milmer_cli.store.index import read_index
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import softmax
 
 from milmer_cli.errors import MilmerError
-from milmer_cli.io import json_text
+from milmer_cli.json_files import json_text
 from milmer_cli.metrics.calibration import (
     N_BINS,
     TEMPERATURE_RANGE,

@@ -21,7 +21,7 @@ from transformers import (
 
 from milmer_cli.errors import InputError, SettingsError, WeightsError
 from milmer_cli.integrity import folder_checksums
-from milmer_cli.io import write_json
+from milmer_cli.json_files import write_json
 from milmer_cli.models.backbones import DIGESTS, MODEL_FILES, backbone_config, load_backbone
 from milmer_cli.models.image_features import feature_shape
 

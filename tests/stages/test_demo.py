@@ -17,9 +17,9 @@ from milmer_cli.datasets.synthetic import SyntheticConfig
 from milmer_cli.datasets.synthetic.listed.generate import plan_listed
 from milmer_cli.datasets.synthetic.listed.truth import DEFAULT_SIZES
 from milmer_cli.datasets.synthetic.schedule import draw_truth
+from milmer_cli.digests import content_digest
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.folder_lock import FolderLock
-from milmer_cli.io import content_digest
 from milmer_cli.process_end import Terminated, interrupted_by_sigterm
 from milmer_cli.stages import demo
 from milmer_cli.stages.demo import (

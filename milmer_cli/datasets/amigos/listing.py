@@ -21,8 +21,7 @@ from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.eeg.array_layout import describe_variable
 from milmer_cli.eeg.mat_file import ArrayInfo, read_mat
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.settings.schema import DataSettings
 
 CHANNELS = (

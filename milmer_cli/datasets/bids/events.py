@@ -16,7 +16,7 @@ from milmer_cli.datasets.table import (
 )
 from milmer_cli.eeg.bids_sidecars import find_sidecars
 from milmer_cli.errors import InputError
-from milmer_cli.io import read_json_object
+from milmer_cli.json_files import read_json_object
 
 LABEL = "label"
 TRIAL = "trial"

@@ -13,8 +13,7 @@ from milmer_cli.eeg.bids_sidecars import BidsSidecars, read_sidecars
 from milmer_cli.eeg.channels import canonical_name, find_derivations, find_electrodes
 from milmer_cli.eeg.io import ReadOptions, open_eeg
 from milmer_cli.eeg.units import header_units, parse_unit
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 EOG_PROPERTY = "EOGDerivations"
 """Property of ``*_eeg.json`` that Milmer writes: EOG channels, or differences such as A-B."""

@@ -13,8 +13,7 @@ from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.table import TableRow, finite_number
 from milmer_cli.eeg.gaps import is_gap
 from milmer_cli.eeg.markings import is_bad_marking
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.settings.schema import DataSettings
 
 STIMULUS_COLUMNS = ("stim_id", "stim_file", "stimulus")

@@ -20,8 +20,7 @@ from milmer_cli.datasets.bids.trials import BidsTrial
 from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.manifest import read_video_options
 from milmer_cli.datasets.table import finite_number
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.video.decode import AS_STORED, VideoOptions
 from milmer_cli.video.probe import stated_duration
 

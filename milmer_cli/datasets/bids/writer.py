@@ -40,8 +40,9 @@ from milmer_cli.datasets.table import TableRow, read_table
 from milmer_cli.eeg.channels import find_derivations
 from milmer_cli.eeg.io import AS_RECORDED, open_eeg
 from milmer_cli.eeg.units import header_units
-from milmer_cli.errors import InputError
-from milmer_cli.io import atomic_folder, atomic_write, first_line, read_json_object, write_json
+from milmer_cli.errors import InputError, first_line
+from milmer_cli.io import atomic_folder, atomic_write
+from milmer_cli.json_files import read_json_object, write_json
 from milmer_cli.partial_files import remove_tree
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import DataSettings

@@ -30,7 +30,7 @@ from milmer_cli.datasets.participants import select_participants
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.file_size import unclosed_warning
 from milmer_cli.errors import InputError
-from milmer_cli.io import to_json
+from milmer_cli.json_files import to_json
 from milmer_cli.progress import SILENT, Progress
 from milmer_cli.settings.schema import Source
 from milmer_cli.video.probe import VideoProbe, probe_video

@@ -24,8 +24,7 @@ from milmer_cli.datasets.deap.files import RATINGS_FILE
 from milmer_cli.datasets.deap.ratings import RatedTrial
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.mat_file import read_mat
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 SFREQ = 128.0
 PASS_BAND_HZ = (4.0, 45.0)

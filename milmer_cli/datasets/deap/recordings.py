@@ -40,8 +40,7 @@ from milmer_cli.datasets.participants import select_participants
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import EegBlock, raw_from_microvolts
 from milmer_cli.eeg.montage import match_channels
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.settings.schema import Source
 from milmer_cli.video.frames import VideoSpan
 

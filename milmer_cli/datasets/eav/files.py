@@ -13,8 +13,7 @@ from milmer_cli.datasets.findings import Findings
 from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.eeg.array_layout import describe_variable
 from milmer_cli.eeg.mat_file import read_mat
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 
 EMOTIONS = ("Neutral", "Sadness", "Anger", "Happiness", "Calmness")
 CONDITIONS = ("Listening", "Speaking")

@@ -14,9 +14,8 @@ from milmer_cli.datasets.mahnob.session import EMOTION, SESSION_FILE, Session, r
 from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.participants import select_participants
 from milmer_cli.datasets.read_options import read_options
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.input_files import is_regular_file
-from milmer_cli.io import shorten
 from milmer_cli.settings.schema import DataSettings
 
 PUBLISHED = dict.fromkeys(range(1, 31), 20) | {3: 17, 9: 14, 16: 16, 12: 0, 15: 0, 26: 0}

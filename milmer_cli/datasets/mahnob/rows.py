@@ -27,8 +27,7 @@ from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import MISSING_CELLS
 from milmer_cli.eeg.channels import GENEVA, canonical_name
 from milmer_cli.eeg.io import ReadOptions
-from milmer_cli.errors import InputError
-from milmer_cli.io import shorten
+from milmer_cli.errors import InputError, shorten
 from milmer_cli.video.probe import stated_duration, stated_frame_rate
 
 EMOTIONS = {

@@ -14,9 +14,8 @@ from xml.parsers import expat
 
 from milmer_cli.datasets.missing import COPY_AGAIN
 from milmer_cli.datasets.table import finite_number, quoted
-from milmer_cli.errors import InputError
+from milmer_cli.errors import InputError, first_line
 from milmer_cli.input_files import is_regular_file, open_input
-from milmer_cli.io import first_line
 
 SESSION_FILE = "session.xml"
 SESSIONS_PER_PARTICIPANT = 130

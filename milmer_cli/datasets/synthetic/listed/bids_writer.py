@@ -26,7 +26,8 @@ from milmer_cli.datasets.synthetic.schedule import (
     draw_ratings,
     draw_spans,
 )
-from milmer_cli.io import atomic_write, write_json
+from milmer_cli.io import atomic_write
+from milmer_cli.json_files import write_json
 
 SFREQ_HZ = 256
 FPS = 10
