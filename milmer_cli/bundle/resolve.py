@@ -44,10 +44,9 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
         return _from_hub(text.removeprefix(HUB), progress)
     if text == DEMO:
         return _demo()
-    path = Path(source).expanduser()
+    path = require_model(source)
     if path.is_dir() and not (path / DOCUMENT).is_file():
         return open_run_bundle(path)
-    require_model(path)
     return Bundle.open(path)
 
 
@@ -75,7 +74,7 @@ def open_run_bundle(folder: Path) -> Bundle:
 def _from_hub(name: str, progress: Progress) -> Bundle:
     """Open a bundle of the Hugging Face Hub; its name states the commit."""
     repository, at, revision = name.partition("@")
-    if at and not _REVISION.fullmatch(revision):
+    if at and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise InputError(f"{HUB}{name}: expected a branch, a tag or a commit after @.", EXPECTED)
     folder, commit = fetch_model(repository, revision or None, FILES, progress)
     return Bundle.open(folder, f"{HUB}{repository}@{commit}")

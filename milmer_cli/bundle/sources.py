@@ -63,5 +63,5 @@ def sources_from_json(document: Any, where: str, hint: str) -> list[UsedTrial]:
             )
             for values in trials
         ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{where} is damaged: {error!r}.", hint) from error

@@ -140,12 +140,13 @@ def export_onnx_files(
         The model depends on the EEG of a whole recording.
     """
     bundle, _ = _open(model, None, progress)
+    settings = bundle.settings.model
     written = export_onnx(
         bundle.load_model(),
         bundle.face_size,
         Path(out),
         bundle.document.to_json(),
-        recording_amplitude=bundle.settings.model.eeg_amplitude_scale == "recording",
+        recording_amplitude=settings.transductive and settings.eeg_alignment == "none",
     )
     sizes = {str(path): path.stat().st_size for path in written}
     return _result(bundle, sizes, to=Path(out), onnx=True)
