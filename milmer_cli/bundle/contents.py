@@ -242,9 +242,11 @@ class Bundle:
             yield f"segments of {config.n_samples} samples", got
         if len(self.channels) not in (0, config.n_channels):  # none without EEG
             yield f"{config.n_channels} EEG channels", str(len(self.channels))
-        if self.class_names != config.class_names:  # also in another order
+        if len(self.class_names) != config.num_labels:
+            yield f"{config.num_labels} classes", str(len(self.class_names))
+        elif self.class_names != config.class_names:  # in another order
             yield f"the classes {shorten(config.class_names)}", shorten(self.class_names)
-        if self.instances != config.num_instances:
+        if config.modalities != "eeg" and self.instances != config.num_instances:
             yield f"{config.num_instances} face images", str(self.instances)
         for name in _EQUAL_SETTINGS:
             of_model, stated = getattr(config, name), getattr(self.settings.model, name)

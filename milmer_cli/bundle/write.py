@@ -130,7 +130,8 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     if evaluation is not None:
         replaced[CARD] = _new_card(bundle, evaluation).encode()
     names = sorted({*names, *replaced})
-    _require_unedited_card(target, replaced.get(CARD) or files.read(CARD))
+    if CARD in names:
+        _require_unedited_card(target, replaced.get(CARD) or files.read(CARD))
     if is_zip(target):
         write_zip(files, names, target, replaced)
         return [target]

@@ -229,3 +229,19 @@ def test_missing_package_is_named_with_the_extra(tmp_path, monkeypatch):
     )
     with pytest.raises(InputError, match=r"package onnxruntime.*milmer-cli\[onnx\]"):
         export_onnx(make_model(), FACE_SIZE, tmp_path)
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "classifier.onnx").write_text("mine")
+    with pytest.raises(InputError, match=r"contains classifier\.onnx, which .* did not write"):
+        export_onnx(make_model(), FACE_SIZE, tmp_path)
+    assert (tmp_path / "classifier.onnx").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_face_encoder_of_an_earlier_export_is_removed(tmp_path):
+    for name in ("classifier.onnx", "face_encoder.onnx", "onnx.json"):
+        content = '{"format": 1, "sha256": {}}' if name.endswith("json") else "earlier"
+        (tmp_path / name).write_text(content)
+    export_onnx(make_model(modalities="eeg"), FACE_SIZE, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier.onnx", "onnx.json"]

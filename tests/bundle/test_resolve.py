@@ -71,3 +71,13 @@ def test_demo_model_predicts_a_recording_without_meaning(tmp_path, recording_fil
     assert result.probabilities.shape == (3, 4)
     assert not result.abstained.any()
     assert "no meaning" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source", ["", "~no-such-user/run", "a" * 5000, "a\0b"], ids=["empty", "user", "long", "null"]
+)
+def test_open_bundle_refuses_names_that_no_file_can_have(source):
+    with pytest.raises(InputError, match=r"^The model .* does not exist") as caught:
+        open_bundle(source)
+    assert "Give a run folder" in caught.value.hint
+    assert len(caught.value.message) < 400
