@@ -24,6 +24,7 @@ from milmer_cli.bundle.document import (
     TrainingFacts,
 )
 from milmer_cli.bundle.files import BundleFiles, open_files
+from milmer_cli.bundle.model_names import EXPECTED
 from milmer_cli.bundle.sources import UsedTrial, sources_from_json
 from milmer_cli.errors import InputError, WeightsError
 from milmer_cli.formats import check_version
@@ -83,10 +84,7 @@ class Bundle:
         path = Path(path)
         files = open_files(path)
         if DOCUMENT not in files.names():
-            raise InputError(
-                f"{path} is not a bundle: it has no {DOCUMENT}.",
-                "Give a run folder, a bundle folder, or a zip file of `milmer export`.",
-            )
+            raise InputError(f"{path} is not a bundle: it has no {DOCUMENT}.", EXPECTED)
         where = files.where(DOCUMENT)
         document = BundleDocument.from_json(parse_json(files.read(DOCUMENT), where, HINT), where)
         for required in (CONFIG, WEIGHTS, METRICS):

@@ -21,6 +21,7 @@ from typing import IO
 from torch import Tensor
 
 from milmer_cli.bundle.document import CALIBRATION, CARD, FILES, HINT, WEIGHTS
+from milmer_cli.bundle.model_names import EXPECTED
 from milmer_cli.errors import InputError
 from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write, first_line, shorten
@@ -40,7 +41,6 @@ _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError,
     RuntimeError, ValueError,
 )  # fmt: skip
-_GIVE = "Give a run folder, a bundle folder, or a zip file of `milmer export`."
 
 
 class BundleFiles(ABC):
@@ -181,12 +181,12 @@ class ZipFiles(BundleFiles):
             with open_input(path) as file, zipfile.ZipFile(file) as archive:
                 entries = archive.infolist()
         except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist.", _GIVE) from error
+            raise InputError(f"{path} does not exist.", EXPECTED) from error
         except _ZIP_ERRORS as error:
             raise InputError(
                 f"{path} is not a bundle: it cannot be read as a zip file "
                 f"({first_line(error).rstrip('.')}).",
-                _GIVE,
+                EXPECTED,
             ) from error
         self._entries = _bundle_entries(entries, path)
         used = {entry.filename for entry in self._entries.values()}

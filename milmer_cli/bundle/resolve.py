@@ -32,7 +32,7 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
         A run folder, a bundle (folder or zip file), ``hf:USER/NAME[@REVISION]`` of the Hugging Face
         Hub, or ``demo`` for the model that is part of Milmer.
     progress
-        Receives a note if a model is downloaded.
+        Receives a note if a model is downloaded, and a warning if ``demo`` is also a model here.
 
     Raises
     ------
@@ -43,6 +43,11 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
     if text.startswith(HUB):
         return _from_hub(text.removeprefix(HUB), progress)
     if text == DEMO:
+        if any((Path(DEMO) / own).is_file() for own in (DOCUMENT, f"{MODEL}/{DOCUMENT}")):
+            progress.note(
+                f"{DEMO} is the model that is part of Milmer: give ./{DEMO} for the folder.",
+                "warning",
+            )
         return _demo()
     path = require_model(source)
     if path.is_dir() and not (path / DOCUMENT).is_file():
