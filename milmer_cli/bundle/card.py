@@ -158,9 +158,11 @@ def read_evaluation(folder: Path, document: BundleDocument) -> Evaluation:
 def _require_same_model(path: Path, values: Mapping[str, Any], document: BundleDocument) -> None:
     """Check that the evaluated models are this one, or were trained like it."""
     weights = (document.files or {}).get(WEIGHTS)
-    if values.get("run") and values.get("weights_sha256") != weights:
+    evaluated = values.get("weights_sha256")
+    if values.get("run") and evaluated != weights:
         raise InputError(
-            f"{path} is of the run {str(values['run'])[:200]}, which has another model.",
+            f"{path} is of another model, that of {str(values['run'])[:200]}: expected the weights "
+            f"{weights}, got {str(evaluated)[:64]}.",
             "Evaluate this run with `milmer evaluate --run`, or the store without --run.",
         )
     expected = training_fingerprint(document.settings)

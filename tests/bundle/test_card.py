@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -110,8 +111,11 @@ def test_read_evaluation_refuses_an_evaluation_of_another_model(tmp_path):
         write_json(tmp_path / "metrics.json", values | more)
         assert read_evaluation(tmp_path, own).of_this_model == bool(more["run"])
     refused = [
-        ({"run": "runs/a", "weights_sha256": "13"}, "is of the run runs/a, which has another"),
-        ({"run": "runs/a"}, "is of the run runs/a, which has another model"),
+        (
+            {"run": "runs/a", "weights_sha256": "13"},
+            r"of runs/a: expected the weights 12, got 13\.",
+        ),
+        ({"run": "runs/a"}, "is of another model, that of runs/a: .* got None"),
         ({"run": None, "settings_fingerprint": "0"}, "trained with other settings"),
     ]
     for more, message in refused:
@@ -141,3 +145,12 @@ def test_card_cites_what_milmer_cite_states():
     card = model_card(document(milmer="0.0.9"), METRICS)
     assert PAPER.bibtex() in card
     assert SOFTWARE.bibtex().replace(SOFTWARE.fields["version"], "0.0.9") in card
+
+
+def test_training_fingerprint_of_a_bundle_is_that_of_its_training(tmp_path):
+    (tmp_path / "swin").mkdir()
+    overrides = (f"model.backbone={tmp_path / 'swin'}", "train.lr=3e-4", "data.conditions=[x]")
+    own = document(*overrides, class_names=("low", "high"), files={})
+    read = BundleDocument.from_json(json.loads(json.dumps(own.to_json())), "bundle.json")
+    assert read.settings.model.backbone == "local folder"
+    assert training_fingerprint(read.settings) == training_fingerprint(own.settings)

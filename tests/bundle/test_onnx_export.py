@@ -16,11 +16,12 @@ from milmer_cli.bundle import onnx_export
 from milmer_cli.bundle.onnx_export import export_onnx
 from milmer_cli.bundle.onnx_graphs import FaceEncoderGraph
 from milmer_cli.errors import InputError, MilmerError, SettingsError
+from milmer_cli.io import file_digest
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.configuration_milmer import FUSIONS, SELECTIONS
 
 FACE_SIZE, INSTANCES, CHANNELS, SAMPLES = 40, 4, 3, 64
-onnxruntime = pytest.importorskip("onnxruntime")
+onnx, onnxruntime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
 
 
 def make_model(**changes: object) -> MilmerModel:
@@ -245,3 +246,17 @@ def test_face_encoder_of_an_earlier_export_is_removed(tmp_path):
         (tmp_path / name).write_text(content)
     export_onnx(make_model(modalities="eeg"), FACE_SIZE, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier.onnx", "onnx.json"]
+
+
+def test_description_states_classes_temperatures_and_checksums(tmp_path):
+    model = make_swin_model(class_names=("low", "high"))
+    export_onnx(model, FACE_SIZE, tmp_path)
+    description = json.loads((tmp_path / "onnx.json").read_text())
+    assert description["class_names"] == ["low", "high"]
+    assert description["temperatures"] == {"both": 1.5, "eeg": 2.0, "face": 3.0}
+    assert (description["face_size"], description["n_samples"]) == (FACE_SIZE, SAMPLES)
+    names = ("classifier.onnx", "face_encoder.onnx")
+    assert description["sha256"] == {name: file_digest(tmp_path / name) for name in names}
+    for name in names:
+        (opset,) = onnx.load(str(tmp_path / name)).opset_import
+        assert (opset.domain, opset.version) == ("", 18)

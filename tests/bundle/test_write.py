@@ -8,8 +8,11 @@ import pytest
 
 from helpers import edit_bundle
 from milmer_cli.bundle.contents import Bundle
-from milmer_cli.bundle.document import FILES
+from milmer_cli.bundle.document import FILES, BundleDocument, TrainingFacts
+from milmer_cli.bundle.write import bundle_metrics, write_bundle
 from milmer_cli.errors import InputError
+from milmer_cli.models import MilmerConfig, MilmerModel
+from milmer_cli.settings import load_settings
 from milmer_cli.stages.export import export
 
 
@@ -151,3 +154,28 @@ def test_export_refuses_impossible_targets(tmp_path, untrained_run, monkeypatch,
         export(untrained_run, target)
     assert "--to" in caught.value.hint
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "here"]
+
+
+def test_bundle_metrics_contain_no_scores_of_participants():
+    test = {"above_chance": True, "participants": {"anna": 0.4}}
+    names = ("protocol", "headline", "transductive", "headline_per_modality", "calibration")
+    names += ("above_chance_per_modality", "segments", "segments_per_class")
+    kept = bundle_metrics({**dict.fromkeys(names, 1), "test": test, "store": "anna"})
+    assert kept == {**dict.fromkeys(names, 1), "test": {"above_chance": True}}
+
+
+def test_bundle_document_states_the_temperatures_of_the_model(tmp_path):
+    temperatures = {"both": 1.5, "eeg": 2.0, "face": 3.0}
+    model = make_small_model(temperatures)
+    document = BundleDocument((), "", {}, (), load_settings(), TrainingFacts(), {})
+    metrics = {"headline": "41 %", "test": None}
+    write_bundle(tmp_path, model, document, metrics)
+    written = json.loads((tmp_path / "bundle.json").read_text())
+    assert written["temperatures"] == temperatures
+    assert set(written["files"]) == {"config.json", "model.safetensors", "metrics.json"}
+
+
+def make_small_model(temperatures):
+    sizes = {"n_channels": 2, "n_samples": 64, "hidden_size": 8, "num_heads": 2, "num_layers": 1}
+    config = MilmerConfig(**sizes, dim_feedforward=8, modalities="eeg", temperatures=temperatures)
+    return MilmerModel(config)
