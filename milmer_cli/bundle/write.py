@@ -132,7 +132,7 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     names = sorted({*names, *replaced})
     if CARD in names:
         _require_unedited_card(target, replaced.get(CARD) or files.read(CARD))
-    if is_zip(target):
+    if _is_zip(target):
         write_zip(files, names, target, replaced)
         return [target]
     with atomic_folder(target.absolute()) as staged:
@@ -151,7 +151,7 @@ def _new_card(bundle: Bundle, evaluation: Evaluation) -> str:
         raise InputError(f"{where} is damaged: {error!r}.", HINT) from error
 
 
-def is_zip(target: Path) -> bool:
+def _is_zip(target: Path) -> bool:
     """Return whether an export to ``target`` is a zip file, by its suffix."""
     return target.name.lower().endswith(ZIP)
 
@@ -193,7 +193,7 @@ def require_target(target: Path, bundle: Bundle) -> None:
         raise InputError(f"--to {str(target)[:200]}: {reason}.", _OTHER_FOLDER) from error
     if target.exists() and bundle.path.exists() and target.samefile(bundle.path):
         raise InputError(f"{target} is the bundle that is exported.", _OTHER_FOLDER)
-    if is_zip(target):
+    if _is_zip(target):
         if target.is_dir() or (target.exists() and not _is_bundle_zip(target)):
             raise InputError(f"{target} exists and is not an exported bundle.", _OTHER_FOLDER)
         return

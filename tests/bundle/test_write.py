@@ -168,7 +168,9 @@ def test_bundle_document_states_the_temperatures_of_the_model(tmp_path):
     temperatures = {"both": 1.5, "eeg": 2.0, "face": 3.0}
     model = make_small_model(temperatures)
     document = BundleDocument((), "", {}, (), load_settings(), TrainingFacts(), {})
-    metrics = {"headline": "41 %", "test": None}
+    metrics = {"protocol": "trial", "headline": "41 %", "transductive": False, "test": None}
+    names = ("headline_per_modality", "above_chance_per_modality", "calibration", "segments")
+    metrics |= {name: {} for name in (*names, "segments_per_class")}
     write_bundle(tmp_path, model, document, metrics)
     written = json.loads((tmp_path / "bundle.json").read_text())
     assert written["temperatures"] == temperatures
