@@ -19,6 +19,7 @@ from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.io import file_digest
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.configuration_milmer import FUSIONS, SELECTIONS
+from milmer_cli.stages.export import export_onnx_files
 
 FACE_SIZE, INSTANCES, CHANNELS, SAMPLES = 40, 4, 3, 64
 onnx, onnxruntime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
@@ -260,3 +261,20 @@ def test_description_states_classes_temperatures_and_checksums(tmp_path):
     for name in names:
         (opset,) = onnx.load(str(tmp_path / name)).opset_import
         assert (opset.domain, opset.version) == ("", 18)
+
+
+@pytest.mark.parametrize("amplitude", ["sd", "none"])
+def test_export_refuses_a_run_only_if_its_model_reads_the_whole_recording(
+    amplitude, write_run, tmp_path
+):
+    scale = "model.eeg_amplitude_scale=recording"  # without an amplitude, it has no effect
+    run = write_run(
+        tmp_path / "run", "model.modalities=eeg", f"model.eeg_amplitude={amplitude}", scale
+    )
+    if amplitude == "none":
+        written = export_onnx_files(run, tmp_path / "onnx")
+        assert len(written.files) == 2
+        return
+    with pytest.raises(SettingsError, match="eeg_amplitude_scale=recording"):
+        export_onnx_files(run, tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
