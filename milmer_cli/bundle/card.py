@@ -98,9 +98,9 @@ _TAGS = {"both": ["eeg", "face"], "eeg": ["eeg"], "face": ["face"]}
 _ROWS = {"eeg": "EEG alone", "face": "face video alone"}
 _NOT_COMPUTED = (
     "The shortcut verdict has not been computed: whether the accuracy can be explained by "
-    "recognizing participants or stimuli is not known. `milmer evaluate --prepared STORE --out "
-    "evaluation` computes it, and `milmer export RUN --to DIR --evaluation evaluation` states it "
-    "here."
+    "recognizing participants or stimuli is not known. `milmer evaluate --prepared STORE "
+    "--settings RUN/settings.yaml --out evaluation` computes it, and `milmer export RUN --to DIR "
+    "--evaluation evaluation` states it here."
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
