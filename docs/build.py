@@ -107,7 +107,13 @@ def build(out: Path) -> int:
     ----------
     out
         Folder of the site, which is replaced; a build that fails leaves it as it was.
+
+    Raises
+    ------
+    SystemExit
+        The folder contains anything but a site.
     """
+    require_site(out)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         collect_pages(work / "pages")
@@ -121,6 +127,21 @@ def _run_sphinx(work: Path) -> int:
     """Build the pages in the folder ``pages`` into the folder ``html``, in strict mode."""
     options = ["-W", "--keep-going", "-q", "-b", "html", "-c", DOCS, "-d", work / "cache"]
     return build_main([str(option) for option in (*options, work / "pages", work / "html")])
+
+
+def require_site(out: Path) -> None:
+    """Check that a folder is missing, empty, or contains a site that was built before.
+
+    Raises
+    ------
+    SystemExit
+        It contains anything else, which the build would remove.
+    """
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if out.exists() and not out.is_dir():
+        raise SystemExit(f"{out} is not a folder. Choose another one with --out.")
+    if names - {NOTE} and not {"index.html", "searchindex.js"} <= names:
+        raise SystemExit(f"{out} contains other files than a site. Choose another one with --out.")
 
 
 def _replace(out: Path, built: Path) -> None:

@@ -30,8 +30,10 @@ VARIABLE = "MILMER_COMMAND_LINE"
 OUTPUT_FLAGS = ("--json", "--quiet", "--verbose", "--resume")
 """Flags that do not change the work; they are not part of the recorded command line."""
 
-_ABSOLUTE = re.compile(r"(?<![\w.~:/\\>])(?:[A-Za-z]:\\|/)(?:[^\s'\"/\\:,;]+[/\\])+")
-"""An absolute path up to its last name."""
+_CHARACTER = r"[^\s'\"/\\:,;]"
+_FOLDER = rf"(?:(?:(?!\.){_CHARACTER})+(?: (?:(?!\.){_CHARACTER})+){{1,3}}|{_CHARACTER}+)[/\\]"
+_ABSOLUTE = re.compile(rf"(?<![\w.~:/\\>])(?:[A-Za-z]:\\|/)(?:{_FOLDER})+")
+"""An absolute path up to its last name; the name of a folder without a dot may be four words."""
 _COMMAND: ContextVar[str] = ContextVar("command line", default="")
 
 

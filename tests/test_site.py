@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 import subprocess
@@ -100,6 +101,25 @@ def site(tmp_path_factory):
     done = run_python(DOCS / "build.py", "--out", folder, timeout_s=600)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return folder
+
+
+def test_build_replaces_nothing_but_a_site(tmp_path, monkeypatch):
+    pytest.importorskip("sphinx")
+    monkeypatch.syspath_prepend(DOCS)
+    spec = importlib.util.spec_from_file_location("docs_build", DOCS / "build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "_run_sphinx", lambda work: pytest.fail("the build has started"))
+    (tmp_path / "thesis.md").write_text("mine")
+    for path in (tmp_path, tmp_path / "thesis.md"):
+        with pytest.raises(SystemExit, match="Choose another one with --out"):
+            module.build(path)
+    assert (tmp_path / "thesis.md").read_text() == "mine"
+    (tmp_path / "site").mkdir()
+    for names in ([], ["README.md"], ["index.html", "searchindex.js", "old.html"]):
+        for name in names:
+            (tmp_path / "site" / name).touch()
+        module.require_site(tmp_path / "site")
 
 
 @pytest.mark.slow

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from milmer_cli.bundle.document import CALIBRATION, LOCAL_BACKBONE, BundleDocument
+from milmer_cli.bundle.document import (
+    CALIBRATION,
+    LOCAL_BACKBONE,
+    WEIGHTS,
+    BundleDocument,
+    training_fingerprint,
+)
 from milmer_cli.errors import InputError
 from milmer_cli.formats import read_document
+from milmer_cli.references import PAPER, SOFTWARE, Reference
 
 _CARD = """---
 library_name: milmer
@@ -76,21 +83,7 @@ result = model.predict("face.mp4", "eeg.bdf", out="prediction")
 ## Citation
 
 ```bibtex
-@article{{wang2025milmer,
-  title = {{Milmer: a Framework for Multiple Instance Learning based Multimodal Emotion
-           Recognition}},
-  author = {{Wang, Zaitian and He, Jian and Liang, Yu and Hu, Xiyuan and Peng, Tianhao and
-            Wang, Kaixin and Wang, Jiakai and Zhang, Chenlong and Zhang, Weili and Niu, Shuang and
-            Xie, Xiaoyang}},
-  journal = {{arXiv preprint arXiv:2502.00547}},
-  year = {{2025}}
-}}
-
-@software{{milmer,
-  title = {{Milmer, a command line for multimodal emotion recognition from EEG and face video}},
-  author = {{{{The Milmer maintainers}}}},
-  version = {{{version}}}
-}}
+{citation}
 ```
 
 Cite the data set of the training data as well.
@@ -105,9 +98,9 @@ _TAGS = {"both": ["eeg", "face"], "eeg": ["eeg"], "face": ["face"]}
 _ROWS = {"eeg": "EEG alone", "face": "face video alone"}
 _NOT_COMPUTED = (
     "The shortcut verdict has not been computed: whether the accuracy can be explained by "
-    "recognizing participants or stimuli is not known. `milmer evaluate --prepared STORE --out "
-    "evaluation` computes it, and `milmer export RUN --to DIR --evaluation evaluation` states it "
-    "here."
+    "recognizing participants or stimuli is not known. `milmer evaluate --prepared STORE "
+    "--settings RUN/settings.yaml --out evaluation` computes it, and `milmer export RUN --to DIR "
+    "--evaluation evaluation` states it here."
 )
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|!~$&@])")
 
@@ -145,7 +138,8 @@ def read_evaluation(folder: Path, document: BundleDocument) -> Evaluation:
     Raises
     ------
     InputError
-        There is no evaluation, it is damaged, or it is of another prepared store.
+        There is no evaluation, it is damaged, or it is of another prepared store, of another run,
+        or of models that were trained with other settings.
     """
     path = folder / "metrics.json"
     hint = "Give the output folder of `milmer evaluate` on the store of the model."
@@ -157,7 +151,26 @@ def read_evaluation(folder: Path, document: BundleDocument) -> Evaluation:
             f"{str(values['store_fingerprint'])[:60]}.",
             hint,
         )
+    _require_same_model(path, values, document)
     return Evaluation(str(values["verdict"]), str(values["headline"]), bool(values.get("run")))
+
+
+def _require_same_model(path: Path, values: Mapping[str, Any], document: BundleDocument) -> None:
+    """Check that the evaluated models are this one, or were trained like it."""
+    weights = (document.files or {}).get(WEIGHTS)
+    evaluated = values.get("weights_sha256")
+    if values.get("run") and evaluated != weights:
+        raise InputError(
+            f"{path} is of another model, that of {str(values['run'])[:200]}: expected the weights "
+            f"{weights}, got {str(evaluated)[:64]}.",
+            "Evaluate this run with `milmer evaluate --run`, or the store without --run.",
+        )
+    expected = training_fingerprint(document.settings)
+    if not values.get("run") and values.get("settings_fingerprint", expected) != expected:
+        raise InputError(
+            f"{path} is of models that were trained with other settings than this one.",
+            "Evaluate with `--settings RUN/settings.yaml`, the settings of the run.",
+        )
 
 
 def model_card(
@@ -196,7 +209,13 @@ def model_card(
         calibration=_calibration(metrics),
         verdict=_verdict(evaluation),
         preprocessing=_preprocessing(document),
+        citation="\n\n".join(work.bibtex() for work in (PAPER, _software(document.milmer))),
     )
+
+
+def _software(version: str) -> Reference:
+    """Return the reference of the version that trained the model."""
+    return replace(SOFTWARE, fields={**SOFTWARE.fields, "version": version})
 
 
 def escape_markdown(text: str) -> str:

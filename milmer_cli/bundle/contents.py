@@ -6,6 +6,7 @@ is compared with its SHA-256 before it is used.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,8 +24,9 @@ from milmer_cli.bundle.document import (
     TrainingFacts,
 )
 from milmer_cli.bundle.files import BundleFiles, open_files
+from milmer_cli.bundle.model_names import EXPECTED
 from milmer_cli.bundle.sources import UsedTrial, sources_from_json
-from milmer_cli.errors import InputError, WeightsError
+from milmer_cli.errors import InputError, WeightsError, shorten
 from milmer_cli.formats import check_version
 from milmer_cli.json_files import parse_json, require_object
 from milmer_cli.models import MilmerConfig, MilmerModel
@@ -37,6 +39,8 @@ SYNTHETIC = (
     "the program works."
 )
 """Warning of every prediction with such a model."""
+_EQUAL_SETTINGS = ("modalities", "eeg_amplitude", "eeg_alignment", "eeg_alignment_scope")
+"""Settings of the model that bundle.json and config.json both state."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +84,7 @@ class Bundle:
         path = Path(path)
         files = open_files(path)
         if DOCUMENT not in files.names():
-            raise InputError(
-                f"{path} is not a bundle: it has no {DOCUMENT}.",
-                "Give a run folder, a bundle folder, or a zip file of `milmer export`.",
-            )
+            raise InputError(f"{path} is not a bundle: it has no {DOCUMENT}.", EXPECTED)
         where = files.where(DOCUMENT)
         document = BundleDocument.from_json(parse_json(files.read(DOCUMENT), where, HINT), where)
         for required in (CONFIG, WEIGHTS, METRICS):
@@ -158,7 +159,7 @@ class Bundle:
     @property
     def digest(self) -> str:
         """SHA-256 of bundle.json, and with it of all files: equal for a copy in another place."""
-        return str(self.document.to_json()["digest"])
+        return self.document.stated_digest
 
     def metrics(self) -> dict[str, Any]:
         """Read metrics.json; see `milmer_cli.bundle.write.bundle_metrics`.
@@ -221,12 +222,16 @@ class Bundle:
 
     def require_intact(self, name: str) -> None:
         """Compare one file with its digest; errors are those of `verify`."""
-        if self.files.digest(name) != (self.document.files or {}).get(name):
+        self._require_digest(name, self.files.digest(name))
+
+    def _require_digest(self, name: str, got: str) -> None:
+        if got != (self.document.files or {}).get(name):
             raise WeightsError(f"{self.path} is damaged: {name} changed since the training.", HINT)
 
     def _read_json(self, name: str) -> Any:
-        self.require_intact(name)
-        return parse_json(self.files.read(name), self.files.where(name), HINT)
+        content = self.files.read(name)
+        self._require_digest(name, hashlib.sha256(content).hexdigest())
+        return parse_json(content, self.files.where(name), HINT)
 
     def _contradictions(self, config: MilmerConfig) -> Iterator[tuple[str, str]]:
         """Yield what does not belong to the model: expected and given value."""
@@ -237,6 +242,14 @@ class Bundle:
             yield f"{config.n_channels} EEG channels", str(len(self.channels))
         if len(self.class_names) != config.num_labels:
             yield f"{config.num_labels} classes", str(len(self.class_names))
+        elif self.class_names != config.class_names:  # in another order
+            yield f"the classes {shorten(config.class_names)}", shorten(self.class_names)
+        if config.modalities != "eeg" and self.instances != config.num_instances:
+            yield f"{config.num_instances} face images", str(self.instances)
+        for name in _EQUAL_SETTINGS:
+            of_model, stated = getattr(config, name), getattr(self.settings.model, name)
+            if of_model != stated:
+                yield f"model.{name}={of_model}", str(stated)
         given: Mapping[str, float] = self.document.temperatures
         if given and dict(given) != config.temperatures:
             yield f"the temperatures {config.temperatures}", str(dict(given))

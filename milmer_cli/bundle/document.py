@@ -83,6 +83,8 @@ class BundleDocument:
         Name -> SHA-256.
     milmer
         Version of Milmer.
+    stated_digest
+        The digest in the bundle.json that was read; empty for a document that was not read.
     """
 
     class_names: tuple[str, ...]
@@ -95,6 +97,7 @@ class BundleDocument:
     synthetic: bool = False
     files: Mapping[str, str] | None = None
     milmer: str = milmer_cli.__version__
+    stated_digest: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the contents of bundle.json."""
@@ -158,6 +161,7 @@ class BundleDocument:
             synthetic=document["synthetic"],
             files=document["files"],
             milmer=document["milmer"],
+            stated_digest=document["digest"],
         )
 
 
@@ -185,6 +189,16 @@ def stored_settings(settings: Settings) -> dict[str, Any]:
     if not is_scratch(backbone) and (own_folder(backbone) or backbone.count("/") != 1):
         values["model"]["backbone"] = LOCAL_BACKBONE
     return values
+
+
+def training_fingerprint(settings: Settings) -> str:
+    """Return a digest that is equal for models of equal classes that were trained in the same way.
+
+    The protocol and the fraction of the test set do not count: they select the data.
+    """
+    stored = stored_settings(settings)
+    train = {k: v for k, v in stored["train"].items() if k not in ("protocol", "test_fraction")}
+    return digest(stored["data"], stored["quality"], stored["model"], train)
 
 
 def _read_settings(sections: dict[str, Any], where: str) -> Settings:
@@ -223,6 +237,11 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_text, value.values()))
 
 
+def _is_file_digests(value: object) -> bool:
+    """Whether a value names files of a bundle only, with their SHA-256."""
+    return _is_texts(value) and isinstance(value, dict) and set(value) <= set(DIGESTED)
+
+
 def _is_temperatures(value: object) -> bool:
     return isinstance(value, dict) and all(map(_is_positive, value.values()))
 
@@ -254,5 +273,5 @@ _CHECKS: Mapping[str, Check] = {
     ),
     "training": (_is_training, "counts of the training data"),
     "fingerprints": (_is_texts, "digests by name"),
-    "files": (_is_texts, "digests by name of the file"),
+    "files": (_is_file_digests, f"digests of {', '.join(DIGESTED)}"),
 }

@@ -1,8 +1,8 @@
 """The files of a bundle, in a folder or in a zip file. Zip files are read in place.
 
 Only the files that a bundle can have are read, by name; nothing is unpacked. A zip file with links,
-absolute or relative paths, duplicate names, too many files, or files that expand to much more than
-their compressed size is refused.
+absolute or relative paths, duplicate names, too many files, files that expand to much more than
+their compressed size, or another compression than that of `write_zip` is refused.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import IO
 
 from torch import Tensor
 
-from milmer_cli.bundle.document import FILES, HINT, WEIGHTS
+from milmer_cli.bundle.document import CALIBRATION, CARD, FILES, HINT, WEIGHTS
+from milmer_cli.bundle.model_names import EXPECTED
 from milmer_cli.errors import InputError, first_line, shorten
 from milmer_cli.input_files import open_input
 from milmer_cli.io import atomic_write
@@ -40,7 +41,6 @@ _ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, NotImplementedError,
     RuntimeError, ValueError,
 )  # fmt: skip
-_GIVE = "Give a run folder, a bundle folder, or a zip file of `milmer export`."
 
 
 class BundleFiles(ABC):
@@ -127,7 +127,11 @@ class BundleFiles(ABC):
 
 
 class FolderFiles(BundleFiles):
-    """Files of a folder; all others in it are ignored."""
+    """Files of a folder; all others in it are ignored.
+
+    A file without a digest is not read through a link to another folder: a bundle of unknown origin
+    would otherwise export and upload any file of the user as its model card.
+    """
 
     def names(self) -> list[str]:
         """Return the names of the files of a bundle that exist."""
@@ -138,7 +142,19 @@ class FolderFiles(BundleFiles):
         return (self.path / name).stat().st_size
 
     def _open(self, name: str) -> AbstractContextManager[IO[bytes]]:
-        return open_input(self.path / name)
+        path = self.path / name
+        if name in (CARD, CALIBRATION) and path.is_symlink() and not self._contains(path.resolve()):
+            raise InputError(
+                f"{path} is a link to a file that is not part of the bundle.",
+                "Replace the link by the file, or remove it.",
+            )
+        return open_input(path)
+
+    def _contains(self, target: Path) -> bool:
+        """Whether the target of a link is in the folder, or in the same cache of the Hub."""
+        folder = self.path.resolve()
+        cached = folder.parent.parent / "blobs" if folder.parent.name == "snapshots" else folder
+        return target.parent in (folder, cached)
 
     def weights(self) -> dict[str, Tensor]:
         """Read the weights; the tensors stay in the file until they are used."""
@@ -146,7 +162,12 @@ class FolderFiles(BundleFiles):
 
 
 class ZipFiles(BundleFiles):
-    """Files of a zip file, at its top level or in its only folder.
+    """Files of a zip file, at its top level or in its only folder with such files.
+
+    Attributes
+    ----------
+    others
+        Names of its other files, which are never read.
 
     Raises
     ------
@@ -160,14 +181,17 @@ class ZipFiles(BundleFiles):
             with open_input(path) as file, zipfile.ZipFile(file) as archive:
                 entries = archive.infolist()
         except FileNotFoundError as error:
-            raise InputError(f"{path} does not exist.", _GIVE) from error
+            raise InputError(f"{path} does not exist.", EXPECTED) from error
         except _ZIP_ERRORS as error:
             raise InputError(
                 f"{path} is not a bundle: it cannot be read as a zip file "
                 f"({first_line(error).rstrip('.')}).",
-                _GIVE,
+                EXPECTED,
             ) from error
         self._entries = _bundle_entries(entries, path)
+        used = {entry.filename for entry in self._entries.values()}
+        names = {entry.filename for entry in entries if not entry.is_dir()}
+        self.others = sorted(names - used)
 
     def names(self) -> list[str]:
         """Return the names of the files of a bundle that exist."""
@@ -258,7 +282,9 @@ def _bundle_entries(entries: Sequence[zipfile.ZipInfo], path: Path) -> dict[str,
         if problem := _problem_of(entry):
             raise InputError(f"{path} contains {entry.filename!r:.100}, {problem}.", hint)
     files = [entry for entry in entries if not entry.is_dir()]
-    folders = {entry.filename.rpartition("/")[0] for entry in files}
+    split = [entry.filename.rpartition("/") for entry in files]
+    # some systems add folders with files of their own
+    folders = {folder for folder, _, name in split if name in FILES}
     folder = folders.pop() if len(folders) == 1 else ""
     prefix = f"{folder}/" if folder else ""
     found = {entry.filename.removeprefix(prefix): entry for entry in files}
@@ -275,6 +301,8 @@ def _problem_of(entry: zipfile.ZipInfo) -> str:
         return "which is a link or a device"
     if entry.flag_bits & 0x1:
         return "which is encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "which is compressed by another method than deflate"
     limit = MAX_WEIGHTS_BYTES if parts[-1] == WEIGHTS else MAX_BYTES
     if entry.file_size > limit:
         return f"which has {entry.file_size} bytes: expected at most {limit}"

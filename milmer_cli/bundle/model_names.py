@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from milmer_cli.errors import InputError
@@ -17,19 +18,30 @@ EXPECTED = (
 )
 
 
-def require_model(source: Path | str) -> None:
+def require_model(source: Path | str) -> Path:
     """Check that a model exists, unless it is on the Hugging Face Hub or part of Milmer.
+
+    Returns
+    -------
+    Path
+        The file or folder, with ``~`` expanded.
 
     Raises
     ------
     InputError
         There is no such file or folder.
     """
+    path = Path(source)
     if str(source) == DEMO or str(source).startswith(HUB):
-        return
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise InputError(f"The model {path} does not exist.", EXPECTED)
+        return path
+    exists = False
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # a name that no file can have
+        path = path.expanduser()
+        exists = path.exists()
+    if not str(source) or not exists:
+        shown = str(source)[:300] or "(no name)"
+        raise InputError(f"The model {shown} does not exist.", EXPECTED)
+    return path
 
 
 def require_finished(folder: Path) -> None:

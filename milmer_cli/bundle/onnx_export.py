@@ -24,7 +24,7 @@ from milmer_cli import __version__
 from milmer_cli.bundle.onnx_graphs import ClassifierGraph, FaceEncoderGraph
 from milmer_cli.digests import file_digest
 from milmer_cli.errors import InputError, MilmerError, SettingsError, shorten
-from milmer_cli.formats import write_document
+from milmer_cli.formats import read_document, write_document
 from milmer_cli.io import atomic_files
 from milmer_cli.models import MilmerModel
 
@@ -72,13 +72,15 @@ def export_onnx(
     Raises
     ------
     InputError
-        The extra ``onnx`` is not installed, or the model is too large.
+        The extra ``onnx`` is not installed, the model is too large, or the folder contains a file
+        of these names that no export wrote.
     SettingsError
         The model depends on the EEG of a whole recording.
     MilmerError
         The files do not give the probabilities of the model.
     """
     require_onnx()
+    _require_target(folder)
     _require_single_segments(model, recording_amplitude)
     # tracing stores tensors in some backbones
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
@@ -90,7 +92,24 @@ def export_onnx(
         names = sorted(path.name for path in staged.iterdir())
         values = _description(model, face_size, {n: file_digest(staged / n) for n in names})
         write_document(staged / DESCRIPTION, "onnx", {**values, "bundle": dict(description or {})})
+    if FACE_ENCODER not in names:
+        (folder / FACE_ENCODER).unlink(missing_ok=True)  # of an earlier export
     return [folder / name for name in [*names, DESCRIPTION]]
+
+
+def _require_target(folder: Path) -> None:
+    """Check that the files replace nothing but those of an earlier export."""
+    existing = [name for name in (FACE_ENCODER, CLASSIFIER) if (folder / name).exists()]
+    if not existing and not (folder / DESCRIPTION).exists():
+        return
+    try:
+        read_document(folder / DESCRIPTION, "onnx", ("sha256",))
+    except InputError as error:
+        raise InputError(
+            f"{folder} contains {shorten(existing or [DESCRIPTION])}, which `milmer export` did "
+            "not write.",
+            "Choose another folder with --out.",
+        ) from error
 
 
 def require_onnx() -> None:

@@ -32,7 +32,7 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
         A run folder, a bundle (folder or zip file), ``hf:USER/NAME[@REVISION]`` of the Hugging Face
         Hub, or ``demo`` for the model that is part of Milmer.
     progress
-        Receives a note if a model is downloaded.
+        Receives a note if a model is downloaded, and a warning if ``demo`` is also a model here.
 
     Raises
     ------
@@ -43,11 +43,15 @@ def open_bundle(source: Path | str, progress: Progress = SILENT) -> Bundle:
     if text.startswith(HUB):
         return _from_hub(text.removeprefix(HUB), progress)
     if text == DEMO:
+        if any((Path(DEMO) / own).is_file() for own in (DOCUMENT, f"{MODEL}/{DOCUMENT}")):
+            progress.note(
+                f"{DEMO} is the model that is part of Milmer: give ./{DEMO} for the folder.",
+                "warning",
+            )
         return _demo()
-    path = Path(source).expanduser()
+    path = require_model(source)
     if path.is_dir() and not (path / DOCUMENT).is_file():
         return open_run_bundle(path)
-    require_model(path)
     return Bundle.open(path)
 
 
@@ -75,7 +79,7 @@ def open_run_bundle(folder: Path) -> Bundle:
 def _from_hub(name: str, progress: Progress) -> Bundle:
     """Open a bundle of the Hugging Face Hub; its name states the commit."""
     repository, at, revision = name.partition("@")
-    if at and not _REVISION.fullmatch(revision):
+    if at and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise InputError(f"{HUB}{name}: expected a branch, a tag or a commit after @.", EXPECTED)
     folder, commit = fetch_model(repository, revision or None, FILES, progress)
     return Bundle.open(folder, f"{HUB}{repository}@{commit}")

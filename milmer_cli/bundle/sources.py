@@ -58,10 +58,16 @@ def sources_from_json(document: Any, where: str, hint: str) -> list[UsedTrial]:
         return [
             UsedTrial(
                 int(values.pop("trial")),
-                tuple(values.pop("sets")),
+                _sets_of(values.pop("sets")),
                 TrialSource.from_json(values),
             )
             for values in trials
         ]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{where} is damaged: {error!r}.", hint) from error
+
+
+def _sets_of(values: Any) -> tuple[str, ...]:
+    if not isinstance(values, list) or not all(isinstance(name, str) for name in values):
+        raise TypeError("sets must be a list of names")
+    return tuple(values)

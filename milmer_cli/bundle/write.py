@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from milmer_cli.bundle.document import (
     SOURCES,
     BundleDocument,
 )
-from milmer_cli.bundle.files import write_zip
+from milmer_cli.bundle.files import ZipFiles, write_zip
 from milmer_cli.bundle.sources import UsedTrial, sources_to_json
 from milmer_cli.digests import file_digest
 from milmer_cli.errors import InputError, shorten
@@ -124,7 +125,9 @@ def export_bundle(bundle: Bundle, target: Path, evaluation: Evaluation | None = 
     if evaluation is not None:
         replaced[CARD] = _new_card(bundle, evaluation).encode()
     names = sorted({*names, *replaced})
-    if target.suffix.lower() == ZIP:
+    if CARD in names:
+        _require_unedited_card(target, replaced.get(CARD) or files.read(CARD))
+    if _is_zip(target):
         write_zip(files, names, target, replaced)
         return [target]
     with atomic_folder(target.absolute()) as staged:
@@ -143,6 +146,31 @@ def _new_card(bundle: Bundle, evaluation: Evaluation) -> str:
         raise InputError(f"{where} is damaged: {error!r}.", HINT) from error
 
 
+def _is_zip(target: Path) -> bool:
+    """Return whether an export to ``target`` is a zip file, by its suffix."""
+    return target.name.lower().endswith(ZIP)
+
+
+def _require_unedited_card(target: Path, card: bytes) -> None:
+    """Check that an earlier export contains no text of its author that ``card`` lacks."""
+    try:
+        earlier = Bundle.open(target)
+        own = earlier.files.read(CARD)
+        written = _without_verdict(model_card(earlier.document, earlier.metrics()).encode())
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
+        return  # there is none, or it is damaged
+    if own != card and _without_verdict(own) != written:
+        raise InputError(
+            f"The model card in {target} was edited, and the export would replace it.",
+            f"{_OTHER_FOLDER.rstrip('.')}, or remove the earlier export.",
+        )
+
+
+def _without_verdict(card: bytes) -> bytes:
+    """Return a card without the section that ``--evaluation`` changes."""
+    return re.sub(rb"\n## Shortcuts\n.*?(?=\n## |\Z)", b"", card, flags=re.DOTALL)
+
+
 def require_target(target: Path, bundle: Bundle) -> None:
     """Check that an export can be written, and replaces nothing but an earlier export.
 
@@ -151,12 +179,28 @@ def require_target(target: Path, bundle: Bundle) -> None:
     InputError
         ``target`` is the bundle itself, or contains anything but a bundle.
     """
+    try:
+        target.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--to {str(target)[:200]}: {reason}.", _OTHER_FOLDER) from error
     if target.exists() and bundle.path.exists() and target.samefile(bundle.path):
         raise InputError(f"{target} is the bundle that is exported.", _OTHER_FOLDER)
-    if target.suffix.lower() == ZIP:
+    if _is_zip(target):
         if target.is_dir() or (target.exists() and not _is_bundle_zip(target)):
             raise InputError(f"{target} exists and is not an exported bundle.", _OTHER_FOLDER)
         return
+    if target.suffix.lower() == ".onnx":
+        raise InputError(
+            f"--to {target}: expected a folder, a file that ends in .zip, or onnx.",
+            "Use --to onnx --out DIR for ONNX files.",
+        )
+    if target.resolve() == Path.cwd():
+        raise InputError(
+            f"{target} is the working directory, which is not replaced.", _OTHER_FOLDER
+        )
     if target.exists() and not target.is_dir():
         raise InputError(
             f"{target} exists and is not a folder.", "Give a folder, or a file that ends in .zip."
@@ -171,7 +215,7 @@ def require_target(target: Path, bundle: Bundle) -> None:
 
 def _is_bundle_zip(path: Path) -> bool:
     try:
-        Bundle.open(path)
+        files = Bundle.open(path).files
     except InputError:
         return False
-    return True
+    return isinstance(files, ZipFiles) and not files.others

@@ -64,9 +64,11 @@ def cite(
 def _recorded(prepared: Path | None, run: Path | None) -> Iterator[tuple[Path, str]]:
     """Yield the given folders with the names of their data sets; empty if it is unknown."""
     if prepared is not None:
-        yield prepared, _text(read_document(prepared / "index.json", "store-index"))
+        hint = "Give a folder that `milmer prepare` wrote."
+        yield prepared, _text(read_document(prepared / "index.json", "store-index", hint=hint))
     if run is not None:
-        environment = read_document(run / "environment.json", "run-environment", ("store",))
+        hint = "Give a folder that `milmer train` wrote."
+        environment = read_document(run / "environment.json", "run-environment", ("store",), hint)
         store = environment["store"]
         yield run, _text(store) if isinstance(store, dict) else ""
 

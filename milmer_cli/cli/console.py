@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,12 @@ class Console:
         """Print rows of label and value to stdout, unwrapped so that paths can be copied."""
         width = max((len(label) for label, _ in rows), default=0)
         for label, value in rows:
-            typer.echo(f"{label:<{width}}  {value}".rstrip())
+            typer.echo(printable(f"{label:<{width}}  {value}".rstrip()))
+
+
+def printable(text: str) -> str:
+    """Replace control characters and surrogates: text from files must not control the terminal."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "?", text)
 
 
 def silence_libraries() -> None:
@@ -125,9 +131,9 @@ def print_error(
         Messages of the command before the error, for the document.
     """
     message, hint, kind, exit_code = description
-    typer.echo(f"Error: {message}", err=True)
+    typer.echo(printable(f"Error: {message}"), err=True)
     if hint:
-        typer.echo(f"Hint: {hint}", err=True)
+        typer.echo(printable(f"Hint: {hint}"), err=True)
     if as_json:
         error = {"kind": kind, "message": message, "hint": hint, "exit_code": exit_code}
         typer.echo(json_text(versioned("error", {"error": error, "notes": list(notes)})))

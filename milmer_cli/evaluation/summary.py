@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from milmer_cli.bundle.document import training_fingerprint
 from milmer_cli.data.labeled_segments import LabeledSegments
 from milmer_cli.data.labels import EXCLUDED
 from milmer_cli.data.splits import Fold
@@ -80,6 +81,7 @@ def summarize_evaluation(
             "store": str(store.folder),
             "store_fingerprint": store.fingerprint,
             "segments_fingerprint": labeled.fingerprint,
+            "settings_fingerprint": training_fingerprint(settings),
             "run": None if run is None else str(run),
             "device": device.describe(),
             "seed": settings.seed,

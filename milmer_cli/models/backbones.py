@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig, PreTrainedModel, SwinConfig, Swinv2Config
 
-from milmer_cli.errors import InputError, WeightsError, first_line, shorten
+from milmer_cli.errors import InputError, MilmerError, WeightsError, first_line, shorten
 from milmer_cli.integrity import damaged_files
 from milmer_cli.json_files import read_json
 from milmer_cli.models.image_features import (
@@ -29,6 +29,8 @@ from milmer_cli.models.image_processor import load_image_processor
 from milmer_cli.models.library_messages import quiet
 from milmer_cli.models.pretrained_files import read_config, read_weights
 from milmer_cli.weights.local_backbones import (
+    CONFIG,
+    CONFIG_HINT,
     is_scratch,
     local_folder,
     require_windows,
@@ -162,8 +164,17 @@ def _check_memory(
     origin: str,
 ) -> None:
     """Refuse a model for which transformers would allocate much more than its weights."""
-    with torch.device("meta"):
-        model = model_class(config, **options)
+    try:
+        with torch.device("meta"):
+            model = model_class(config, **options)
+    except (MilmerError, MemoryError):
+        raise
+    except Exception as error:  # torch and each architecture have errors of their own
+        raise WeightsError(
+            f"{origin} is damaged: {model_class.__name__} cannot be created with its {CONFIG} "
+            f"({first_line(error)}).",
+            CONFIG_HINT,
+        ) from error
     expected = sum(parameter.numel() for parameter in model.parameters())
     stored = sum(tensor.numel() for tensor in weights.values())
     if expected > 2 * stored + _TOLERATED_NUMBERS:

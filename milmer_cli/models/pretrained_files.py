@@ -182,7 +182,14 @@ def parse_tensors(content: bytes, origin: str) -> dict[str, Tensor]:
     """
     try:
         return dict(load(content))
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (
+        SafetensorError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise WeightsError(
             f"The weights {origin} cannot be read: {first_line(error)}", _WEIGHTS_HINT
         ) from error

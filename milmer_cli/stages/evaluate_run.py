@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from milmer_cli.data.eeg_alignment import align_eeg
@@ -78,6 +79,8 @@ def _evaluate_run(
             fold.protocol: {MAIN: FoldPredictions(spec, [fold], [model_result])}
         }
         result = summarize_evaluation(predictions, labeled, settings, device, run=run.path)
+        provenance = {**result.provenance, "weights_sha256": run.bundle.weights_digest}
+        result = replace(result, provenance=provenance)
         write_evaluation(out, result, predictions, [split], labeled)
     return EvaluateResult(out, result)
 

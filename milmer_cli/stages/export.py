@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from milmer_cli.bundle.card import Evaluation, read_evaluation
 from milmer_cli.bundle.contents import SYNTHETIC, Bundle
 from milmer_cli.bundle.hub import push_files, require_repository
+from milmer_cli.bundle.model_names import DEMO, HUB
 from milmer_cli.bundle.onnx_export import export_onnx
 from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.bundle.write import export_bundle
@@ -84,8 +86,15 @@ class ExportResult(StageResult):
         if self.commit:
             rows.append(("use", f"milmer predict --model hf:{self.repository}@{self.commit[:12]}"))
         elif self.to is not None and not self.onnx:
-            rows.append(("use", f"milmer predict --model {self.to}"))
+            rows.append(("use", f"milmer predict --model {_as_argument(self.to)}"))
         return rows
+
+
+def _as_argument(path: Path) -> str:
+    """Return a path for a shell, and as no name of another model."""
+    name = str(path)
+    is_reserved = name == DEMO or name.startswith(HUB)
+    return shlex.quote(f"./{name}" if is_reserved else name)
 
 
 def export(
@@ -140,12 +149,13 @@ def export_onnx_files(
         The model depends on the EEG of a whole recording.
     """
     bundle, _ = _open(model, None, progress)
+    settings = bundle.settings.model
     written = export_onnx(
         bundle.load_model(),
         bundle.face_size,
         Path(out),
         bundle.document.to_json(),
-        recording_amplitude=bundle.settings.model.eeg_amplitude_scale == "recording",
+        recording_amplitude=settings.transductive and settings.eeg_alignment == "none",
     )
     sizes = {str(path): path.stat().st_size for path in written}
     return _result(bundle, sizes, to=Path(out), onnx=True)

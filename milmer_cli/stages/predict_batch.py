@@ -14,7 +14,7 @@ from milmer_cli.bundle.contents import SYNTHETIC, Bundle
 from milmer_cli.bundle.resolve import open_bundle
 from milmer_cli.datasets.read_options import read_options
 from milmer_cli.device import Device
-from milmer_cli.errors import MilmerError
+from milmer_cli.errors import InputError, MilmerError
 from milmer_cli.io import atomic_write
 from milmer_cli.parallel import run_parallel
 from milmer_cli.partial_files import require_no_link
@@ -191,8 +191,13 @@ def _parallelism(settings: Settings, n_recordings: int) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=1)
 def _load_model(path: Path, name: str, digest: str, settings: Settings) -> TrainedModel:
-    """Load the model once per worker process; ``digest`` is that of its weights."""
-    return TrainedModel(Bundle.open(path, name), settings, keep_eeg=True)
+    """Load the model once per worker process; ``digest`` is that of its bundle."""
+    bundle = Bundle.open(path, name)
+    if bundle.digest != digest:
+        raise InputError(
+            f"The model {name} was replaced during the prediction.", "Run the same command again."
+        )
+    return TrainedModel(bundle, settings, keep_eeg=True)
 
 
 def _predict_recording(
@@ -215,7 +220,7 @@ def _predict_locked(
     """Predict one recording into a folder whose lock is held."""
     bundle, settings, _, command = model
     try:
-        loaded = _load_model(bundle.path, bundle.name, bundle.weights_digest, settings)
+        loaded = _load_model(bundle.path, bundle.name, bundle.digest, settings)
         with RunLog(SILENT, command) as log:
             result = predict_with_log(loaded, request, Outputs(out), log)
     except Exception as error:  # a library may raise anything for a damaged file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -57,8 +58,20 @@ class TrialSource:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
-        """Convert the result of `to_json` back."""
-        return cls(**{**values, "eeg": tuple(values["eeg"])})
+        """Convert the result of `to_json` back.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            The values are not those of `to_json`.
+        """
+        times = ("duration_s", "eeg_onset_s", "video_onset_s")
+        read = {name: float(values[name]) for name in times if name in values}
+        if not all(map(math.isfinite, read.values())):
+            raise ValueError("a time is not a finite number")
+        if not isinstance(values["eeg"], list) or not isinstance(values.get("video", ""), str):
+            raise TypeError("eeg must be a list, and video a text")
+        return cls(**{**values, **read, "eeg": tuple(map(str, values["eeg"]))})
 
     def _same_video(self, other: TrialSource) -> bool:
         return self.video != "" and self.video == other.video

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 import yaml
 
 from milmer_cli.bundle.card import Evaluation, escape_markdown, model_card, read_evaluation
-from milmer_cli.bundle.document import BundleDocument, TrainingFacts
+from milmer_cli.bundle.document import BundleDocument, TrainingFacts, training_fingerprint
 from milmer_cli.errors import InputError
 from milmer_cli.json_files import write_json
+from milmer_cli.references import PAPER, SOFTWARE
 from milmer_cli.settings import load_settings
 
 METRICS = {
@@ -95,3 +97,60 @@ def test_read_evaluation_refuses_an_evaluation_of_another_store(tmp_path):
     (tmp_path / "metrics.json").unlink()
     with pytest.raises(InputError, match=r"metrics\.json"):
         read_evaluation(tmp_path, document())
+
+
+def test_read_evaluation_refuses_an_evaluation_of_another_model(tmp_path):
+    values = {"verdict": "None.", "headline": "41 %", "store_fingerprint": "abc"}
+    own = document("train.epochs=3", files={"model.safetensors": "12"})
+    accepted = [
+        {"run": "runs/a", "weights_sha256": "12"},
+        {"run": None, "settings_fingerprint": training_fingerprint(own.settings)},
+        {"run": None},
+    ]
+    for more in accepted:
+        write_json(tmp_path / "metrics.json", values | more)
+        assert read_evaluation(tmp_path, own).of_this_model == bool(more["run"])
+    refused = [
+        (
+            {"run": "runs/a", "weights_sha256": "13"},
+            r"of runs/a: expected the weights 12, got 13\.",
+        ),
+        ({"run": "runs/a"}, "is of another model, that of runs/a: .* got None"),
+        ({"run": None, "settings_fingerprint": "0"}, "trained with other settings"),
+    ]
+    for more, message in refused:
+        write_json(tmp_path / "metrics.json", values | more)
+        with pytest.raises(InputError, match=message) as caught:
+            read_evaluation(tmp_path, own)
+        assert "milmer evaluate" in caught.value.hint or "--settings" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "equal"),
+    [
+        ("train.protocol=participant", True),
+        ("run.device=cpu", True),
+        ("data.target=valence", False),
+        ("model.fusion=none", False),
+        ("quality.min_faces=0.5", False),
+        ("train.epochs=7", False),
+    ],
+)
+def test_training_fingerprint_depends_on_what_a_model_learns(override, equal):
+    own, other = (training_fingerprint(load_settings(overrides=o)) for o in ([], [override]))
+    assert (own == other) == equal
+
+
+def test_card_cites_what_milmer_cite_states():
+    card = model_card(document(milmer="0.0.9"), METRICS)
+    assert PAPER.bibtex() in card
+    assert SOFTWARE.bibtex().replace(SOFTWARE.fields["version"], "0.0.9") in card
+
+
+def test_training_fingerprint_of_a_bundle_is_that_of_its_training(tmp_path):
+    (tmp_path / "swin").mkdir()
+    overrides = (f"model.backbone={tmp_path / 'swin'}", "train.lr=3e-4", "data.conditions=[x]")
+    own = document(*overrides, class_names=("low", "high"), files={})
+    read = BundleDocument.from_json(json.loads(json.dumps(own.to_json())), "bundle.json")
+    assert read.settings.model.backbone == "local folder"
+    assert training_fingerprint(read.settings) == training_fingerprint(own.settings)

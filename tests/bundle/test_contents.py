@@ -168,3 +168,59 @@ def test_bundle_with_the_temperatures_of_another_model_is_refused(folder):
     edit_bundle(folder, lambda document: document["temperatures"].update(both=9.0))
     with pytest.raises(InputError, match="does not belong to the model: expected the temperatures"):
         load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda document: document["classes"].reverse(), "expected the classes HAHV, LAHV"),
+        (lambda document: document["settings"]["faces"].update(instances=9), "3 face images"),
+        (lambda document: document["settings"]["model"].update(modalities="eeg"), "=both, got eeg"),
+        (
+            lambda document: document["settings"]["model"].update(eeg_alignment="euclidean"),
+            r"expected model\.eeg_alignment=none, got euclidean",
+        ),
+    ],
+    ids=["order of the classes", "instances", "modalities", "alignment"],
+)
+def test_bundle_with_the_document_of_another_model_is_refused(folder, edit, message):
+    edit_bundle(folder, edit)
+    with pytest.raises(InputError, match=f"does not belong to the model: .*{message}"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["../../secret.txt", "/etc/hostname", "README.md"])
+def test_bundle_that_lists_other_files_is_refused(folder, name):
+    edit_bundle(folder, lambda document: document["files"].update({name: "0" * 64}))
+    with pytest.raises(InputError, match=r"files: expected digests of config\.json, model"):
+        Bundle.open(folder)
+
+
+@pytest.mark.parametrize("values", [{"n_samples": -3}, {"image_mean": "x"}], ids=str)
+def test_bundle_with_an_impossible_configuration_is_refused(folder, values):
+    config = json.loads((folder / "config.json").read_text()) | values
+    replace_bundle_file(folder, "config.json", json.dumps(config).encode())
+    with pytest.raises(WeightsError, match="cannot be created with its config") as caught:
+        Bundle.open(folder).load_model()
+    assert "\n" not in caught.value.message
+
+
+def test_digest_of_a_bundle_is_the_stated_one_in_any_working_directory(
+    folder, tmp_path, monkeypatch
+):
+    edit_bundle(folder, lambda document: document["settings"]["model"].update(backbone="a/b"))
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    stated = json.loads((folder / "bundle.json").read_text())["digest"]
+    assert Bundle.open(folder).digest == stated
+
+
+def test_file_that_changes_after_its_digest_was_computed_is_refused(folder, monkeypatch):
+    """Each file is read once: its content is what was compared."""
+    bundle = Bundle.open(folder)
+    changed = (folder / "metrics.json").read_bytes().replace(b"41.7", b"99.9")
+    digest = bundle.files.digest("metrics.json")
+    (folder / "metrics.json").write_bytes(changed)
+    monkeypatch.setattr(type(bundle.files), "digest", lambda *_: digest)
+    with pytest.raises(WeightsError, match=r"metrics\.json changed since the training"):
+        bundle.metrics()

@@ -142,3 +142,50 @@ def test_damaged_zip_is_refused_when_it_is_read(tmp_path, folder):
 def test_file_above_the_limit_is_refused(folder):
     with pytest.raises(InputError, match="has more than 100 bytes"):
         FolderFiles(folder).read("metrics.json", 100)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_zip_with_another_compression_is_refused(tmp_path, method):
+    path = zip_of(tmp_path / "a.zip", {"config.json": b"{}"}, compress_type=method)
+    with pytest.raises(InputError, match="compressed by another method than deflate"):
+        ZipFiles(path)
+
+
+def test_encrypted_zip_is_refused(tmp_path):
+    path = zip_of(tmp_path / "a.zip", {"config.json": b"{}"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="which is encrypted"):
+        ZipFiles(path)
+
+
+def test_zip_with_the_folders_that_macos_adds_is_read(tmp_path):
+    entries = {"model/config.json": b"{}", "__MACOSX/model/._config.json": b"x"}
+    stored = ZipFiles(zip_of(tmp_path / "a.zip", entries))
+    assert stored.read("config.json") == b"{}"
+    assert stored.others == ["__MACOSX/model/._config.json"]
+
+
+def test_zip_of_two_bundles_is_refused(tmp_path):
+    path = zip_of(tmp_path / "a.zip", {"a/bundle.json": b"{}", "b/bundle.json": b"{}"})
+    with pytest.raises(InputError, match=r"it has no bundle\.json"):
+        Bundle.open(path)
+
+
+@pytest.mark.parametrize("name", ["README.md", "calibration.png"])
+def test_file_without_a_digest_is_not_read_through_a_link(tmp_path, folder, name):
+    (tmp_path / "secret").write_text("a private key")
+    (folder / name).unlink()
+    (folder / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(InputError, match=rf"{name} is a link to a file that is not part"):
+        FolderFiles(folder).read(name)
+
+
+def test_links_in_the_cache_of_the_hub_are_read(tmp_path):
+    snapshot, blobs = tmp_path / "repo" / "snapshots" / "commit", tmp_path / "repo" / "blobs"
+    for own in (snapshot, blobs):
+        own.mkdir(parents=True)
+    (blobs / "digest").write_text("card")
+    (snapshot / "README.md").symlink_to("../../blobs/digest")
+    assert FolderFiles(snapshot).read("README.md") == b"card"

@@ -109,6 +109,7 @@ def test_push_reports_errors_in_one_sentence(
         ("hf:somebody/nothing", r"has no model somebody/nothing, or it is private"),
         (f"hf:{REPOSITORY}@v9", f"{REPOSITORY} on .* has no revision v9"),
         (f"hf:{REPOSITORY}@", "expected a branch, a tag or a commit after @"),
+        (f"hf:{REPOSITORY}@a/../../b", "expected a branch, a tag or a commit after @"),
         (f"hf:{REPOSITORY}@-x", "expected a branch, a tag or a commit after @"),
     ],
 )

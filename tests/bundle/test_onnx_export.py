@@ -15,12 +15,14 @@ from transformers import SwinConfig, Swinv2Config, ViTConfig
 from milmer_cli.bundle import onnx_export
 from milmer_cli.bundle.onnx_export import export_onnx
 from milmer_cli.bundle.onnx_graphs import FaceEncoderGraph
+from milmer_cli.digests import file_digest
 from milmer_cli.errors import InputError, MilmerError, SettingsError
 from milmer_cli.models import MilmerConfig, MilmerModel
 from milmer_cli.models.configuration_milmer import FUSIONS, SELECTIONS
+from milmer_cli.stages.export import export_onnx_files
 
 FACE_SIZE, INSTANCES, CHANNELS, SAMPLES = 40, 4, 3, 64
-onnxruntime = pytest.importorskip("onnxruntime")
+onnx, onnxruntime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
 
 
 def make_model(**changes: object) -> MilmerModel:
@@ -229,3 +231,50 @@ def test_missing_package_is_named_with_the_extra(tmp_path, monkeypatch):
     )
     with pytest.raises(InputError, match=r"package onnxruntime.*milmer-cli\[onnx\]"):
         export_onnx(make_model(), FACE_SIZE, tmp_path)
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "classifier.onnx").write_text("mine")
+    with pytest.raises(InputError, match=r"contains classifier\.onnx, which .* did not write"):
+        export_onnx(make_model(), FACE_SIZE, tmp_path)
+    assert (tmp_path / "classifier.onnx").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_face_encoder_of_an_earlier_export_is_removed(tmp_path):
+    for name in ("classifier.onnx", "face_encoder.onnx", "onnx.json"):
+        content = '{"format": 1, "sha256": {}}' if name.endswith("json") else "earlier"
+        (tmp_path / name).write_text(content)
+    export_onnx(make_model(modalities="eeg"), FACE_SIZE, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classifier.onnx", "onnx.json"]
+
+
+def test_description_states_classes_temperatures_and_checksums(tmp_path):
+    model = make_swin_model(class_names=("low", "high"))
+    export_onnx(model, FACE_SIZE, tmp_path)
+    description = json.loads((tmp_path / "onnx.json").read_text())
+    assert description["class_names"] == ["low", "high"]
+    assert description["temperatures"] == {"both": 1.5, "eeg": 2.0, "face": 3.0}
+    assert (description["face_size"], description["n_samples"]) == (FACE_SIZE, SAMPLES)
+    names = ("classifier.onnx", "face_encoder.onnx")
+    assert description["sha256"] == {name: file_digest(tmp_path / name) for name in names}
+    for name in names:
+        (opset,) = onnx.load(str(tmp_path / name)).opset_import
+        assert (opset.domain, opset.version) == ("", 18)
+
+
+@pytest.mark.parametrize("amplitude", ["sd", "none"])
+def test_export_refuses_a_run_only_if_its_model_reads_the_whole_recording(
+    amplitude, write_run, tmp_path
+):
+    scale = "model.eeg_amplitude_scale=recording"  # without an amplitude, it has no effect
+    run = write_run(
+        tmp_path / "run", "model.modalities=eeg", f"model.eeg_amplitude={amplitude}", scale
+    )
+    if amplitude == "none":
+        written = export_onnx_files(run, tmp_path / "onnx")
+        assert len(written.files) == 2
+        return
+    with pytest.raises(SettingsError, match="eeg_amplitude_scale=recording"):
+        export_onnx_files(run, tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import milmer_cli
+from helpers import RecordingProgress
 from milmer_cli import load_model
 from milmer_cli.bundle.resolve import DEMO_FILE, open_bundle
 from milmer_cli.errors import InputError
@@ -71,3 +72,30 @@ def test_demo_model_predicts_a_recording_without_meaning(tmp_path, recording_fil
     assert result.probabilities.shape == (3, 4)
     assert not result.abstained.any()
     assert "no meaning" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "source", ["", "~no-such-user/run", "a" * 5000, "a\0b"], ids=["empty", "user", "long", "null"]
+)
+def test_open_bundle_refuses_names_that_no_file_can_have(source):
+    with pytest.raises(InputError, match=r"^The model .* does not exist") as caught:
+        open_bundle(source)
+    assert "Give a run folder" in caught.value.hint
+    assert len(caught.value.message) < 400
+
+
+def test_open_bundle_warns_if_demo_is_also_a_model_of_the_user(
+    untrained_run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    progress = RecordingProgress()
+    assert open_bundle("demo", progress).synthetic
+    assert progress.warnings == []
+    result = export(untrained_run, "demo")
+    assert dict(result.summary())["use"] == "milmer predict --model ./demo"
+    assert open_bundle("demo", progress).synthetic
+    assert progress.warnings == [
+        "demo is the model that is part of Milmer: give ./demo for the folder."
+    ]
+    assert not open_bundle("./demo").synthetic
+    assert dict(export("./demo", "my model").summary())["use"].endswith("--model 'my model'")

@@ -11,7 +11,12 @@ from milmer_cli.store.sources import TrialSource
 
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"trials": 3}', '{"trials": [3]}', '{"trials": [{"trial": 1}]}',
-                '{"trials": [{"trial": 1, "sets": [], "eeg": [], "x": 1}]}'],
+                '{"trials": [{"trial": 1, "sets": [], "eeg": [], "x": 1}]}',
+                '{"trials": [{"trial": 1e999, "sets": [], "eeg": [], "duration_s": 1}]}',
+                '{"trials": [{"trial": 1, "sets": "test", "eeg": [], "duration_s": 1}]}',
+                '{"trials": [{"trial": 1, "sets": [], "eeg": [], "duration_s": "long"}]}',
+                '{"trials": [{"trial": 1, "sets": [], "eeg": [], "duration_s": NaN}]}',
+                '{"trials": [{"trial": 1, "sets": [], "eeg": [], "duration_s": 1, "video": 3}]}'],
 )  # fmt: skip
 def test_sources_from_json_rejects_a_damaged_document(content):
     with pytest.raises(InputError, match=r"sources\.json is damaged") as caught:

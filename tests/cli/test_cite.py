@@ -56,6 +56,8 @@ def test_cite_states_if_the_data_set_is_unknown(milmer, tmp_path):
     [
         (["--data-set", "SEED"], "--data-set: expected one of DEAP, EAV"),
         (["--bibtex", "--json"], "--bibtex and --json cannot be combined"),
+        (["--run", "."], "Hint: Give a folder that `milmer train` wrote"),
+        (["--prepared", "."], "Hint: Give a folder that `milmer prepare` wrote"),
     ],
 )
 def test_cite_refuses(milmer, arguments, message):

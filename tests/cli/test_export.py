@@ -61,3 +61,10 @@ def test_missing_model_is_refused(milmer, command):
     outcome = milmer(*command)
     assert outcome.code == 2
     assert "The model no/run does not exist" in outcome.err
+
+
+def test_export_of_a_model_of_synthetic_data_warns(milmer, tmp_path):
+    outcome = milmer("export", "demo", "--to", tmp_path / "model.zip")
+    assert outcome.code == 0, outcome.err
+    assert "Warning: This model was trained on synthetic data" in outcome.err
+    assert "the output of the model has no meaning" in outcome.out

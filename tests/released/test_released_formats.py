@@ -64,6 +64,8 @@ def test_run_of_a_released_version_is_evaluated(released, tmp_path):
     stored = read_document(
         released / "evaluation" / "metrics.json", "evaluation", ["scores", "protocols"]
     )
+    weights = Run.open(released / "run").bundle.weights_digest
+    assert result.evaluation.provenance["weights_sha256"] == weights
     again = result.evaluation.main.scores
     assert again.n_segments == stored["scores"]["n_segments"]
     assert again.accuracy.value == stored["scores"]["segment"]["accuracy"]["value"]

@@ -11,6 +11,7 @@ import pytest
 
 from helpers import RecordingProgress, read_csv, write_gdf, write_numbered_video
 from milmer_cli import preprocessing
+from milmer_cli.bundle.contents import Bundle
 from milmer_cli.datasets.manifest_recordings import ManifestRecordings
 from milmer_cli.eeg.channels import GENEVA
 from milmer_cli.eeg.io import AS_RECORDED
@@ -22,7 +23,7 @@ from milmer_cli.prediction.request import Outputs, Request
 from milmer_cli.settings import load_settings
 from milmer_cli.stages.export import export
 from milmer_cli.stages.predict import predict
-from milmer_cli.stages.predict_batch import SUMMARY, predict_batch, predict_events
+from milmer_cli.stages.predict_batch import SUMMARY, _load_model, predict_batch, predict_events
 
 SETTINGS = load_settings(overrides=["run.device=cpu", "run.workers=1"])
 
@@ -280,3 +281,11 @@ def test_event_requests_require_the_duration_of_triggers(tmp_path):
     assert "--duration" in caught.value.hint
     requests = event_requests(replace(request, duration_s=3.0), AS_RECORDED)
     assert [(r.trial, r.duration_s) for r in requests.values()] == [(1, 3.0), (2, 3.0)]
+
+
+def test_worker_refuses_a_model_that_was_replaced_after_the_start(untrained_run):
+    path, settings = untrained_run / "model", load_settings(overrides=["run.device=cpu"])
+    digest = Bundle.open(path).digest
+    assert _load_model(path, "run", digest, settings).bundle.digest == digest
+    with pytest.raises(InputError, match="The model run was replaced during the prediction"):
+        _load_model(path, "run", "0" * 64, settings)
