@@ -1,6 +1,6 @@
 """Disturb each command: a read-only output, input that disappears, two processes on one output.
 
-    sudo python fuzz/disturb.py --times 10     # mounts a tmpfs for the read-only output: as root
+    python fuzz/disturb.py --times 10
 
 A result is wrong if a command prints a traceback, leaves a partial file, hangs, reports success
 without the files of an undisturbed run, or damages the result of the other process.
@@ -9,9 +9,10 @@ without the files of an undisturbed run, or damages the result of the other proc
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -55,26 +56,33 @@ class Trial:
 
 
 def make_read_only(trial: Trial) -> Iterator[str]:
-    """Make the file system of the output read-only while the command works, and writable again."""
-    disk = trial.folder
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(disk)], check=True)
-    log = disk.with_suffix(".txt")
-    try:
-        process = start(trial.command, trial.out, log=log)
-        time.sleep(trial.fraction * trial.duration_s)
-        made = subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=False)
-        yield from trial.wait(process, log)
-        complete = contents(trial.command, trial.out) == trial.expected
-        # the file system stays writable while a file is open for writing
-        if made.returncode == 0 and process.exitcode == 0 and not complete:
-            yield "success without the result"
-        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        if problem := finish(trial.command, trial.out, log):
-            yield f"run again: {problem}"
-        elif contents(trial.command, trial.out) != trial.expected:
-            yield "run again: other results"
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    """Make the output read-only while the command works, and writable again."""
+    log = trial.folder.with_suffix(".txt")
+    process = start(trial.command, trial.out, log=log)
+    time.sleep(trial.fraction * trial.duration_s)
+    modes = remove_permissions(trial.folder)
+    yield from trial.wait(process, log)
+    complete = contents(trial.command, trial.out) == trial.expected
+    if process.exitcode == 0 and not complete:
+        yield "success without the result"
+    for path, mode in modes.items():
+        path.chmod(mode)
+    if problem := finish(trial.command, trial.out, log):
+        yield f"run again: {problem}"
+    elif contents(trial.command, trial.out) != trial.expected:
+        yield "run again: other results"
+
+
+def remove_permissions(folder: Path) -> dict[Path, int]:
+    """Make a folder and everything in it read-only; return the permissions before."""
+    modes: dict[Path, int] = {}
+    for parent, _, files in os.walk(folder):
+        for path in (Path(parent), *(Path(parent, file) for file in files)):
+            with contextlib.suppress(FileNotFoundError):  # the command renamed or removed it
+                mode = path.stat().st_mode & 0o7777
+                path.chmod(mode & ~0o222)
+                modes[path] = mode
+    return modes
 
 
 def remove_input(trial: Trial) -> Iterator[str]:
