@@ -29,6 +29,7 @@ print(config.id2label)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("imports", [MILMER_FIRST, TRANSFORMERS_FIRST], ids=["before", "after"])
 def test_auto_model_loads_a_run_if_milmer_is_imported_before_or_after(imports, untrained_run):
     done = run_python("-c", imports + LOAD, untrained_run / "model")

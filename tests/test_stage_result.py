@@ -48,6 +48,7 @@ def results() -> dict[str, ast.ClassDef]:
     return {name: node for name, node in classes.items() if name != StageResult.__name__}
 
 
+@pytest.mark.slow
 def test_every_result_keeps_the_repr_of_stage_result():
     assert {"PrepareResult", "TrainResult", "EvaluateResult", "PredictResult"} <= set(results())
     for name, node in results().items():

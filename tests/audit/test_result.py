@@ -207,6 +207,7 @@ def test_audit_names_an_epoch_selected_on_the_test_set(audit, tmp_path, columns,
     assert ("epoch_on_test" in kinds(audit(study(), history=history))) is leaks
 
 
+@pytest.mark.slow
 def test_audit_of_null_predictions_is_at_chance(audit):
     n_chance = 0
     for seed in range(100):

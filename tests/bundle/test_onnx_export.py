@@ -185,6 +185,7 @@ def test_aligned_eeg_is_part_of_the_classifier(tmp_path):
     assert not np.allclose(probabilities, unaligned, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_export_does_not_change_the_model_and_is_deterministic(tmp_path):
     model = make_swin_model(eeg_amplitude="bands").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -66,6 +66,7 @@ def test_demo_model_is_small_intact_and_states_that_its_data_are_synthetic():
     assert "The training data are synthetic. The output of this model has no meaning" in card
 
 
+@pytest.mark.slow
 def test_demo_model_predicts_a_recording_without_meaning(tmp_path, recording_files):
     files = recording_files / "face.mp4", recording_files / "cap.edf"
     result = load_model("demo").predict(*files, out=tmp_path / "out")

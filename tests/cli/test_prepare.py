@@ -52,6 +52,7 @@ def test_prepare_check_json_contains_headers_and_classes(milmer, deap):
     assert document["usable"] is True
 
 
+@pytest.mark.slow
 def test_prepare_prints_the_table_and_writes_a_store_for_inspect(milmer, deap, tmp_path):
     planned = milmer("prepare", "--deap-root", deap, "--dry-run", *SMALL)
     assert planned.code == 0
@@ -75,6 +76,7 @@ def test_prepare_prints_the_table_and_writes_a_store_for_inspect(milmer, deap, t
     assert (tmp_path / "inspection.html").is_file()
 
 
+@pytest.mark.slow
 def test_prepare_exits_with_1_if_a_recording_is_unreadable(milmer, deap, tmp_path):
     data = Path(shutil.copytree(deap, tmp_path / "data"))
     video = data / "face_video" / "s01" / "s01_trial01.avi"

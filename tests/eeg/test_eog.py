@@ -124,6 +124,7 @@ def rare_blinks(n_samples: int) -> np.ndarray:
     return signal
 
 
+@pytest.mark.slow
 def test_remove_eog_without_eog_channels_finds_blinks_with_frontal_electrodes():
     eeg = mixed_brain()
     added = truth(eeg + np.outer(FRONT, rare_blinks(eeg.shape[1]))) - truth(eeg)
@@ -136,6 +137,7 @@ def test_remove_eog_without_eog_channels_finds_blinks_with_frontal_electrodes():
     assert any("eye artifacts were found with Fp1, AF3" in note for note in result.notes)
 
 
+@pytest.mark.slow
 def test_remove_eog_without_eog_channels_and_blinks_changes_nothing():
     eeg = mixed_brain()
     result = preprocess_eeg(EegBlock(raw_from_microvolts(eeg, SFREQ, GENEVA), {}), SETTINGS)

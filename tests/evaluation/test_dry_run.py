@@ -46,6 +46,7 @@ def test_evaluate_dry_run_counts_the_face_tokens_once_per_backbone(result):
     json.dumps(result.to_json())
 
 
+@pytest.mark.slow
 def test_evaluate_dry_run_counts_the_trainings_of_an_earlier_evaluation(
     prepared, small_settings, tmp_path
 ):

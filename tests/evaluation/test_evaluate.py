@@ -21,6 +21,8 @@ from milmer_cli.evaluation.baselines import BAND_POWER, BASELINES, MAIN, MAJORIT
 from milmer_cli.folder_lock import FolderLock
 from milmer_cli.stages.evaluate import evaluate
 
+pytestmark = pytest.mark.slow
+
 PROTOCOLS = ("segment", "trial")
 MODELS = [MAIN, *(b.title for b in BASELINES.values() if b.installed), "fusion=none"]
 

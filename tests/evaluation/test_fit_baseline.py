@@ -193,6 +193,7 @@ def face_token_accuracy(folder, settings):
     return np.mean(np.concatenate(correct))
 
 
+@pytest.mark.slow
 def test_face_tokens_of_a_random_backbone(made_once, write_store, small_settings):
     size = {"participants": 3, "trials": 16}
     null = made_once("null-store", lambda out: write_store(out, **size, random_ratings=True))

@@ -18,6 +18,8 @@ from milmer_cli.metrics.shortcuts import IDENTITIES
 from milmer_cli.stages.evaluate import evaluate
 from milmer_cli.store import PreparedTrial
 
+pytestmark = pytest.mark.slow
+
 CHANNELS = ("Fp1", "Fp2", "Cz", "Oz")
 SESSIONS, TRIALS = 3, 12
 BANDS_HZ = (6, 10, 20, 40)

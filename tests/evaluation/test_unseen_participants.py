@@ -237,6 +237,7 @@ def test_align_eeg_inductive_ignores_the_test_set(open_store, method, protocol):
     assert not np.array_equal(transductive.of(name).matrix, changed.of(name).matrix)
 
 
+@pytest.mark.slow
 def test_evaluate_marks_transductive_results_everywhere(made_once, small_settings, tmp_path):
     store = made_once("mixed-True", lambda folder: write_mixed_store(folder, True))
     settings = small_settings(
@@ -264,6 +265,7 @@ def test_evaluate_marks_transductive_results_everywhere(made_once, small_setting
     assert all("TRANSDUCTIVE" in caption for caption in captions if "protocol" in caption.lower())
 
 
+@pytest.mark.slow
 def test_evaluate_calibration_trials_on_participants_with_other_classes(
     made_once, small_settings, tmp_path
 ):
@@ -299,6 +301,7 @@ def test_evaluate_calibration_trials_on_participants_with_other_classes(
     assert again.to_json() == curve.to_json()
 
 
+@pytest.mark.slow
 def test_run_with_inductive_alignment_gives_the_same_result_in_evaluate(
     made_once, small_settings, tmp_path
 ):

@@ -295,6 +295,7 @@ def test_extract_faces_batched_detector_searches_at_its_usual_size(tmp_path):
     np.testing.assert_allclose(faces.box[0, 0], [200, 100, 300, 200], atol=4)
 
 
+@pytest.mark.slow
 def test_iter_faces_chunks_equal_the_whole(tmp_path, monkeypatch):
     monkeypatch.setattr("milmer_cli.faces.extract._CHUNK_S", 5.0)
     span = squares(

@@ -132,6 +132,7 @@ def test_load_backbone_refuses_images_smaller_than_the_windows(
         load_backbone(classifier[0], image_size=16)
 
 
+@pytest.mark.slow
 def test_load_backbone_refuses_other_architectures(tmp_path: Path) -> None:
     for config, reason in (
         (BertConfig(), "BertModel cannot be the backbone: its input is not an image"),

@@ -97,6 +97,7 @@ def test_amplitude_of_channels_is_not_learnt_without_amplitude_features() -> Non
     assert trained_accuracy(doubled_channels, "none", 4) < 0.35
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "learnt"), [("bands", True), ("none", False)])
 def test_asymmetry_of_alpha_power_is_learnt_from_the_bands(kind: str, learnt: bool) -> None:
     accuracy = trained_accuracy(alpha_asymmetry, kind, 2)

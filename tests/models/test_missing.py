@@ -266,6 +266,7 @@ def accuracies_with_missing_channels(channel_dropout: float) -> list[float]:
     return [(logits.argmax(1) == labels).float().mean().item() for logits in predicted]
 
 
+@pytest.mark.slow
 def test_channel_dropout_reduces_the_loss_of_accuracy_with_missing_channels() -> None:
     without, dropout = (accuracies_with_missing_channels(rate) for rate in (0.0, 0.3))
     assert min(without[0], dropout[0]) > 0.99

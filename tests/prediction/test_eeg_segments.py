@@ -40,6 +40,7 @@ def test_factor_on_a_recording_has_no_effect_on_relative_eeg(
     assert data[0].dtype == data[1].dtype == np.float32
 
 
+@pytest.mark.slow
 def test_eeg_segment_reader_in_pieces_equals_the_whole(
     tmp_path, monkeypatch, untrained_run, write_edf, make_eeg
 ):

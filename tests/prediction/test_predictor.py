@@ -287,6 +287,7 @@ def test_predictor_of_an_eeg_model_ignores_the_video(tmp_path, recording_files, 
         )
 
 
+@pytest.mark.slow
 def test_predictor_abstains_if_the_quality_is_too_low(
     tmp_path, model, write_video, write_edf, make_eeg
 ):
@@ -343,6 +344,7 @@ def test_predictor_has_the_quality_rule_of_its_run(tmp_path, write_run, write_ed
     assert load_model_with(run, strict).predict(eeg=eeg).segments[0].abstained
 
 
+@pytest.mark.slow
 def test_predictor_reports_a_modality_that_is_unusable(
     tmp_path, model, write_video, write_edf, make_eeg
 ):

@@ -11,6 +11,7 @@ from milmer_cli.reports.evaluation import evaluation_page
 from milmer_cli.reports.prediction import prediction_page
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("kind", ["evaluation", "prediction"])
 def test_page_opens_in_a_browser_without_errors(kind, evaluation, prediction_of, tmp_path):

@@ -56,6 +56,7 @@ def test_hide_home_replaces_only_the_home_folder(monkeypatch):
     assert hide_home(3) == 3
 
 
+@pytest.mark.slow
 def test_page_contains_no_home_folder(monkeypatch, evaluation, prediction_of):
     monkeypatch.setenv("HOME", "/home/jane")
     monkeypatch.setenv("USERPROFILE", "/home/jane")

@@ -24,6 +24,7 @@ def test_prediction_page_shows_score_notes_segments_and_faces(prediction_of, rea
         assert f"{100 * share:.1f} %" in read.sections["headline"]
 
 
+@pytest.mark.slow
 def test_prediction_page_without_video_or_with_two_classes(prediction_of, read_page):
     without = read_page(prediction_page(prediction_of(faces=False)))
     assert "faces" not in without.sections
@@ -39,6 +40,7 @@ def test_prediction_page_if_all_segments_abstained(prediction_of, read_page):
     assert "plane" not in read.sections
 
 
+@pytest.mark.slow
 def test_prediction_page_of_a_long_recording(prediction_of):
     content = prediction_page(prediction_of(n=400))
     assert content.count('class="strip"') == 50
@@ -52,6 +54,7 @@ def test_prediction_page_shows_the_calibration_of_the_model(prediction_of, relia
     assert "too few to measure" not in content.sections["why"]
 
 
+@pytest.mark.slow
 def test_prediction_page_shows_the_class_in_large_type_only_above_chance(prediction_of, read_page):
     page = prediction_page(prediction_of(above_chance=True))
     assert 'class="big"' in page

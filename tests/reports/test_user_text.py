@@ -60,6 +60,7 @@ def scores_of(class_names, participants):
     )
 
 
+@pytest.mark.slow
 @NAMES
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_figures_with_any_names_are_saved(tmp_path, names, suffix):
@@ -174,6 +175,7 @@ def test_shorten_name_keeps_start_and_end_in_one_line():
     assert "…" in shortened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["evaluation", "audit", "prediction", "inspection"])
 @NAMES
 def test_page_contains_no_markup_of_names(

@@ -43,6 +43,7 @@ def test_stage_reports_a_missing_input_that_is_given_as_text(
         stage(*arguments)
 
 
+@pytest.mark.slow
 def test_prepare_opens_the_data_set_of_a_path(deap, prepared, tmp_path):
     out = tmp_path / "prepared"
     shutil.copytree(prepared, out)

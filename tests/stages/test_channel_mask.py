@@ -56,6 +56,7 @@ def masks(monkeypatch) -> Masks:
     return recorded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", ["true", "false"])
 def test_train_and_evaluate_run_pass_the_channels_to_the_model(frozen, tmp_path, masks):
     bad = {"s01": [True, False, False, False], "s02": [False, True, False, True]}
@@ -97,6 +98,7 @@ def test_evaluate_run_writes_its_error_into_the_log(tmp_path, monkeypatch):
     assert last.endswith("The device is lost. Restart it.")
 
 
+@pytest.mark.slow
 def test_model_reads_all_channels_if_bad_ones_are_interpolated(tmp_path, masks):
     bad = {"s01": [True, False, False, False]}
     write_labeled_store(tmp_path / "prepared", participants=1, trials=8, bad_channels=bad)

@@ -115,6 +115,7 @@ def test_finetune_swin_model_card_has_data_scores_and_settings(finetuned):
     assert (base / "swin" / "confusion.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_finetune_swin_confusion_figure_names_the_source_of_its_labels(monkeypatch, tmp_path):
     figures = []
     monkeypatch.setattr(finetune_output, "save_figure", lambda figure, path: figures.append(figure))
@@ -137,6 +138,7 @@ def test_finetune_swin_returns_the_finished_run(finetuned):
         )
 
 
+@pytest.mark.slow
 def test_finetune_swin_without_test_set_says_that_scores_are_optimistic(finetuned, tmp_path):
     base, _, _ = finetuned
     settings = load_settings(overrides=[*SMALL, "finetune.epochs=1"])
@@ -146,6 +148,7 @@ def test_finetune_swin_without_test_set_says_that_scores_are_optimistic(finetune
     assert "subjects are unknown" in result.metrics["protocol"]
 
 
+@pytest.mark.slow
 def test_finetune_swin_starts_from_the_given_backbone(finetuned, tmp_path):
     base, _, _ = finetuned
     frozen = ["finetune.epochs=1", "finetune.lr=1e-12", "finetune.weight_decay=0"]
@@ -156,6 +159,7 @@ def test_finetune_swin_starts_from_the_given_backbone(finetuned, tmp_path):
         torch.testing.assert_close(after[name], value, atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_finetune_swin_keeps_the_normalization_of_its_backbone(tmp_path):
     """Images of ViT are normalized with 0.5; the fine-tuned folder and Milmer use it too."""
     config = ViTConfig(
@@ -176,6 +180,7 @@ def test_finetune_swin_keeps_the_normalization_of_its_backbone(tmp_path):
     assert model.config.image_size == (32, 32)
 
 
+@pytest.mark.slow
 def test_finetune_swin_trains_a_backbone_that_is_not_square_on_its_size(tmp_path, monkeypatch):
     config = SwinConfig(
         image_size=[32, 64], patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2],
@@ -219,6 +224,7 @@ def _parent(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_finetune_swin_dry_run_counts_and_measures_and_writes_nothing(finetuned, tmp_path):
     base, whole, _ = finetuned
     progress = RecordingProgress()

@@ -28,6 +28,8 @@ from milmer_cli.store import PreparedStore
 from milmer_cli.training.run_dir import Run
 from milmer_cli.video.frames import VideoReader
 
+pytestmark = pytest.mark.slow
+
 CONFIG = SyntheticConfig(participants=2, trials=6, stimulus_s=6.0, marks=True, expression_images=0)
 SMALL = [
     "faces.image_size=112",

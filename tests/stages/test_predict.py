@@ -17,6 +17,7 @@ from milmer_cli.stages.predict import predict
 SETTINGS = load_settings(overrides=["run.device=cpu"])
 
 
+@pytest.mark.slow
 def test_predict_writes_table_document_and_page(tmp_path, recording_files, untrained_run):
     out, written = tmp_path / "out", []
     progress = RecordingProgress(lambda: written.append(len(read_csv(out / "timeline.csv"))))
@@ -67,6 +68,7 @@ def test_predict_of_a_video_that_starts_after_the_stimulus(recording_files, mode
         np.testing.assert_array_equal(segment.boxes, expected)
 
 
+@pytest.mark.slow
 def test_predict_never_mixes_two_predictions(tmp_path, monkeypatch, recording_files, model):
     out = tmp_path / "out"
     model.predict(eeg=recording_files / "cap.edf", out=out)
@@ -133,6 +135,7 @@ def test_predict_from_python_writes_nothing_by_default(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_predict_align_check_detects_a_wrong_onset(
     tmp_path, model, write_video, write_edf, make_eeg
 ):
@@ -163,6 +166,7 @@ def test_predict_align_check_detects_a_wrong_onset(
     assert "coincide within" in progress.text
 
 
+@pytest.mark.slow
 def test_predict_abstains_in_the_gap_of_a_recording(tmp_path, model, make_eeg):
     eeg = make_eeg(25.0)
     path = write_discontinuous(tmp_path / "gap.edf", GENEVA, eeg)

@@ -66,6 +66,7 @@ def test_predict_reads_the_segments_of_an_array_that_prepare_stores(manifest, un
         np.testing.assert_allclose(reader.read(2).data, expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_predict_batch_reads_and_preprocesses_an_array_once(
     manifest, untrained_run, tmp_path, monkeypatch
 ):

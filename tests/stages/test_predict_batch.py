@@ -41,6 +41,7 @@ def summary(out):
     return {row["name"]: row for row in read_csv(out / SUMMARY)}
 
 
+@pytest.mark.slow
 def test_predict_batch_predicts_all_and_reports_failures(
     tmp_path, table, untrained_run, write_edf, make_eeg
 ):
@@ -93,6 +94,7 @@ def test_predict_batch_rejects_a_folder_that_another_process_writes(tmp_path, un
         predict_batch(table, untrained_run, tmp_path / "out", SETTINGS)
 
 
+@pytest.mark.slow
 def test_predict_batch_isolates_unexpected_errors(tmp_path, monkeypatch, table, untrained_run):
     out = tmp_path / "out"
     table.write_text("name,eeg\nb,b.edf\nbroken,a.edf\n")
@@ -115,6 +117,7 @@ def test_predict_batch_isolates_unexpected_errors(tmp_path, monkeypatch, table, 
     assert (out / "b" / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_predict_batch_does_not_follow_a_link_with_the_name_of_a_recording(
     tmp_path, table, untrained_run
 ):
@@ -129,6 +132,7 @@ def test_predict_batch_does_not_follow_a_link_with_the_name_of_a_recording(
     assert not list((tmp_path / "victim").iterdir())
 
 
+@pytest.mark.slow
 def test_predict_batch_repeats_if_a_data_file_changes(tmp_path, untrained_run, make_eeg):
     signals = make_eeg(6.0)
     write_brainvision(tmp_path / "x.vhdr", signals)
@@ -161,6 +165,7 @@ def test_predict_batch_rejects_a_folder_with_other_files(tmp_path, table, untrai
         predict_batch(table, untrained_run, tmp_path / "out", SETTINGS)
 
 
+@pytest.mark.slow
 def test_predict_batch_reads_the_manifest_of_prepare(tmp_path, untrained_run, write_edf, make_eeg):
     """One file works for both commands, which read the same part of the EEG for each trial."""
     write_edf(tmp_path / "a.edf", GENEVA, make_eeg(12.0))
@@ -210,6 +215,7 @@ def session(tmp_path, make_eeg):
     return path
 
 
+@pytest.mark.slow
 def test_predict_events_predicts_each_event_as_if_it_was_alone(
     tmp_path, monkeypatch, untrained_run, session
 ):

@@ -171,6 +171,7 @@ def test_prepare_dry_run_fails_like_prepare(deap, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_prepare_new_face_size_reuses_the_eeg(deap, prepared, store, monkeypatch):
     monkeypatch.setattr(jobs, "segment_eeg", None)
     run(deap, store, "faces.image_size=32")
@@ -195,6 +196,7 @@ def test_prepare_new_ratings_reuse_eeg_and_faces(deap, prepared, store, tmp_path
     assert differing(prepared, store) == {"ratings"}
 
 
+@pytest.mark.slow
 def test_prepare_dat_and_mat_give_the_same_store(deap, tmp_path):
     for source in ("dat", "mat"):
         run(deap, tmp_path / source, "faces.instances=1", source=source)
@@ -204,6 +206,7 @@ def test_prepare_dat_and_mat_give_the_same_store(deap, tmp_path):
         assert p.settings["eeg"]["band_hz"] == [4.0, 45.0]
 
 
+@pytest.mark.slow
 def test_prepare_raw_and_preprocessed_eeg_have_the_same_band(deap, tmp_path):
     """s01 is read from the preprocessed file and s29 from the raw one, limited to 4 to 45 Hz."""
     mixed = Path(shutil.copytree(deap, tmp_path / "data", copy_function=os.symlink))
@@ -224,6 +227,7 @@ def test_prepare_raw_and_preprocessed_eeg_have_the_same_band(deap, tmp_path):
         assert np.median(power[:, frequencies <= 2]) < 0.05 * np.median(power[:, frequencies == 10])
 
 
+@pytest.mark.slow
 def test_prepare_adds_participants_to_the_store(deap, prepared, tmp_path):
     run(deap, tmp_path / "p", participants="1")
     result = run(deap, tmp_path / "p", participants="29")
@@ -243,6 +247,7 @@ def test_prepare_reports_the_coverage_of_each_participant(deap, prepared, tmp_pa
     assert shares == ", ".join(f"{name} {share:.1%}" for name, share in (lowest, highest))
 
 
+@pytest.mark.slow
 def test_prepare_warns_of_few_faces(deap, tmp_path, monkeypatch):
     def none_found(detector, images, previous=()):
         return [[] for _ in images]
@@ -265,6 +270,7 @@ def test_prepare_refuses_a_locked_store(deap, tmp_path):
         run(deap, tmp_path / "p")
 
 
+@pytest.mark.slow
 def test_prepare_reports_progress_in_total_and_by_participant(deap, tmp_path):
     progress_sink = RecordingProgress()
     run(deap, tmp_path / "p", "faces.instances=1", progress=progress_sink)
@@ -276,6 +282,7 @@ def test_prepare_reports_progress_in_total_and_by_participant(deap, tmp_path):
     assert [progress_sink.totals[name] for name in ("s01", "s29")] == [4, 3]
 
 
+@pytest.mark.slow
 def test_prepare_full_disk_keeps_finished_parts(deap, prepared, tmp_path, monkeypatch):
     out = tmp_path / "p"
     real, calls = os.fsync, []
@@ -327,6 +334,7 @@ def test_prepare_damaged_participant_that_is_selected_is_an_error(damaged, tmp_p
         run(damaged, tmp_path / "p", "data.participants=29", participants="29")
 
 
+@pytest.mark.slow
 def test_prepare_eeg_that_fails_in_the_preprocessing_excludes_only_its_participant(
     deap, tmp_path, monkeypatch
 ):
@@ -348,6 +356,7 @@ def test_prepare_eeg_that_fails_in_the_preprocessing_excludes_only_its_participa
         run(deap, tmp_path / "q", "data.participants=29", "run.workers=1", participants="29")
 
 
+@pytest.mark.slow
 def test_prepare_resumes_after_a_video_disappeared(deap, prepared, tmp_path, monkeypatch):
     select_face_video = jobs.select_face_video
     data, away = tmp_path / "data", tmp_path / "away"
@@ -369,6 +378,7 @@ def test_prepare_resumes_after_a_video_disappeared(deap, prepared, tmp_path, mon
     assert content(tmp_path / "p") == content(prepared)
 
 
+@pytest.mark.slow
 def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
     messages = ("Bad channels were kept.",), ("Most channels are bad.",)
     monkeypatch.setattr("milmer_cli.eeg.preprocess.bad_channel_messages", lambda *_: messages)
@@ -381,6 +391,7 @@ def test_prepare_warns_if_most_channels_are_bad(deap, tmp_path, monkeypatch):
         assert set(sum(messages, ())) <= set(participant.notes["messages"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_index", [True, False])
 def test_prepare_replaces_a_damaged_file(deap, prepared, store, with_index):
     path = store / "s01.h5"

@@ -123,6 +123,7 @@ def test_prepare_manifest_labels_reach_the_batches(store):
     assert batch["labels"].tolist() == [1, 1, 0, 0, 0, 0, 1, 1, 0, 0]
 
 
+@pytest.mark.slow
 def test_prepare_manifest_keeps_unchanged_participants(manifest, store, tmp_path):
     out = tmp_path / "prepared"
     settings = load_settings(overrides=SMALL)

@@ -37,6 +37,7 @@ def run(examples):
         exec(compile(example, PAGE.name, "exec"), {})
 
 
+@pytest.mark.slow
 def test_examples_from_recordings_to_batches_run_in_order(folder):
     run([example for example in EXAMPLES if not any(word in example for word in PANDAS)])
     assert (folder / "runs" / "first" / "metrics.json").is_file()

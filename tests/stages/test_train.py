@@ -160,6 +160,7 @@ def test_train_does_not_overwrite_another_run(run, prepared, tmp_path):
         train(prepared, tmp_path / "notes", small_settings())
 
 
+@pytest.mark.slow
 def test_train_writes_the_same_weights_for_the_same_seed(prepared, tmp_path):
     for name in "ab":
         train(prepared, tmp_path / name, small_settings("train.epochs=1", "model.modalities=eeg"))
@@ -167,6 +168,7 @@ def test_train_writes_the_same_weights_for_the_same_seed(prepared, tmp_path):
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_train_resumes_an_unfinished_run(prepared, tmp_path, monkeypatch):
     class CutError(Exception):
         pass
@@ -201,6 +203,7 @@ def test_train_resumes_an_unfinished_run(prepared, tmp_path, monkeypatch):
     assert same[0].read_bytes() == same[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_train_restart_replaces_a_finished_run_and_keeps_other_files(prepared, tmp_path):
     eeg = ("model.modalities=eeg", "train.epochs=1")
     run = tmp_path / "run"
@@ -295,6 +298,7 @@ def test_train_refuses_a_single_class_and_warns_of_absent_ones(tmp_path):
     assert any("no segment of HALV" in warning for warning in progress.warnings)
 
 
+@pytest.mark.slow
 def test_train_uses_the_eeg_of_a_participant_without_faces(tmp_path):
     write_labeled_store(tmp_path / "store", participants=2, trials=6, without_faces=("s02",))
     progress = RecordingProgress()
@@ -307,6 +311,7 @@ def test_train_uses_the_eeg_of_a_participant_without_faces(tmp_path):
     assert set(usable.segments.participant[usable.labels >= 0]) == {"s01"}
 
 
+@pytest.mark.slow
 def test_train_uses_the_faces_of_a_participant_without_eeg(tmp_path):
     write_labeled_store(tmp_path / "store", participants=2, trials=6, without_eeg=("s01",))
     progress = RecordingProgress()
@@ -320,6 +325,7 @@ def test_train_uses_the_faces_of_a_participant_without_eeg(tmp_path):
     assert set(usable.segments.participant[usable.labels >= 0]) == {"s02"}
 
 
+@pytest.mark.slow
 def test_train_scores_with_the_micro_batch_size_that_fitted(prepared, tmp_path, monkeypatch):
     forward = MilmerModel.forward
 
@@ -335,6 +341,7 @@ def test_train_scores_with_the_micro_batch_size_that_fitted(prepared, tmp_path, 
     assert result.metrics["test"] is not None
 
 
+@pytest.mark.slow
 def test_train_does_not_change_a_frozen_backbone(prepared, tmp_path):
     frozen = small_settings("model.freeze_backbone=true")
     device = Device.from_settings(frozen.run)
@@ -360,6 +367,7 @@ def test_train_starts_again_after_a_failure_before_the_first_checkpoint(prepared
     train(prepared, tmp_path / "run", small_settings(*eeg))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("model.freeze_backbone=true",)], ids=["trainable", "frozen"])
 def test_train_dry_run_counts_and_measures_and_writes_nothing(prepared, tmp_path, more):
     files = sorted(path.name for path in prepared.iterdir())

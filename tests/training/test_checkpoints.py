@@ -94,6 +94,7 @@ def uninterrupted(toy):
     return model, toy.train(model, toy.Points(40, 0), toy.Points(12, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_resume_after_a_kill_gives_the_same_weights(toy, killed, uninterrupted, name):
     assert last_step(killed / name) == CASES[name][2]
@@ -104,6 +105,7 @@ def test_resume_after_a_kill_gives_the_same_weights(toy, killed, uninterrupted, 
     toy.assert_equal_weights(model, uninterrupted[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [7, 10], ids=["within an epoch", "at the end of an epoch"])
 def test_interrupt_saves_a_checkpoint_and_resume_gives_the_same_weights(
     toy, uninterrupted, tmp_path, step
@@ -142,6 +144,7 @@ def test_interrupt_during_validation_saves_the_epoch(toy, tmp_path, monkeypatch)
     assert last_step(tmp_path) == 2 * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_resume_within_an_epoch_restores_the_weight_average(toy, tmp_path, epoch):
     settings = ("run.checkpoint_interval_min=1e-9", "train.ema_decay=0.9")
@@ -187,6 +190,7 @@ def test_resume_refuses_other_settings(toy, tmp_path):
         toy.train(toy.net(), *data, "train.lr=0.02", out=tmp_path, resume=True)
 
 
+@pytest.mark.slow
 def test_full_disk_keeps_the_last_complete_checkpoint(toy, tmp_path, monkeypatch):
     n_written = 0
     save_file = checkpoints.save_file

@@ -97,6 +97,7 @@ def test_fit_fold_standardizes_the_amplitude_on_the_channels_that_the_model_read
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scale", "differs"), [("recording", False), ("microvolts", True)])
 def test_factor_on_the_eeg_of_a_participant_has_no_effect_on_its_predictions(
     scale, differs, tmp_path

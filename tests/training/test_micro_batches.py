@@ -11,6 +11,7 @@ from milmer_cli.errors import MilmerError
 OUT_OF_MEMORY = "CUDA out of memory."
 
 
+@pytest.mark.slow
 def test_training_step_halves_the_micro_batch_and_keeps_the_batch(toy):
     class Greedy(toy.Net):
         """Runs out of memory with more than three samples."""
@@ -32,6 +33,7 @@ def test_training_step_halves_the_micro_batch_and_keeps_the_batch(toy):
         torch.testing.assert_close(model.state_dict()[name], value, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_training_step_counts_no_sample_twice_when_it_is_repeated(toy):
     class Moody(toy.Net):
         calls = 0

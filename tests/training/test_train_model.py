@@ -14,6 +14,7 @@ from milmer_cli.training import checkpoints, trainer
 from milmer_cli.training.optimization import balanced_class_weights
 
 
+@pytest.mark.slow
 def test_train_model_overfits_one_batch(toy, device):
     data = toy.Points(8, 0, spread=3.0)
     model = toy.net(dropout=0.0)
@@ -22,6 +23,7 @@ def test_train_model_overfits_one_batch(toy, device):
     assert (predicted == data.labels).all()
 
 
+@pytest.mark.slow
 def test_train_model_gives_the_same_weights_for_the_same_seed(toy):
     models = [toy.net(), toy.net(), toy.net()]
     for model, seed in zip(models, (0, 0, 1), strict=True):
@@ -31,6 +33,7 @@ def test_train_model_gives_the_same_weights_for_the_same_seed(toy):
     assert not torch.equal(models[0].inner.weight, models[2].inner.weight)
 
 
+@pytest.mark.slow
 def test_train_model_gives_the_same_weights_with_data_loader_workers(toy):
     models = [toy.net(), toy.net()]
     for model, n_workers in zip(models, (0, 2), strict=True):
@@ -39,6 +42,7 @@ def test_train_model_gives_the_same_weights_with_data_loader_workers(toy):
     toy.assert_equal_weights(*models)
 
 
+@pytest.mark.slow
 def test_train_model_restores_the_best_epoch(toy, device, tmp_path):
     validation = toy.Points(30, 1, spread=2.5)
     for out in (None, tmp_path):
@@ -121,6 +125,7 @@ def test_train_model_trains_on_less_than_one_batch(toy):
     assert len(history.epochs) == 3
 
 
+@pytest.mark.slow
 def test_train_model_weights_the_loss_by_class(toy, device):
     data = toy.Points(40, 0, spread=3.0)
     data.labels = np.array([0] * 36 + [1] * 2 + [2] * 2)
@@ -134,6 +139,7 @@ def test_train_model_weights_the_loss_by_class(toy, device):
     assert rare[1] > rare[0] + 0.1
 
 
+@pytest.mark.slow
 def test_train_model_leaves_the_model_in_float32_after_bfloat16(toy):
     model, exact = toy.net(), toy.net()
     data = toy.Points(40, 0), toy.Points(12, 1)

@@ -31,6 +31,7 @@ def _digital(path):
     return values.transpose(1, 0, 2).reshape(n_channels, -1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "start", "end"),
     [

@@ -60,6 +60,7 @@ def test_write_video_all_but_one_and_each_mark_is_its_stimulus(generated):
         assert {read_mark(image) for image in images} == {trial.stimulus}
 
 
+@pytest.mark.slow
 def test_write_video_centerface_finds_the_face_in_the_scheduled_frames_only(generated):
     detector = FaceDetector(FacesSettings(detector="centerface"))
     for participant in generated.truth.participants:

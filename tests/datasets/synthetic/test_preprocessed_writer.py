@@ -120,6 +120,7 @@ def _predictions(**config: Any) -> tuple[np.ndarray, np.ndarray]:
     return predicted, classes
 
 
+@pytest.mark.slow
 def test_signal_eeg_predicts_arousal_and_not_valence_unless_it_is_zero():
     predicted, true = _predictions(signal=1.0)
     signs = np.array([quadrant_signs(quadrant) for quadrant in range(4)])
@@ -130,5 +131,6 @@ def test_signal_eeg_predicts_arousal_and_not_valence_unless_it_is_zero():
     assert np.mean(null) < 0.36  # chance is 0.25; three sets of 48 trials
 
 
+@pytest.mark.slow
 def test_signal_kind_trial_does_not_predict_other_trials():
     assert np.equal(*_predictions(signal=1.0, signal_kind="trial")).mean() < 0.4
