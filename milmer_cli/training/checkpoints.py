@@ -101,13 +101,16 @@ class CheckpointState:
             raise InputError(f"{checkpoint / STATE} is damaged: {error}.", _START_AGAIN) from error
 
 
+_WRITE_HINT = "Check the free space and the permissions there, then run the same command again."
+
+
 @contextmanager
-def explain_write_errors(folder: Path, hint: str) -> Iterator[None]:
+def explain_write_errors(folder: Path) -> Iterator[None]:
     """Convert the errors of torch and safetensors that write into ``folder`` to a MilmerError."""
     try:
         yield
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise MilmerError(f"{folder} cannot be written: {_reason(error)}.", hint) from error
+        raise MilmerError(f"{folder} cannot be written: {_reason(error)}.", _WRITE_HINT) from error
 
 
 @contextmanager
@@ -121,7 +124,7 @@ def explain_checkpoint_errors(folder: Path) -> Iterator[None]:
         kept = f"the last complete one, {last.name}, is kept" if last else "there is no earlier one"
         raise MilmerError(
             f"A checkpoint could not be written in {folder}: {_reason(error)}; {kept}.",
-            "Free space on the disk, then run the same command again.",
+            _WRITE_HINT,
         ) from error
 
 

@@ -153,7 +153,7 @@ def save_model(model: PreTrainedModel, folder: Path) -> None:
         Writing failed, for example because the disk is full.
     """
     with (
-        explain_write_errors(folder, "Free space on the disk, then run the same command again."),
+        explain_write_errors(folder),
         atomic_files(folder) as staged,
         quiet(),
     ):
@@ -175,8 +175,7 @@ def save_bundle(
     MilmerError
         Writing failed, for example because the disk is full.
     """
-    hint = "Free space on the disk, then run the same command again."
-    with explain_write_errors(folder, hint):
+    with explain_write_errors(folder):
         write_bundle(folder, model, document, bundle_metrics(metrics), used, draw_calibration)
 
 
