@@ -159,7 +159,7 @@ def table_row(number: int, model: dict[str, Any]) -> str:
     interval = "none"
     if accuracy["low"] is not None:
         interval = f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %"
-    p = "none" if p_value is None else f"{p_value:.3f}"
+    p = "none" if p_value is None else "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
     step, value = STEPS[number], f"{100 * accuracy['value']:.1f} %"
     return f"| {number}. {step.title} | {step.protocol} | {value} | {interval} | {p} |"
 
@@ -175,20 +175,12 @@ def draw(models: Sequence[dict[str, Any]], path: Path) -> None:
             ax.plot([100 * accuracy["low"], 100 * accuracy["high"]], [number] * 2, color=color)
         ax.plot(100 * accuracy["value"], number, "D" if leaky else "o", color=color)
     ax.axvline(25, color=MUTED, lw=1, ls="--")
-    ax.text(25, -0.75, "chance", color=MUTED, ha="center", fontsize=9)
+    ax.text(25, -1.05, "chance", color=MUTED, ha="center", va="bottom", fontsize=9)
     ax.set_yticks(range(len(models)), [f"{n}. {step.title}" for n, step in enumerate(STEPS)])
-    ax.set(xlim=(0, 100), ylim=(len(models) - 0.5, -1), xlabel="accuracy over segments (%)")
+    meaning = "● other trials are tested, 95 % interval\n◆ LEAKY: the same trials"
+    ax.set_xlabel(f"accuracy over segments (%)\n{meaning}")
+    ax.set(xlim=(0, 100), ylim=(len(models) - 0.5, -1))
     ax.spines[["top", "right"]].set_visible(False)
-    ax.text(
-        0.99,
-        0.97,
-        "● trials of the test set are not in the training set (95 % interval)\n"
-        "◆ segments of them are: LEAKY, no interval",
-        transform=ax.transAxes,
-        ha="right",
-        va="top",
-        fontsize=8,
-    )
     figure.savefig(path, dpi=110)
 
 
