@@ -37,6 +37,7 @@ def test_export_rejects_flags_that_exclude_each_other(milmer, untrained_run, arg
     assert message in outcome.err
 
 
+@pytest.mark.slow
 def test_export_writes_onnx_files_or_a_bundle_in_a_folder_named_onnx(
     milmer, untrained_run, tmp_path, monkeypatch
 ):

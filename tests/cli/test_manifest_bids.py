@@ -77,6 +77,7 @@ def test_manifest_to_bids_without_mne_bids_is_one_sentence(milmer, root, tmp_pat
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_manifest_to_bids_writes_a_data_set(milmer, root, tmp_path):
     pytest.importorskip("mne_bids")
     manifest = tmp_path / "recordings.csv"

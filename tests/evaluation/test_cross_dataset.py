@@ -17,6 +17,8 @@ from milmer_cli.evaluation.baselines import BAND_POWER
 from milmer_cli.stages.evaluate import evaluate, evaluate_dry_run
 from milmer_cli.store import PreparedStore, PreparedTrial
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("joy", "fear")
 TRAIN = ("Fp1", "T3", "Cz", "Oz")
 TEST = ("OZ", "Pz", "fp1", "T7")  # other order and spelling; T7 is the new name of T3

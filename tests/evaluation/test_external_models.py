@@ -35,6 +35,8 @@ from milmer_cli.settings import load_settings
 from milmer_cli.stages.evaluate import evaluate
 from milmer_cli.training.fit_network import eeg_shape
 
+pytestmark = pytest.mark.slow
+
 FAST = ("train.epochs=12", "train.lr=0.1", "train.batch_size=32")
 
 

@@ -585,6 +585,7 @@ def test_predict_video_without_time_stamps_needs_its_frame_rate(tmp_path, record
     np.testing.assert_allclose(result.probabilities, expected.probabilities, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("openvino") is None, reason="needs the extra openvino")
 def test_predictor_states_the_engine_and_gives_equal_probabilities(recording_files, untrained_run):
     results = {}

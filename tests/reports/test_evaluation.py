@@ -206,6 +206,7 @@ def test_evaluation_page_shows_missing_electrodes(
     assert "missing-electrodes" not in content.sections
 
 
+@pytest.mark.slow
 def test_evaluation_page_names_the_baselines_that_are_left_out(evaluation, page):
     reason = "needs pyriemann, which is not installed"
     result = replace(evaluation, left_out={"Riemannian tangent space": reason})

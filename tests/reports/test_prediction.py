@@ -48,6 +48,7 @@ def test_prediction_page_of_a_long_recording(prediction_of):
     assert len(content) < 3_000_000
 
 
+@pytest.mark.slow
 def test_prediction_page_shows_the_calibration_of_the_model(prediction_of, reliability, read_page):
     content = read_page(prediction_page(prediction_of(reliability=reliability)))
     assert "Measured on the test set of the model" in content.sections["why"]

@@ -17,6 +17,8 @@ from milmer_cli.stages.predict_batch import predict_batch
 from milmer_cli.stages.prepare import prepare
 from milmer_cli.stages.train import train, train_dry_run
 
+pytestmark = pytest.mark.slow
+
 PREPARE_SMALL = ["eeg.segment_s=2", "faces.instances=2", "faces.image_size=64", "run.workers=1"]
 
 
@@ -43,7 +45,6 @@ def test_stage_reports_a_missing_input_that_is_given_as_text(
         stage(*arguments)
 
 
-@pytest.mark.slow
 def test_prepare_opens_the_data_set_of_a_path(deap, prepared, tmp_path):
     out = tmp_path / "prepared"
     shutil.copytree(prepared, out)

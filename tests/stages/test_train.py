@@ -360,6 +360,7 @@ def test_train_is_silent(prepared, tmp_path, capfd):
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.slow
 def test_train_starts_again_after_a_failure_before_the_first_checkpoint(prepared, tmp_path):
     eeg = ("model.modalities=eeg", "train.epochs=1")
     with pytest.raises(SettingsError, match="heads"):

@@ -159,6 +159,7 @@ def test_mahnob_gaze_file_has_23_lines_before_the_columns(generated):
     assert not list((root / without.eeg).parent.glob("*.tsv"))
 
 
+@pytest.mark.slow
 def test_amigos_cells_have_arousal_first_and_the_clip_of_each_trial(generated):
     root, truth = generated("amigos")
     content = loadmat(root / "Data_Preprocessed_P01.mat")
