@@ -15,6 +15,8 @@ from milmer_cli.settings import load_settings
 from milmer_cli.stages.inspect import inspect
 from milmer_cli.store import PreparedParticipant, PreparedStore, write_index
 
+pytestmark = pytest.mark.slow
+
 
 def page_of(result):
     return result.page.read_text(encoding="utf-8")
@@ -24,7 +26,6 @@ def text_of(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
 
 
-@pytest.mark.slow
 def test_inspect_counts_are_those_of_the_data_set(deap, prepared, tmp_path):
     result = inspect(str(prepared), str(tmp_path / "page.html"))
     truth = read_truth(deap / TRUTH_NAME)
@@ -40,7 +41,6 @@ def test_inspect_counts_are_those_of_the_data_set(deap, prepared, tmp_path):
     assert "32 channels at 128 Hz" in text
 
 
-@pytest.mark.slow
 def test_inspect_shows_the_share_of_the_eye_artifacts(prepared, tmp_path):
     result = inspect(prepared, tmp_path / "page.html", load_settings())
     text = text_of(page_of(result))
@@ -52,7 +52,6 @@ def test_inspect_shows_the_share_of_the_eye_artifacts(prepared, tmp_path):
         assert f"{100 * variance:.0f} % of the variance at Fp1" in text
 
 
-@pytest.mark.slow
 def test_inspect_shows_one_segment_of_each_participant(prepared, tmp_path):
     page = page_of(inspect(prepared, tmp_path / "page.html", load_settings()))
     assert page.count('class="sample long"') == 2
@@ -62,7 +61,6 @@ def test_inspect_shows_one_segment_of_each_participant(prepared, tmp_path):
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must not need a network"
 
 
-@pytest.mark.slow
 def test_inspect_trial_shows_all_its_segments_and_why_faces_are_missing(prepared, tmp_path):
     result = inspect(prepared, tmp_path / "page.html", load_settings(), participant="s29", trial=3)
     page = page_of(result)
@@ -92,7 +90,6 @@ def test_inspect_store_without_eeg(prepared, tmp_path):
     assert 'aria-label="EEG' not in page
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
 def test_inspect_page_opens_in_a_browser_without_errors(prepared, tmp_path):
     result = inspect(prepared, tmp_path / "page.html", load_settings())
