@@ -130,7 +130,7 @@ def explain_checkpoint_errors(folder: Path) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Name the reason of a write error; torch and safetensors report a full disk differently."""
-    text = str(error)
+    text = error.message if isinstance(error, MilmerError) else str(error)
     if any(sign in text for sign in ("No space left", "inline_container", "disk is full")):
         return "the disk is full"
     reason = error.strerror if isinstance(error, OSError) else None

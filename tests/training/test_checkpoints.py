@@ -226,6 +226,18 @@ def test_full_disk_is_reported_for_the_best_weights(toy, tmp_path, monkeypatch):
         toy.train(toy.net(), toy.Points(20, 0), toy.Points(6, 1), out=tmp_path)
 
 
+def test_checkpoint_without_permission_names_permissions_in_the_hint(toy, tmp_path, monkeypatch):
+    def denied(tensors, path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(checkpoints, "save_file", denied)
+    with pytest.raises(
+        MilmerError, match=r"cannot be written: Permission denied; there is no"
+    ) as caught:
+        toy.train(toy.net(), toy.Points(20, 0), toy.Points(6, 1), out=tmp_path)
+    assert "permissions" in caught.value.hint
+
+
 @pytest.fixture(scope="module")
 def interrupted(toy, tmp_path_factory):
     """A folder with a checkpoint in the middle of a training with a moving average."""
