@@ -166,7 +166,7 @@ def _require_same_model(path: Path, values: Mapping[str, Any], document: BundleD
             "Evaluate this run with `milmer evaluate --run`, or the store without --run.",
         )
     expected = training_fingerprint(document.settings)
-    if not values.get("run") and values.get("settings_fingerprint", expected) != expected:
+    if not values.get("run") and values.get("settings_fingerprint") != expected:
         raise InputError(
             f"{path} is of models that were trained with other settings than this one.",
             "Evaluate with `--settings RUN/settings.yaml`, the settings of the run.",
