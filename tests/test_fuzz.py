@@ -42,3 +42,31 @@ def test_fuzz_has_no_findings(tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="sets capabilities")
+def test_read_only_output_is_read_only_for_root_and_its_children(tmp_path):
+    (tmp_path / "out").mkdir()
+    code = """
+import subprocess, sys
+from pathlib import Path
+import disturb, kill
+out = Path(sys.argv[1])
+modes = disturb.remove_permissions(out)
+kill.obey_permissions()
+write = "import sys; open(sys.argv[1], 'w')"
+child = subprocess.run([sys.executable, "-c", write, str(out / "b")], capture_output=True)
+try:
+    (out / "a").touch()
+except PermissionError:
+    print("denied", child.returncode, len(modes))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "fuzz")))},
+    )
+    assert done.stdout == "denied 1 1\n", done.stderr

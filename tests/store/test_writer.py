@@ -7,6 +7,7 @@ import sys
 from collections import namedtuple
 from dataclasses import replace
 
+import h5py
 import pytest
 
 from milmer_cli.errors import MilmerError
@@ -20,6 +21,16 @@ def test_write_participant_same_trials_give_same_bytes(tmp_path, header, trials)
     write_participant(again, header("s01"), trials)
 
     assert again.read_bytes() == path.read_bytes()
+
+
+def test_write_participant_writes_no_time_into_the_file(tmp_path, header, trials):
+    path = tmp_path / "s01.h5"
+    write_participant(path, header("s01"), trials)
+
+    with h5py.File(path) as file:
+        objects = [file[name] for name in ("/", "quality", "faces", "eeg")]
+        tracked = [item.id.get_create_plist().get_obj_track_times() for item in objects]
+    assert not any(tracked)
 
 
 def test_write_participant_trial_that_does_not_match_the_header(tmp_path, header, trials):
