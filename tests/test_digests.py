@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 
+from helpers import run_python
 from milmer_cli import digests
 from milmer_cli.errors import InputError
 
@@ -35,14 +32,8 @@ def test_digest_depends_on_values_order_and_limits():
 
 def test_digest_is_the_same_in_another_process():
     code = "from milmer_cli.digests import digest; print(digest({'a', 'b', 'c'}, 'x', 1.5))"
-    other = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": "12345"},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    assert other == digests.digest({"a", "b", "c"}, "x", 1.5)
+    other = run_python("-c", code, environment={"PYTHONHASHSEED": "12345"})
+    assert other.stdout.strip() == digests.digest({"a", "b", "c"}, "x", 1.5)
 
 
 def test_file_digest_is_the_sha256_of_the_content(tmp_path):

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import run_python
+
 ROOT = Path(__file__).parents[1]
 FORMATS = (
     "edf,bdf,vhdr,edf+d,fif,vmrk,eeg,deap bdf,deap dat,ratings csv,mp4,avi,mkv,mov,ts,webm,"
@@ -62,11 +64,6 @@ try:
 except PermissionError:
     print("denied", child.returncode, len(modes))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "fuzz")))},
-    )
+    folders = os.pathsep.join((str(ROOT), str(ROOT / "fuzz")))
+    done = run_python("-c", code, tmp_path / "out", environment={"PYTHONPATH": folders})
     assert done.stdout == "denied 1 1\n", done.stderr

@@ -8,7 +8,12 @@ import pytest
 
 from helpers import edit_bundle
 from milmer_cli.bundle.contents import Bundle
-from milmer_cli.bundle.document import FILES, BundleDocument, TrainingFacts
+from milmer_cli.bundle.document import (
+    FILES,
+    BundleDocument,
+    TrainingFacts,
+    training_fingerprint,
+)
 from milmer_cli.bundle.write import bundle_metrics, write_bundle
 from milmer_cli.errors import InputError
 from milmer_cli.models import MilmerConfig, MilmerModel
@@ -85,7 +90,12 @@ def test_export_states_the_verdict_of_an_evaluation(tmp_path, untrained_run):
     run = shutil.copytree(untrained_run, tmp_path / "run")
     edit_bundle(run / "model", lambda document: document["fingerprints"].update(store="abc"))
     (tmp_path / "evaluation").mkdir()
-    values = {"verdict": "Stimuli explain it.", "headline": "41 %", "store_fingerprint": "abc"}
+    values = {
+        "verdict": "Stimuli explain it.",
+        "headline": "41 %",
+        "store_fingerprint": "abc",
+        "settings_fingerprint": training_fingerprint(Bundle.open(run / "model").settings),
+    }
     (tmp_path / "evaluation" / "metrics.json").write_text(json.dumps(values))
     for name in ("model", "model.zip"):
         export(run, tmp_path / name, evaluation=tmp_path / "evaluation")
